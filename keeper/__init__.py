@@ -1,0 +1,1 @@
+"""Keeper holds an exchange account at its mandate."""

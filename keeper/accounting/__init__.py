@@ -1,0 +1,1 @@
+"""What it cost, and who bore it. Pure."""

@@ -1,0 +1,63 @@
+"""The command line. Command modules import only typer at the top; everything heavy is imported inside the command."""
+
+import sys
+
+import typer
+
+from keeper.cli import acting, configuring, demo, journaling, reading
+from keeper.cli.options import Options
+
+USAGE = 64
+ABORTED = 1
+
+# Typer shows only this subclass of what all complaints about a command line have in common
+_COMMAND_LINE_ERROR: type[typer.BadParameter] = next(
+    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
+)
+
+app = typer.Typer(
+    name="keeper",
+    help="Holds an exchange account at its target leverage or weights, and says what each rebalance cost.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for module in (demo, acting, reading, configuring, journaling):
+    module.add_to(app)
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    config: str = typer.Option(
+        "", help="Configuration file; else KEEPER_CONFIG, ./keeper.toml, the user's configuration directory."
+    ),
+    log_level: str = typer.Option("", help="debug, info, warning or error; info where stderr is no terminal, else warning."),
+) -> None:
+    context.obj = Options(config=config, log_level=log_level)
+
+
+def main() -> None:
+    """Run the command line and exit with one of the documented codes; never with a traceback for an operator's fault."""
+    from keeper.domain.errors import KeeperError
+
+    try:
+        code = app(standalone_mode=False)
+    except _COMMAND_LINE_ERROR as error:
+        _complain(f"{error.format_message()} (see keeper --help)")
+        code = USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        _complain("aborted")
+        code = ABORTED
+    except KeeperError as error:
+        _complain(str(error))
+        code = error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str) -> None:
+    for line in message.splitlines() or [""]:
+        typer.echo(f"keeper: {line}", err=True)

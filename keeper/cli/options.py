@@ -1,0 +1,64 @@
+"""What stands before the command, and what every command does with it: load the configuration, set up the log, print."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from keeper.settings.sources import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The global options, empty where they were not given."""
+
+    config: str = ""
+    log_level: str = ""
+
+    def settings(self) -> "Settings":
+        """The configuration. ConfigError names everything that is wrong with it."""
+        import os
+        from pathlib import Path
+
+        from keeper.settings.loading import find, load
+
+        path = find(Path(self.config) if self.config else None, env=os.environ, cwd=Path.cwd(), home=Path.home())
+        return load(path, os.environ)
+
+    def start_log(self, *, default: str = "") -> None:
+        """Send the log to stderr: readable on a terminal, JSON elsewhere. default: level where --log-level is not given."""
+        from keeper.cli.log import start
+
+        start(self.log_level or default)
+
+
+def one_fund(settings: "Settings", name: str) -> str:
+    """The fund that ``name`` means: itself, or the only one there is when ``name`` is empty. A usage error otherwise."""
+    funds = sorted(settings.funds)
+    if name in funds:
+        return name
+    known = ", ".join(funds)
+    if name:
+        raise typer.BadParameter(f"there is no fund {name!r}; configured are: {known}")
+    if len(funds) == 1:
+        return funds[0]
+    raise typer.BadParameter(f"name one of the funds: {known}")
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Where tables are printed."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def print_json(document: Mapping[str, object] | list[object]) -> None:
+    """One JSON document and nothing else on stdout."""
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")

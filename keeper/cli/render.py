@@ -1,0 +1,229 @@
+"""What commands show on a terminal: the documents of ``--json`` as tables. Shows, and decides nothing.
+
+Rich is imported inside the functions, since a module that only starts the program must stay light. Cells fold and are
+never cut off: a figure that is not whole is worse than an ugly one.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from keeper.service import figures
+from keeper.service.documents import PARTS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+Document = Mapping[str, Any]
+
+_WHOLE = ("Order", "Fund", "Market")
+_STYLES = {
+    "completed": "green",
+    "nothing_due": "green",
+    "idle": "green",
+    "running": "cyan",
+    "trading": "cyan",
+    "incomplete": "yellow",
+    "interrupted": "yellow",
+    "refused": "red",
+    "blocked": "red",
+}
+
+
+def plan_table(document: Document, console: "Console") -> None:
+    """A plan: where the fund stands, each leg, what it should cost, what would make it act, and what forbids it."""
+    currency = document["currency"]
+    stands = f"NAV {figures.money(document['nav'], currency)}, leverage {figures.leverage(document['leverage'])}"
+    _say(console, _titled(document), f"{stands} net, {figures.leverage(document['gross_leverage'])} gross")
+    _say(console, f"{'Due' if document['due'] else 'Nothing due'}: {document['reason']}")
+    if document["legs"]:
+        table = _table(("Market", "Trade", ">Notional", ">Leverage", ">Slices"))
+        for leg in document["legs"]:
+            order = f"{figures.amount(leg['amount_base'])} {figures.base_asset(leg['market'])}\nat {figures.price(leg['price'])}"
+            notes = "\nreduce-only" if leg["reduce_only"] else ""
+            table.add_row(
+                leg["market"] + notes,
+                _sided(leg["side"], order),
+                f"{figures.money(leg['notional'])}\n{currency}",
+                _way(leg),
+                str(leg["slices"]),
+            )
+        console.print(table)
+        _say(console, _estimate(document["cost"]))
+    for trigger in document["triggers"]:
+        where = f"{trigger['market']} at {figures.price(trigger['price'])} ({figures.percent(trigger['move'])})"
+        _say(console, f"Acts again at {figures.leverage(trigger['leverage'])}: {where}", style="dim")
+    for refusal in document["refusals"]:
+        _say(console, f"Refused, {refusal['code']}: {refusal['message']}", style="red")
+    _say(console, f"Plan {document['hash'][:12]}, good until {figures.moment(document['expires_at'])}", style="dim")
+
+
+def run_summary(document: Document, console: "Console", *, plan: Document | None = None, orders: bool = False) -> None:
+    """A run: what it did in one sentence, each leg, and the cost by part.
+
+    With the predicted cost beside the realised one where ``plan`` is given, and every order where ``orders``.
+    """
+    console.print(_status_text(document["status"], f"{figures.headline(document)}."), soft_wrap=False)
+    if why := figures.why(document):
+        _say(console, f"{_words(document['status'])}: {why}")
+    if document["nav_after"] is not None:
+        nav = f"NAV {figures.money(document['nav_before'])} to {figures.money(document['nav_after'], document['currency'])}"
+        gross = f"gross leverage {figures.leverage(document['gross_leverage_before'])}"
+        _say(console, f"{nav}, {gross} to {figures.leverage(document['gross_leverage_after'])}")
+    if document["legs"]:
+        table = _table(("Market", "Side", ">Traded", ">Gap", ">Leverage"))
+        for leg in document["legs"]:
+            traded = f"{figures.amount(leg['traded'])}\nof {figures.amount(leg['planned'])}"
+            table.add_row(leg["market"], _sided(leg["side"]), traded, figures.amount(leg["gap"]), _way(leg))
+        console.print(table)
+    if document["shortfall"]:
+        console.print(_cost_table(document, (plan or {}).get("cost") or {}))
+    for asset, fee in document["unpriced_fees"].items():
+        _say(console, f"Not valued, and in none of these figures: fees of {figures.amount(fee)} {asset}", style="yellow")
+    if orders and document["children"]:
+        console.print(_orders_table(document["children"]))
+    ended = f" to {figures.moment(document['ended_at'])}" if document["ended_at"] else ", not ended"
+    _say(console, f"Run {document['run']}, {figures.moment(document['started_at'])}{ended}", style="dim")
+
+
+def status_table(document: Document, console: "Console") -> None:
+    """Every fund: its state, what it is worth, its last run and its next slot."""
+    if not document["funds"]:
+        _say(console, "No fund is configured.")
+        return
+    table = _table(("Fund", "State", ">NAV", ">Leverage", "Last run, UTC"))
+    for fund in document["funds"]:
+        last = fund["last_run"]
+        when = figures.moment(last["ended_at"] or last["started_at"], "%Y-%m-%d %H:%M:%S") if last else ""
+        ran = f"{_words(last['status'])}\n{when}" if last else "never"
+        gross = f"\n{figures.leverage(fund['gross_leverage'])} gross" if fund["gross_leverage"] else ""
+        table.add_row(
+            f"{fund['fund']}\n{fund['venue']}, {fund['environment']}",
+            _status_text(fund["state"]),
+            f"{figures.money(fund['nav'])}\n{fund['currency'] or ''}",
+            f"{figures.leverage(fund['leverage'])}{gross}",
+            ran,
+        )
+    console.print(table)
+    for fund in document["funds"]:
+        for note, style in _notes(fund):
+            _say(console, f"{fund['fund']}: {note}", style=style)
+
+
+def runs_table(document: Document, console: "Console") -> None:
+    """Runs, one row each."""
+    if not document["runs"]:
+        _say(console, "No run yet.")
+        return
+    table = _table(("Run", "Started", ">Leverage", ">Traded", ">Cost, bps"))
+    for run in document["runs"]:
+        started = figures.moment(run["started_at"], "%Y-%m-%d\n%H:%M UTC")
+        way = _way(run)
+        traded = f"{figures.money(run['filled_notional'])}\n{run['currency'] if run['filled_notional'] else ''}"
+        name = _plain(f"{run['run']}\n").append_text(_status_text(run["status"]))
+        table.add_row(name, started, way, traded, figures.bps(run["total_bps"]))
+    console.print(table)
+
+
+def config_table(rows: Sequence[tuple[str, str, str]], console: "Console") -> None:
+    """Settings as they are in force. rows: dotted key, value (never a secret), and where it was set."""
+    table = _table(("Setting", "Value", "Set by"))
+    for key, value, source in rows:
+        table.add_row(_plain(key), _plain(value), _plain(source))
+    console.print(table)
+
+
+def _notes(fund: Document) -> list[tuple[str, str]]:
+    notes = []
+    if fund["blocked_by"]:
+        notes.append((f"does not trade until the outcome is known of {', '.join(fund['blocked_by'])}", "red"))
+    if fund["state"] == "interrupted":
+        notes.append(("a run was left behind; the next one settles its orders first", "yellow"))
+    if fund["last_run"] and fund["last_run"]["status"] in ("incomplete", "refused"):
+        notes.append((f"{fund['last_run']['run']}: {fund['last_run']['reason']}", "yellow"))
+    if fund["next_slot"]:
+        notes.append((f"next at {figures.moment(fund['next_slot']['utc'])} ({fund['next_slot']['local']})", "dim"))
+    if fund["as_of"]:
+        notes.append((f"NAV as of {figures.moment(fund['as_of'])}", "dim"))
+    return notes
+
+
+def _estimate(cost: Document) -> str:
+    parts = ", ".join(f"{name} {figures.bps(cost[f'{name}_bps'])}" for name in ("fee", "spread", "impact"))
+    return f"Estimated cost {figures.bps(cost['total_bps'])} bps, give or take {figures.bps(cost['band_bps'])} ({parts})"
+
+
+def _cost_table(document: Document, predicted: Document) -> "Table":
+    shortfall = document["shortfall"]
+    table = _table(("Cost", f">{document['currency']}", ">bps", *((">Predicted, bps",) if predicted else ())))
+    for part in (*PARTS, "total"):
+        in_bps = "fee_bps" if part == "fees" else f"{part}_bps"
+        cells = [figures.money(shortfall[part]), figures.bps(shortfall[in_bps])]
+        if predicted:
+            cells.append(figures.bps(predicted.get(in_bps)))
+        if part == "total":
+            table.add_section()
+        table.add_row(part, *cells, style="bold" if part == "total" else None)
+    return table
+
+
+def _orders_table(children: Sequence[Document]) -> "Table":
+    table = _table(("Order", ">Filled", ">Average", "State"))
+    for child in children:
+        filled = f"{figures.amount(child['filled'])}\nof {figures.amount(child['amount'])}"
+        state = f"{_words(child['state'])}\n{child['reason']}".rstrip()
+        name = _plain(f"{child['client_id']}\n{child['side']} {child['market']}")
+        table.add_row(name, filled, figures.price(child["average"]), _plain(state))
+    return table
+
+
+def _way(document: Document) -> str:
+    before, after = document["leverage_before"], document["leverage_after"]
+    return f"{figures.leverage(before)}\nto {figures.leverage(after)}" if after is not None else figures.leverage(before)
+
+
+def _titled(document: Document) -> str:
+    return f"{document['fund']} on {document['venue']} ({document['environment']}), {figures.moment(document['at'])}"
+
+
+def _table(heads: Sequence[str]) -> "Table":
+    """A table whose columns are right-aligned where the head begins with ``>``."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="dim")
+    for head in heads:
+        justify: Literal["left", "right"] = "right" if head.startswith(">") else "left"
+        # words fold before a figure or an identifier does: half a number is another number
+        whole = justify == "right" or head in _WHOLE
+        table.add_column(head.removeprefix(">"), justify=justify, overflow="fold", no_wrap=whole)
+    return table
+
+
+def _say(console: "Console", *lines: str, style: str = "") -> None:
+    """Lines of text as they are: brackets in a venue's message are not markup."""
+    for line in lines:
+        console.print(line, style=style or None, markup=False, highlight=False)
+
+
+def _plain(words: str) -> "Text":
+    from rich.text import Text
+
+    return Text(words)
+
+
+def _sided(side: str, rest: str = "") -> "Text":
+    from rich.text import Text
+
+    return Text.assemble((side, "green" if side == "buy" else "magenta"), f" {rest}" if rest else "")
+
+
+def _status_text(status: str, words: str = "") -> "Text":
+    from rich.text import Text
+
+    return Text(words or status.replace("_", " "), style=f"bold {_STYLES.get(status, '')}".strip())
+
+
+def _words(status: str) -> str:
+    return status.replace("_", " ").capitalize()

@@ -1,0 +1,100 @@
+"""A market: one instrument on a venue, and the three ways to count an amount in it.
+
+Amounts are contracts everywhere in Keeper. A spot contract is one unit of the base asset, a linear contract is
+``contract_size`` units of the base asset, an inverse contract is ``contract_size`` units of the quote currency.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from keeper.domain.numbers import ZERO, exact, round_up, truncate
+
+
+class MarketKind(StrEnum):
+    """How a market settles."""
+
+    SPOT = "spot"
+    LINEAR = "linear"
+    INVERSE = "inverse"
+
+
+class Side(StrEnum):
+    """The side of an order."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy, -1 for a sell."""
+        return 1 if self is Side.BUY else -1
+
+    @classmethod
+    def of(cls, signed: Decimal) -> "Side":
+        """The side that trades ``signed`` contracts."""
+        return cls.BUY if signed > 0 else cls.SELL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """One instrument.
+
+    symbol: ccxt's unified symbol; base, quote, settle: asset codes (settle equals quote on spot and linear, base on
+    inverse); contract_size: base per contract (spot, linear) or quote per contract (inverse); tick: quote per base;
+    lot, min_amount: contracts; min_cost: quote; taker, maker: fraction of notional.
+    """
+
+    symbol: str
+    kind: MarketKind
+    base: str
+    quote: str
+    settle: str
+    contract_size: Decimal
+    tick: Decimal
+    lot: Decimal
+    min_amount: Decimal = ZERO
+    min_cost: Decimal = ZERO
+    taker: Decimal = ZERO
+    maker: Decimal = ZERO
+
+    @exact
+    def notional(self, contracts: Decimal, price: Decimal) -> Decimal:
+        """Value of ``contracts`` (signed) in quote currency at ``price`` (quote per base)."""
+        if self.kind is MarketKind.INVERSE:
+            return contracts * self.contract_size
+        return contracts * self.contract_size * price
+
+    @exact
+    def to_base(self, contracts: Decimal, price: Decimal) -> Decimal:
+        """``contracts`` (signed) in units of the base asset at ``price``."""
+        if self.kind is MarketKind.INVERSE:
+            return contracts * self.contract_size / price
+        return contracts * self.contract_size
+
+    @exact
+    def to_contracts(self, notional: Decimal, price: Decimal) -> Decimal:
+        """Contracts (signed, not rounded) whose value at ``price`` is ``notional`` quote."""
+        if self.kind is MarketKind.INVERSE:
+            return notional / self.contract_size
+        return notional / (self.contract_size * price)
+
+    @exact
+    def profit(self, contracts: Decimal, entry: Decimal, price: Decimal) -> Decimal:
+        """Profit of holding ``contracts`` (signed) from ``entry`` to ``price``, in units of ``settle``."""
+        if self.kind is MarketKind.INVERSE:
+            return contracts * self.contract_size * (1 / entry - 1 / price)
+        return contracts * self.contract_size * (price - entry)
+
+    def whole_lots(self, contracts: Decimal) -> Decimal:
+        """``contracts`` truncated toward zero to the lot."""
+        return truncate(contracts, self.lot)
+
+    @property
+    def minimum_reduction(self) -> Decimal:
+        """The smallest order that only reduces a position, in contracts: venues ask no minimum cost of it."""
+        return round_up(max(self.lot, self.min_amount), self.lot)
+
+    def minimum_order(self, price: Decimal) -> Decimal:
+        """The smallest order the market takes at ``price``, in contracts, a whole number of lots."""
+        return round_up(max(self.lot, self.min_amount, self.to_contracts(self.min_cost, price)), self.lot)

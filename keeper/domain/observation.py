@@ -1,0 +1,51 @@
+"""Everything that one round trip to the venue tells: the account and each market, read together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from keeper.domain.account import Account, Valuation, value
+from keeper.domain.book import OrderBook
+from keeper.domain.market import Market
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketStats:
+    """How a market has been trading. volume: base units in 24 h; volatility: standard deviation of a day's return (fraction)."""
+
+    volume: Decimal
+    volatility: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """One market now: mark (quote per base), book, both read at ``at`` (aware UTC)."""
+
+    mark: Decimal
+    book: OrderBook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One account and its markets at one time.
+
+    markets and quotes: by symbol, the same keys; stats: by symbol, only where they were asked for; currency: what the
+    fund counts in; at: aware UTC, when the last answer arrived.
+    """
+
+    account: Account
+    markets: Mapping[str, Market]
+    quotes: Mapping[str, Quote]
+    currency: str
+    at: datetime
+    stats: Mapping[str, MarketStats]
+
+    @property
+    def marks(self) -> dict[str, Decimal]:
+        """Mark of each market, quote per base."""
+        return {symbol: quote.mark for symbol, quote in self.quotes.items()}
+
+    def valuation(self) -> Valuation:
+        """What the account is worth at this observation's marks. StaleData when an asset has no price."""
+        return value(self.account, self.markets.values(), self.marks, self.currency)

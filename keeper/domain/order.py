@@ -1,0 +1,186 @@
+"""The life of a child order: what may follow what, and what a venue can say about it.
+
+The transition table is the whole truth about a child's states; whoever changes a child asks ``advance`` first.
+
+    PLANNED -> INTENT -> LIVE | UNKNOWN -> FILLED | CANCELED | REJECTED | NOT_PLACED
+
+An intent is durable before the first byte leaves. Whatever does not prove acceptance or rejection is UNKNOWN, and an
+UNKNOWN child is settled by its client order id only.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from keeper.domain.errors import InvariantViolation
+from keeper.domain.market import Side
+from keeper.domain.numbers import ZERO, exact
+
+CLIENT_ID_PREFIX = "kpr"
+
+
+class ChildState(StrEnum):
+    """Where a child stands."""
+
+    PLANNED = "planned"
+    INTENT = "intent"
+    LIVE = "live"
+    UNKNOWN = "unknown"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    REJECTED = "rejected"
+    NOT_PLACED = "not_placed"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the venue can't change this child any more."""
+        return self in TERMINAL
+
+    @property
+    def open(self) -> bool:
+        """Whether the child may rest, or may have landed, at the venue."""
+        return self in (ChildState.INTENT, ChildState.LIVE, ChildState.UNKNOWN)
+
+
+_S = ChildState
+TERMINAL = frozenset({_S.FILLED, _S.CANCELED, _S.REJECTED, _S.NOT_PLACED})
+TRANSITIONS: dict[ChildState, frozenset[ChildState]] = {
+    _S.PLANNED: frozenset({_S.INTENT}),
+    # an order that fills at once is reported terminal in the very reply that accepts it
+    _S.INTENT: frozenset({_S.LIVE, _S.UNKNOWN, _S.FILLED, _S.CANCELED, _S.REJECTED, _S.NOT_PLACED}),
+    _S.LIVE: frozenset({_S.FILLED, _S.CANCELED, _S.UNKNOWN}),
+    _S.UNKNOWN: frozenset({_S.LIVE, _S.FILLED, _S.CANCELED, _S.REJECTED, _S.NOT_PLACED}),
+    # exchanges do send a fill after a cancel: it crossed on the way
+    _S.CANCELED: frozenset({_S.FILLED}),
+    _S.FILLED: frozenset(),
+    _S.REJECTED: frozenset(),
+    _S.NOT_PLACED: frozenset(),
+}
+
+
+def advance(current: ChildState, following: ChildState) -> ChildState:
+    """``following`` if a child may go there from ``current``; InvariantViolation otherwise."""
+    if following not in TRANSITIONS[current]:
+        message = f"a child can't go from {current} to {following}"
+        raise InvariantViolation(message)
+    return following
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """One price-collared immediate-or-cancel order, complete: what the gate approves and the wire carries.
+
+    amount: contracts (> 0); price: limit, quote per base; deadline: aware UTC, after which a venue that honours one
+    refuses the order.
+    """
+
+    client_id: str
+    symbol: str
+    side: Side
+    amount: Decimal
+    price: Decimal
+    reduce_only: bool
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """One trade of a child. amount: contracts; price: quote per base; fee: units of ``fee_asset`` (a cost is positive)."""
+
+    trade_id: str
+    symbol: str
+    side: Side
+    amount: Decimal
+    price: Decimal
+    fee: Decimal
+    fee_asset: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderReport:
+    """What the venue says of an order that it has: filled in contracts, average in quote per base (None unfilled).
+
+    state: LIVE, FILLED, CANCELED or REJECTED.
+    """
+
+    order_id: str
+    client_id: str
+    state: ChildState
+    filled: Decimal
+    average: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The venue has the order: it answered with its id and our client id."""
+
+    report: OrderReport
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The venue proved by a known code that it did not take the order."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The answer proves nothing."""
+
+    why: str
+
+
+Outcome = Accepted | Rejected | Unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """One order of a run as the journal keeps it.
+
+    sequence: counts the children of a leg from 1; decision_mid, mid, half_spread: quote per base, when the slice was
+    sized; filled: contracts; average: quote per base; notional: quote units at the limit price, absolute (None: amount x
+    price, which is so only where a contract is one unit of base).
+    """
+
+    request: OrderRequest
+    run: str
+    leg: int
+    sequence: int
+    mid: Decimal
+    half_spread: Decimal
+    state: ChildState
+    at: datetime
+    order_id: str | None = None
+    filled: Decimal = ZERO
+    average: Decimal | None = None
+    reason: str = ""
+    notional: Decimal | None = None
+
+
+@exact
+def average_price(fills: Sequence[Fill], *, inverse: bool) -> Decimal | None:
+    """What a unit of the base asset cost over ``fills`` of one market, quote per base; None without fills.
+
+    An inverse contract counts quote, so the prices of its fills average harmonically.
+    """
+    contracts = sum((fill.amount for fill in fills), ZERO)
+    if len({fill.price for fill in fills}) <= 1:  # a quotient would not be exactly the one price
+        return fills[0].price if fills else None
+    if inverse:
+        return contracts / sum((fill.amount / fill.price for fill in fills), ZERO)
+    return sum((fill.amount * fill.price for fill in fills), ZERO) / contracts
+
+
+def client_id(*, account: str, fund: str, run: str, leg: int, sequence: int, length: int = 32) -> str:
+    """The client order id of one child: the same inputs give the same id, so a crash can't make a second one.
+
+    Lower-case letters and digits, our prefix first, ``length`` characters (the shortest that the venue takes).
+    """
+    digest = hashlib.sha256("\x1f".join((account, fund, run, str(leg), str(sequence))).encode()).hexdigest()
+    return (CLIENT_ID_PREFIX + digest)[:length]

@@ -1,0 +1,1 @@
+"""From an approved plan to fills. Pure: it only proposes."""

@@ -1,0 +1,277 @@
+"""The step function of a run: (state, observation, now) -> (state, decision). Pure: it only proposes.
+
+A leg stores the wanted multiple and a cap, never a quantity to do. Each step solves the gap of all legs anew at live
+prices, so a price that closes the gap stops the run, and a fill that came out worse is paid for by the next slice. A leg
+is worked on one side only: when the market carries it past its goal the leg is done, and nothing is traded back.
+
+    WORKING -> SETTLING -> (WORKING ->) FINISHED
+
+The caller sends what ``Send`` proposes, books each outcome with ``booked`` or ``failed``, observes and steps again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from keeper.domain.market import Market, MarketKind, Side
+from keeper.domain.numbers import ZERO, exact, plain
+from keeper.domain.observation import Observation
+from keeper.domain.run import RunStatus
+from keeper.execution.pacing import FINISHING_STEP, Pacing, share
+from keeper.execution.placement import capped_by_depth, collared_price
+from keeper.planning.exposure import Slicer, gaps, reducing
+from keeper.planning.plan import Plan, PlanLeg, smallest_order
+
+MAX_REJECTIONS = 3
+MAX_ROUNDS = 4
+
+
+class LegState(StrEnum):
+    """Where a leg stands. BLOCKED: it can't go on although a gap is left."""
+
+    WORKING = "working"
+    DONE = "done"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """A leg in work.
+
+    traded: contracts filled; sequence: children so far; start: when its stage began, next_at: earliest next slice, aware UTC.
+    """
+
+    plan: PlanLeg
+    next_at: datetime
+    start: datetime | None = None
+    state: LegState = LegState.WORKING
+    why: str = ""
+    traded: Decimal = ZERO
+    sequence: int = 0
+    rejections: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """One order to send. leg: index; amount: contracts; price: limit; mid, half_spread: when it was sized, quote per base."""
+
+    leg: int
+    sequence: int
+    symbol: str
+    side: Side
+    amount: Decimal
+    price: Decimal
+    reduce_only: bool
+    mid: Decimal
+    half_spread: Decimal
+    left: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send these, at most one for each leg, together."""
+
+    slices: tuple[Slice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing before ``until`` (aware UTC)."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Wait until the account's truth stands still, then step once more with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The run is over."""
+
+    status: RunStatus
+    reason: str
+
+
+Decision = Send | Wait | Settle | Finish
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A run in work.
+
+    pacing: of one stage, stages share the horizon; deadline: aware UTC; settled: the observation at hand is of an account
+    that stands still; rounds: times that work began again after settling.
+    """
+
+    legs: tuple[Leg, ...]
+    goals: Mapping[str, Decimal]
+    pacing: Pacing
+    slippage_bps: Decimal
+    deadline: datetime
+    settled: bool = False
+    rounds: int = 0
+
+
+def begin(plan: Plan, pacing: Pacing, *, slippage_bps: Decimal, now: datetime) -> State:
+    """The state of a run that starts now."""
+    stages = len({leg.stage for leg in plan.legs}) or 1
+    return State(
+        legs=tuple(Leg(plan=leg, next_at=now) for leg in plan.legs),
+        goals={leg.symbol: leg.goal for leg in plan.legs},
+        pacing=replace(pacing, horizon=pacing.horizon / stages),
+        slippage_bps=slippage_bps,
+        deadline=now + pacing.horizon,
+    )
+
+
+def stop(state: State, why: str) -> State:
+    """``state`` with every leg in work blocked: the run settles and ends incomplete."""
+    legs = (replace(leg, state=LegState.BLOCKED, why=why) if leg.state is LegState.WORKING else leg for leg in state.legs)
+    return replace(state, legs=tuple(legs), rounds=MAX_ROUNDS)
+
+
+def booked(state: State, index: int, filled: Decimal) -> State:
+    """``state`` after a child of leg ``index`` was accepted and filled ``filled`` contracts."""
+    leg = state.legs[index]
+    return _with(state, index, replace(leg, traded=leg.traded + filled, sequence=leg.sequence + 1, rejections=0))
+
+
+def failed(state: State, index: int, why: str, *, sent: bool) -> State:
+    """``state`` after a child of leg ``index`` was rejected by the venue (``sent``) or refused by the gate (for good)."""
+    leg = state.legs[index]
+    rejections = leg.rejections + 1
+    blocked = not sent or rejections >= MAX_REJECTIONS
+    changed = replace(leg, sequence=leg.sequence + sent, rejections=rejections, why=why)
+    return _with(state, index, replace(changed, state=LegState.BLOCKED) if blocked else changed)
+
+
+@exact
+def step(state: State, observation: Observation, now: datetime) -> tuple[State, Decision]:
+    """The next thing to do, derived from the live account and book. StaleData when the account can't be valued."""
+    if state.settled:
+        return _after_settling(state, observation, now)
+    current = _current_stage(state)
+    for index in current:
+        state = _with(state, index, replace(state.legs[index], start=state.legs[index].start or now))
+    lacking = gaps(observation, state.goals, _slicer(state, current, now))
+    slices = []
+    for index in current:
+        leg, proposal = _work(state, index, observation, lacking[state.legs[index].plan.symbol].contracts, now)
+        state = _with(state, index, leg)
+        if proposal is not None:
+            slices.append(proposal)
+    if slices:
+        return state, Send(tuple(slices))
+    following = _current_stage(state)
+    if not following:
+        return replace(state, settled=True), Settle()
+    if not set(following) <= set(current):
+        return step(state, observation, now)  # the next stage begins
+    if now >= state.deadline:
+        return replace(stop(state, "the horizon ended before the book gave enough"), settled=True), Settle()
+    return state, Wait(min(state.deadline, *(state.legs[index].next_at for index in following)))
+
+
+def _after_settling(state: State, observation: Observation, now: datetime) -> tuple[State, Decision]:
+    """End the run if every gap is below the smallest order, else go back to work while time and rounds last."""
+    lacking = gaps(observation, state.goals, lambda _contracts, _smallest: 1)
+    open_legs = []
+    for index, leg in enumerate(state.legs):
+        contracts = lacking[leg.plan.symbol].contracts
+        market = observation.markets[leg.plan.symbol]
+        worth_it = abs(contracts) >= smallest_order(market, observation, contracts)
+        if worth_it and Side.of(contracts) is leg.plan.side:
+            open_legs.append(index)
+    blocked = [leg for leg in state.legs if leg.state is LegState.BLOCKED]
+    if not open_legs:
+        return state, Finish(RunStatus.COMPLETED, "every gap is below the smallest order")
+    if not blocked and now < state.deadline and state.rounds < MAX_ROUNDS:
+        for index in open_legs:
+            state = _with(state, index, replace(state.legs[index], state=LegState.WORKING, next_at=now))
+        return step(replace(state, settled=False, rounds=state.rounds + 1), observation, now)
+    left = ", ".join(f"{plain(lacking[state.legs[i].plan.symbol].contracts)} of {state.legs[i].plan.symbol}" for i in open_legs)
+    why = "; ".join(dict.fromkeys(leg.why for leg in blocked)) or "the market kept moving"
+    return state, Finish(RunStatus.INCOMPLETE, f"{why}; contracts left: {left}")
+
+
+def _work(state: State, index: int, observation: Observation, gap: Decimal, now: datetime) -> tuple[Leg, Slice | None]:
+    """What leg ``index`` becomes and what it proposes, given its gap in contracts (signed)."""
+    leg = state.legs[index]
+    market, quote = observation.markets[leg.plan.symbol], observation.quotes[leg.plan.symbol]
+    side, held = leg.plan.side, observation.account.held(market)
+    smallest = smallest_order(market, observation, gap)
+    if Side.of(gap) is not side or abs(gap) < smallest:
+        return replace(leg, state=LegState.DONE), None
+    if now < leg.next_at:
+        return leg, None
+    if faults := quote.book.faults():
+        return replace(leg, next_at=now + FINISHING_STEP, why=f"order book {', '.join(faults)}"), None
+    limit = collared_price(market, quote.book, side, state.slippage_bps)
+    wanted, reduce_only = _size(state, leg, gap, held, observation, now)
+    amount = capped_by_depth(market, quote.book, side, wanted, limit=limit, share=state.pacing.max_depth)
+    left = leg.plan.cap - leg.traded
+    amount = min(amount, left)
+    if left < smallest:
+        return replace(leg, state=LegState.BLOCKED, why=f"the cap of {plain(leg.plan.cap)} contracts is used up"), None
+    interval = state.pacing.interval(leg.plan.slices)
+    if amount < (market.minimum_reduction if reduce_only else smallest):
+        return replace(leg, next_at=now + min(interval, FINISHING_STEP), why="the book is too thin"), None
+    in_tail = _slices_left(state.pacing, leg, now) == 1
+    following = now + (min(interval, FINISHING_STEP) if in_tail or amount < wanted else interval)
+    proposal = Slice(
+        leg=index,
+        sequence=leg.sequence + 1,
+        symbol=market.symbol,
+        side=side,
+        amount=amount,
+        price=limit,
+        reduce_only=reduce_only,
+        mid=quote.book.mid,
+        half_spread=quote.book.half_spread,
+        left=left,
+    )
+    return replace(leg, next_at=following), proposal
+
+
+def _size(state: State, leg: Leg, gap: Decimal, held: Decimal, observation: Observation, now: datetime) -> tuple[Decimal, bool]:
+    """Contracts (> 0) wanted of this slice before the book's depth, and whether it may only reduce."""
+    market = observation.markets[leg.plan.symbol]
+    smallest = smallest_order(market, observation, gap)
+    parts = _slices_left(state.pacing, leg, now)
+    parts = min(parts, state.pacing.planned_slices(gap, smallest))
+    wanted = max(share(abs(gap), parts, market.lot), smallest)
+    if abs(gap) - wanted < smallest:
+        wanted = abs(gap)
+    cut = abs(reducing(held, gap))
+    reduce_only = _may_only_reduce(market, cut)
+    # an order that crosses zero is two orders: the first one closes
+    return (min(wanted, cut), True) if reduce_only else (wanted, False)
+
+
+def _may_only_reduce(market: Market, cut: Decimal) -> bool:
+    return market.kind is not MarketKind.SPOT and cut > 0
+
+
+def _slices_left(pacing: Pacing, leg: Leg, now: datetime) -> int:
+    return pacing.remaining_slices(leg.plan.slices, leg.start or now, now)
+
+
+def _slicer(state: State, indices: tuple[int, ...], now: datetime) -> Slicer:
+    """How the legs in work will be cut from here on, for the cost of one slice."""
+    most = max((_slices_left(state.pacing, state.legs[index], now) for index in indices), default=1)
+    return lambda contracts, smallest: min(most, state.pacing.planned_slices(contracts, smallest))
+
+
+def _current_stage(state: State) -> tuple[int, ...]:
+    """Indices of the legs in work of the first stage that has any."""
+    working = [(leg.plan.stage, index) for index, leg in enumerate(state.legs) if leg.state is LegState.WORKING]
+    first = min((stage for stage, _ in working), default=0)
+    return tuple(index for stage, index in working if stage == first)
+
+
+def _with(state: State, index: int, leg: Leg) -> State:
+    return replace(state, legs=(*state.legs[:index], leg, *state.legs[index + 1 :]))

@@ -1,0 +1,62 @@
+"""What an unknown outcome turns out to be, once the venue has been asked by client order id. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from keeper.domain.order import Child, ChildState, OrderReport
+
+CLOCK_SKEW = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """One answer of the venue. report: None when it says that it has no such order; at: aware UTC."""
+
+    report: OrderReport | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The venue has the order."""
+
+    report: OrderReport
+
+
+@dataclass(frozen=True, slots=True)
+class NeverPlaced:
+    """The venue can't have the order any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class StillUnknown:
+    """Nothing is proven. ask_again: aware UTC."""
+
+    ask_again: datetime
+
+
+Resolution = Found | NeverPlaced | StillUnknown
+
+
+def resolve(child: Child, lookups: Sequence[Lookup], read_lag: timedelta) -> Resolution:
+    """What ``lookups`` (oldest first, not empty) prove of ``child``.
+
+    An order that was found is found. One that was not found was never placed only if two lookups, both made after the
+    venue had to refuse it (deadline, read lag and clock skew have passed) and at least a read lag apart, did not find it.
+    """
+    for lookup in lookups:
+        if lookup.report is not None:
+            return Found(lookup.report)
+    from_then = child.request.deadline + read_lag + CLOCK_SKEW
+    late = [lookup.at for lookup in lookups if lookup.at >= from_then]
+    if len(late) > 1 and late[-1] - late[0] >= read_lag:
+        return NeverPlaced()
+    if late:
+        return StillUnknown(late[0] + read_lag)
+    return StillUnknown(from_then)
+
+
+def state_of(resolution: Found | NeverPlaced) -> ChildState:
+    """The state that a settled child goes to."""
+    return resolution.report.state if isinstance(resolution, Found) else ChildState.NOT_PLACED

@@ -1,0 +1,13 @@
+"""The durable record, on SQLAlchemy Core.
+
+Reading order: ``schema`` (the tables), ``events`` (the chain that every write extends), ``runs``, ``children``, ``nav``,
+``commands`` (one subject each: rows and their event in one transaction), ``audit`` (whether it is what was written),
+``database`` (connections and their failures), ``store`` (all of it as the port ``Journal``), ``lock`` (one trading process
+per account).
+"""
+
+from keeper.journal.database import directory_of, exists
+from keeper.journal.lock import AccountLock, is_held
+from keeper.journal.store import Mode, SqlJournal, upgrade
+
+__all__ = ["AccountLock", "Mode", "SqlJournal", "directory_of", "exists", "is_held", "upgrade"]

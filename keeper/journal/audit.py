@@ -1,0 +1,138 @@
+"""Whether the journal is what was written: the chain of events, and the rows it tells of. Repairs nothing.
+
+Stored text is judged as it stands, without parsing it first, so that no damage hides behind its own reading. What can't
+be seen from inside: a chain rewritten from some event to its end, head included. Compare the head with one kept elsewhere.
+"""
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+
+from sqlalchemy import Connection, RowMapping, Table, Text, select, type_coerce
+
+from keeper.journal.events import BOOKING, GENESIS, digest
+from keeper.journal.schema import Document, canonical, chain_head, children, commands, events, fills, nav_points, runs
+from keeper.ports import ChainFault
+
+BOOKED = {table.name: table for table in (runs, children, fills, nav_points, commands)}
+_CANDIDATES = 200
+"""How many numbers a displaced event is tried under."""
+_Told = dict[tuple[str, tuple[object, ...]], dict[str, tuple[object, int]]]
+
+
+def verify(connection: Connection) -> tuple[ChainFault, ...]:
+    """Every fault, by event number. Rows are compared only with a chain that holds, since only that can accuse them."""
+    faults = _chain_faults(connection) or _row_faults(connection)
+    return tuple(sorted(faults, key=lambda fault: fault.seq))
+
+
+def _chain_faults(connection: Connection) -> list[ChainFault]:
+    faults: dict[int, str] = {}
+    strays: list[RowMapping] = []
+    gaps: list[range] = []
+    last, seal = 0, GENESIS
+    for row in _raw(connection, events):
+        seq = int(row["seq"])
+        if seq > last + 1:
+            gaps.append(range(last + 1, seq))
+            faults[last + 1] = _missing(last + 1, seq - 1)
+            seal = ""
+        if seq < 1 or not _is_sound(row, seq):
+            strays.append(row)
+            faults[seq] = "altered"
+            seal = ""
+        else:
+            if seal not in ("", row["previous"]):
+                faults[max(seq - 1, 1)] = f"rewritten: event {seq} does not follow from what comes before it"
+            seal = row["hash"]
+        last = max(seq, last)
+    for fault in _head_faults(connection, last, seal):
+        faults.setdefault(fault.seq, fault.what)
+    numbers = [*islice((int(row["seq"]) for row in strays), _CANDIDATES)]
+    numbers += islice((seq for gap in gaps for seq in gap), _CANDIDATES)
+    for row in strays[:_CANDIDATES]:
+        for seq in numbers:
+            if seq != row["seq"] and _is_sound(row, seq):
+                faults[row["seq"]] = f"swapped: what stands here was written as event {seq}"
+    return [ChainFault(seq, what) for seq, what in faults.items()]
+
+
+def _head_faults(connection: Connection, last: int, seal: str) -> Iterator[ChainFault]:
+    """What the head says against a chain that ends with event ``last``; seal: its hash, empty when it is faulty itself."""
+    heads = list(_raw(connection, chain_head))
+    if len(heads) != 1 or not isinstance(heads[0]["count"], int):
+        yield ChainFault(last, "the head of the chain is missing or altered")
+        return
+    count, told = heads[0]["count"], heads[0]["hash"]
+    if count < last:
+        yield ChainFault(max(count + 1, 1), f"the head of the chain was altered: it counts {count} events of {last}")
+    elif count > last and told == seal:
+        yield ChainFault(last, f"the head of the chain was altered: it counts {count} events of {last}")
+    elif count > last:
+        yield ChainFault(last + 1, _missing(last + 1, count))
+    elif seal not in ("", told):
+        yield ChainFault(last, "rewritten, or the head of the chain was altered: it names another hash")
+
+
+def _row_faults(connection: Connection) -> list[ChainFault]:
+    faults = []
+    told = _told(connection)
+    for table in BOOKED.values():
+        for row in _raw(connection, table):
+            key = tuple(row[column.name] for column in table.primary_key)
+            record = told.pop((table.name, key), None)
+            if record is None:
+                seq = row["event"] if isinstance(row["event"], int) else 0
+                faults.append(ChainFault(seq, f"{_named(table.name, key)}: no event tells of this row"))
+            else:
+                faults += _differences(table, key, row, record)
+    for (name, key), record in told.items():
+        _, seq = record["event"]
+        faults.append(ChainFault(seq, f"{_named(name, key)}: the row was removed"))
+    return faults
+
+
+def _told(connection: Connection) -> _Told:
+    """What the chain says stands in the other tables: by table and key, each column's value and the event that set it."""
+    told: _Told = {}
+    for event in _raw(connection, events):
+        if event["kind"] not in BOOKING:
+            continue
+        seq = event["seq"]
+        for name, rows in json.loads(event["payload"]).items():
+            for row in rows:
+                key = tuple(seq if column.name == "event" else row[column.name] for column in BOOKED[name].primary_key)
+                record = told.setdefault((name, key), {"event": (seq, seq)})
+                record |= {column: (value, seq) for column, value in row.items()}
+    return told
+
+
+def _differences(
+    table: Table, key: tuple[object, ...], row: RowMapping, record: dict[str, tuple[object, int]]
+) -> Iterator[ChainFault]:
+    for column in table.columns:
+        value, seq = record[column.name]
+        if value is not None and isinstance(column.type, Document):
+            value = canonical(value)
+        if row[column.name] != value:
+            yield ChainFault(seq, f"{_named(table.name, key)}: {column.name} was altered")
+
+
+def _raw(connection: Connection, table: Table) -> Iterator[RowMapping]:
+    """The rows as they are stored, in the order of their key."""
+    query = select(*(type_coerce(column, Text).label(column.name) for column in table.columns)).order_by(*table.primary_key)
+    yield from connection.execute(query).mappings()
+
+
+def _is_sound(row: RowMapping, seq: int) -> bool:
+    """Whether the event's hash is that of its fields under the number ``seq``."""
+    fields = (row[name] for name in ("at", "kind", "fund", "run", "payload", "previous"))
+    return bool(digest(seq, *fields) == row["hash"])
+
+
+def _missing(first: int, last: int) -> str:
+    return "missing" if first == last else f"missing, with all up to {last}"
+
+
+def _named(table: str, key: tuple[object, ...]) -> str:
+    return f"{table} {' '.join(str(part) for part in key)}"

@@ -1,0 +1,87 @@
+"""Runs: one row per (fund, trigger), opened once and ended once."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from keeper.domain.errors import InvariantViolation
+from keeper.domain.run import Run, RunKey, RunStatus
+from keeper.journal import events
+from keeper.journal.schema import runs
+
+
+def open_run(connection: Connection, run: Run) -> bool:
+    """Create the row; False, and nothing written, when (fund, trigger) exists."""
+    key = connection.execute(select(runs.c.id).where(runs.c.fund == run.key.fund, runs.c.trigger == run.key.trigger))
+    if key.first() is not None:
+        return False
+    if find(connection, run.id) is not None:
+        message = f"run {run.id} exists under another trigger"
+        raise InvariantViolation(message)
+    row = {
+        "id": run.id,
+        "fund": run.key.fund,
+        "trigger": run.key.trigger,
+        "venue": run.venue,
+        "environment": run.environment,
+        "account": run.account,
+        "currency": run.currency,
+        "status": run.status,
+        "reason": run.reason,
+        "plan": run.plan,
+        "result": run.result,
+        "started_at": run.started_at,
+        "deadline": run.deadline,
+        "ended_at": run.ended_at,
+    }
+    seq = events.append(
+        connection,
+        at=run.started_at,
+        kind=events.RUN_OPENED,
+        fund=run.key.fund,
+        run=run.id,
+        payload=events.booked(runs, row),
+    )
+    connection.execute(insert(runs).values(event=seq, **row))
+    return True
+
+
+def close_run(
+    connection: Connection, run_id: str, status: RunStatus, *, reason: str, result: Mapping[str, object], at: datetime
+) -> None:
+    """End a RUNNING run. InvariantViolation when it is not running, or does not exist."""
+    run = required(connection, run_id)
+    changes = {"status": run.ended(status, reason), "reason": reason, "result": result, "ended_at": at}
+    connection.execute(update(runs).where(runs.c.id == run_id).values(**changes))
+    payload = events.booked(runs, {"id": run_id, **changes})
+    events.append(connection, at=at, kind=events.RUN_CLOSED, fund=run.key.fund, run=run_id, payload=payload)
+
+
+def required(connection: Connection, run_id: str) -> Run:
+    """One run; InvariantViolation when there is none."""
+    run = find(connection, run_id)
+    if run is None:
+        message = f"there is no run {run_id}"
+        raise InvariantViolation(message)
+    return run
+
+
+def find(connection: Connection, run_id: str) -> Run | None:
+    """One run."""
+    row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().one_or_none()
+    return None if row is None else _run(row)
+
+
+def latest(connection: Connection, *, fund: str | None, limit: int) -> tuple[Run, ...]:
+    """The latest runs, newest first."""
+    query = select(runs).order_by(runs.c.event.desc()).limit(limit)
+    if fund is not None:
+        query = query.where(runs.c.fund == fund)
+    return tuple(_run(row) for row in connection.execute(query).mappings())
+
+
+def _run(row: RowMapping) -> Run:
+    fields = dict(row)
+    del fields["event"]
+    return Run(key=RunKey(fields.pop("fund"), fields.pop("trigger")), **fields)

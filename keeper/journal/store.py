@@ -1,0 +1,198 @@
+"""SqlJournal: the port ``Journal`` on a SQL database. What each method writes is in the module of its subject.
+
+In production one thread writes and two read, so that the event loop never waits for a disk; inline, everything
+happens in the caller's thread, which simulation and tests need. Nothing here retries: a write that failed is the caller's
+to judge, and what was to be sent must not be.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Concatenate, ParamSpec, Self, TypeVar
+
+from sqlalchemy import Connection
+
+from keeper.domain.errors import JournalError
+from keeper.domain.order import Child, ChildState, Fill, OrderReport
+from keeper.domain.run import Command, Event, NavPoint, Run, RunStatus
+from keeper.journal import audit, children, commands, database, events, nav, runs
+from keeper.ports import ChainFault
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Mode(StrEnum):
+    """What a process wants of the journal."""
+
+    WRITER = "writer"
+    READER = "reader"
+
+
+class SqlJournal:
+    """The durable record; see ``ports.Journal`` for what each method promises. Made by ``open``, ended by ``close``."""
+
+    def __init__(self, base: database.Database, *, inline: bool) -> None:
+        self._base = base
+        self._closed = False
+        self._writer = None if inline else ThreadPoolExecutor(1, "journal-writer")
+        self._readers = None if inline else ThreadPoolExecutor(2, "journal-reader")
+
+    @classmethod
+    def open(cls, url: str, *, mode: Mode, inline: bool = False) -> Self:
+        """Open the journal at ``url``; a WRITER creates a missing one, private to its owner.
+
+        JournalError when it is missing (READER), of another version, damaged, or may not be used so. Blocks for as long
+        as that takes: open before the event loop has other work.
+        """
+        if not inline and database.is_in_memory(url):
+            message = "a journal in memory works inline only: give it a file"
+            raise JournalError(message)
+        there = database.exists(url)
+        if mode is Mode.READER and not there:
+            message = f"{database.describe(url)}: nothing was recorded yet; the first run creates it"
+            raise JournalError(message)
+        base = database.Database(url, writes=mode is Mode.WRITER)
+        try:
+            if there:
+                base.check_version()
+            else:
+                base.upgrade()
+        except JournalError:
+            base.close()
+            raise
+        return cls(base, inline=inline)
+
+    async def submit_command(self, command: Command) -> None:
+        """Record an operator's request. InvariantViolation when its id exists."""
+        await self._write(commands.submit, command)
+
+    async def take_command(self, command_id: str, at: datetime) -> bool:
+        """Claim a request for this process; False when another has it. InvariantViolation when there is none."""
+        return await self._write(commands.take, command_id, at)
+
+    async def open_run(self, run: Run) -> bool:
+        """Create the row; False, and nothing written, when (fund, trigger) exists."""
+        return await self._write(runs.open_run, run)
+
+    async def close_run(self, run_id: str, status: RunStatus, *, reason: str, result: Mapping[str, object], at: datetime) -> None:
+        """End a RUNNING run. InvariantViolation when it is not running."""
+        await self._write(runs.close_run, run_id, status, reason=reason, result=result, at=at)
+
+    async def record_intent(self, child: Child) -> None:
+        """Make a child in state INTENT durable before it is sent.
+
+        InvariantViolation when its client id or its (run, leg, sequence) exists, or its run is not running.
+        """
+        await self._write(children.record_intent, child)
+
+    async def advance_child(
+        self,
+        client_id: str,
+        *,
+        expected: ChildState,
+        state: ChildState,
+        at: datetime,
+        report: OrderReport | None = None,
+        reason: str = "",
+        fills: Sequence[Fill] = (),
+    ) -> None:
+        """Move a child on and book its fills, all or nothing.
+
+        InvariantViolation when it is not in ``expected`` or may not go to ``state``, when the report is of another
+        order, or when a trade is booked for another child. A trade booked for this child already is not booked twice.
+        """
+        await self._write(
+            children.advance_child,
+            client_id,
+            expected=expected,
+            state=state,
+            at=at,
+            report=report,
+            reason=reason,
+            fills=fills,
+        )
+
+    async def record_nav(self, point: NavPoint) -> None:
+        """Add a NAV point."""
+        await self._write(nav.record, point)
+
+    async def note(self, kind: str, *, fund: str, run: str, at: datetime, payload: Mapping[str, object]) -> None:
+        """Append an event that changes no other table. InvariantViolation for a kind that does."""
+        await self._write(events.note, kind=kind, fund=fund, run=run, at=at, payload=payload)
+
+    async def turnover_since(self, fund: str, since: datetime) -> Decimal:
+        """Notional at limit price of the risk-adding children (not reduce-only) intended since, in quote currency."""
+        return await self._read(children.turnover_since, fund, since)
+
+    async def runs(self, *, fund: str | None = None, limit: int = 50) -> tuple[Run, ...]:
+        """The latest runs, newest first."""
+        return await self._read(runs.latest, fund=fund, limit=limit)
+
+    async def run(self, run_id: str) -> Run | None:
+        """One run."""
+        return await self._read(runs.find, run_id)
+
+    async def children(self, run_id: str) -> tuple[Child, ...]:
+        """The children of a run in the order they were intended."""
+        return await self._read(children.of_run, run_id)
+
+    async def open_children(self, fund: str) -> tuple[Child, ...]:
+        """Children of a fund in state INTENT, LIVE or UNKNOWN, oldest first."""
+        return await self._read(children.open_of_fund, fund)
+
+    async def fills(self, run_id: str) -> tuple[tuple[str, Fill], ...]:
+        """Every fill of a run with the client id of its child, oldest first."""
+        return await self._read(children.fills_of_run, run_id)
+
+    async def nav_points(self, fund: str, *, limit: int = 50) -> tuple[NavPoint, ...]:
+        """The latest NAV points, newest first."""
+        return await self._read(nav.latest, fund, limit=limit)
+
+    async def events(self, *, run: str | None = None, limit: int = 200) -> tuple[Event, ...]:
+        """The latest events, newest first."""
+        return await self._read(events.latest, run=run, limit=limit)
+
+    async def verify(self) -> tuple[ChainFault, ...]:
+        """Every place where the event chain, or a row it tells of, was altered; empty when all holds."""
+        return await self._read(audit.verify)
+
+    async def close(self) -> None:
+        """Release files and threads, after what is under way. More than once does nothing more."""
+        if self._closed:
+            return
+        self._closed = True
+        for threads in (self._writer, self._readers):
+            if threads is not None:
+                await asyncio.to_thread(threads.shutdown)
+        self._base.close()
+
+    async def _write(self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        def in_turn(connection: Connection) -> R:
+            events.locked_head(connection)  # on a server too, no other process writes beside this transaction
+            return work(connection, *args, **kwargs)
+
+        return await self._do(self._writer, lambda: self._base.write(in_turn))
+
+    async def _read(self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        return await self._do(self._readers, lambda: self._base.read(lambda connection: work(connection, *args, **kwargs)))
+
+    async def _do(self, threads: ThreadPoolExecutor | None, work: Callable[[], R]) -> R:
+        if self._closed:
+            message = f"{self._base.where}: closed already"
+            raise JournalError(message)
+        if threads is None:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+
+def upgrade(url: str) -> None:
+    """Make the journal at ``url``, or bring it to this version's tables. JournalError when it is newer or no journal."""
+    base = database.Database(url, writes=True)
+    try:
+        base.upgrade()
+    finally:
+        base.close()

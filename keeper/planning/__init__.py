@@ -1,0 +1,1 @@
+"""From the gap to an approved plan. Pure."""

@@ -1,0 +1,100 @@
+"""The gap: what must be traded so that every market stands at its goal once the trades have paid for themselves. Pure.
+
+A trade's own cost lowers NAV, and with it the exposure that is wanted. For legs i with goal L_i, exposure e_i, cost rate
+c_i and sign s_i, the cost of all K and the trades t_i follow together:
+
+    K = sum(c_i s_i (L_i NAV - e_i) / d_i) / (1 + sum(c_i s_i L_i / d_i)),  t_i = (L_i (NAV - K) - e_i) / d_i
+
+with d_i = 1, or 1 - c_i s_i where the cost is paid in coins that count as exposure themselves (inverse contracts). For
+one leg that is gap / (1 + s c L), with coin equity gap / (1 + s c (L - 1)). Leverage after the trade is exactly L.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from keeper.domain.market import Market, MarketKind, Side
+from keeper.domain.numbers import ONE, ZERO, exact, sign
+from keeper.domain.observation import Observation
+from keeper.planning.costs import sizing_rate
+
+Slicer = Callable[[Decimal, Decimal], int]
+"""Into how many orders so many contracts (> 0) are cut, given the smallest order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """One leg of the equation. goal: multiple of NAV; exposure: currency; rate: cost per notional; paid_in_coin: see above."""
+
+    symbol: str
+    goal: Decimal
+    exposure: Decimal
+    rate: Decimal
+    paid_in_coin: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """What one market lacks. contracts: signed, whole lots, cut toward zero; notional: signed, before cutting."""
+
+    contracts: Decimal
+    notional: Decimal
+
+
+@exact
+def solve(nav: Decimal, wants: Sequence[Want]) -> dict[str, Decimal]:
+    """The trades (signed notional by symbol, currency) that leave every market exactly at its goal after their own cost.
+
+    A leg whose trade would only pay for the others' cost and back is left out (zero).
+    """
+    signs = {want.symbol: sign(want.goal * nav - want.exposure) for want in wants}
+    trades: dict[str, Decimal] = {}
+    for _ in range(2 * len(wants) + 1):
+        active = [want for want in wants if signs[want.symbol]]
+        lost, weight = ZERO, ONE
+        for want in active:
+            share = want.rate * signs[want.symbol] / _divisor(want, signs[want.symbol])
+            lost += share * (want.goal * nav - want.exposure)
+            weight += share * want.goal
+        cost = lost / weight
+        trades = {w.symbol: (w.goal * (nav - cost) - w.exposure) / _divisor(w, signs[w.symbol]) for w in active}
+        flipped = [symbol for symbol, trade in trades.items() if sign(trade) != signs[symbol]]
+        if not flipped:
+            break
+        for symbol in flipped:
+            signs[symbol] = 0
+    return {want.symbol: trades.get(want.symbol, ZERO) for want in wants}
+
+
+@exact
+def gaps(observation: Observation, goals: Mapping[str, Decimal], slicer: Slicer) -> dict[str, Gap]:
+    """What each market of ``goals`` (multiple of NAV by symbol) lacks, all legs solved together at live prices.
+
+    StaleData when the account can't be valued.
+    """
+    valuation = observation.valuation()
+    wants = []
+    for symbol, goal in goals.items():
+        market, quote = observation.markets[symbol], observation.quotes[symbol]
+        exposure = valuation.exposures[symbol]
+        rough = market.to_contracts(goal * valuation.nav - exposure, quote.mark)
+        slices = slicer(abs(rough), market.minimum_order(quote.mark))
+        rate = sizing_rate(market, quote.book, Side.of(rough), abs(rough) / slices)
+        wants.append(Want(symbol=symbol, goal=goal, exposure=exposure, rate=rate, paid_in_coin=market.kind is MarketKind.INVERSE))
+    trades = solve(valuation.nav, wants)
+    return {symbol: _cut(observation.markets[symbol], trade, observation.quotes[symbol].mark) for symbol, trade in trades.items()}
+
+
+def _cut(market: Market, notional: Decimal, mark: Decimal) -> Gap:
+    return Gap(contracts=market.whole_lots(market.to_contracts(notional, mark)), notional=notional)
+
+
+def _divisor(want: Want, direction: int) -> Decimal:
+    return ONE - want.rate * direction if want.paid_in_coin else ONE
+
+
+def reducing(held: Decimal, contracts: Decimal) -> Decimal:
+    """How many of ``contracts`` (signed) bring ``held`` (signed) nearer to zero; the rest opens the other side."""
+    if sign(held) != -sign(contracts):
+        return ZERO
+    return min(abs(held), abs(contracts)) * sign(contracts)

@@ -1,0 +1,45 @@
+"""Whether a fund's exposure calls for a trade, and where each market should go. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from keeper.domain.account import Valuation
+from keeper.policy.mandate import BandGoal, Mandate
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Something should be traded. goals: leverage (multiple of NAV) to reach, by symbol of the markets to trade."""
+
+    reason: str
+    goals: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class NotDue:
+    """Nothing should be traded."""
+
+    why: str
+
+
+def decide(mandate: Mandate, valuation: Valuation) -> Due | NotDue:
+    """Compare each market's leverage with its band.
+
+    A market inside its band is left alone; one outside goes to the target, or to the band's nearer edge. StaleData when
+    NAV is not positive.
+    """
+    goals: dict[str, Decimal] = {}
+    outside = []
+    for symbol, target in mandate.targets.items():
+        leverage = valuation.leverage(symbol)
+        low, high = mandate.band(symbol)
+        if low <= leverage <= high:
+            continue
+        edge = low if leverage < low else high
+        goals[symbol] = target if mandate.goal is BandGoal.TARGET else edge
+        band = f" within {low:.3f}x to {high:.3f}x" if low < high else ""
+        outside.append(f"{symbol} at {leverage:.3f}x, wanted {target:.3f}x{band}")
+    if not goals:
+        return NotDue("every market is inside its band")
+    return Due("; ".join(outside), goals)

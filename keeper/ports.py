@@ -1,0 +1,219 @@
+"""What the service needs from the world, as protocols. Adapters live in venues/, journal/ and system.py.
+
+Nothing here imports an adapter, and nothing in service/ knows one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from types import TracebackType
+from typing import Protocol, Self
+
+from keeper.domain.account import Account
+from keeper.domain.market import Market
+from keeper.domain.observation import MarketStats, Quote
+from keeper.domain.order import Child, ChildState, Fill, OrderReport, OrderRequest, Outcome
+from keeper.domain.run import Command, Event, NavPoint, Run, RunStatus
+
+
+class Environment(StrEnum):
+    """Where orders go."""
+
+    LIVE = "live"
+    TESTNET = "testnet"
+    PAPER = "paper"
+
+
+class Clock(Protocol):
+    """Time. Everything that waits waits here."""
+
+    def now(self) -> datetime:
+        """The current time, aware UTC."""
+        ...
+
+    async def sleep_until(self, at: datetime) -> None:
+        """Return once ``now()`` is ``at`` or later."""
+        ...
+
+
+class Entropy(Protocol):
+    """Randomness."""
+
+    def token(self) -> str:
+        """Eight lower-case hexadecimal digits that have not been handed out before."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueInfo:
+    """What is fixed about a venue.
+
+    name: as configured; exchange: ccxt id or ``paper``; account: fingerprint of the account, never a secret;
+    read_lag: seconds after which a read shows an earlier write; order_ttl: seconds a sent order may take to arrive;
+    client_id_length: of a client order id.
+    """
+
+    name: str
+    exchange: str
+    environment: Environment
+    account: str
+    read_lag: float
+    order_ttl: float
+    client_id_length: int = 32
+
+
+class MarketData(Protocol):
+    """Public data of a venue."""
+
+    async def markets(self, symbols: Sequence[str]) -> Mapping[str, Market]:
+        """The markets named. VenueRefused names a symbol that the venue lacks or that Keeper can't trade."""
+        ...
+
+    async def quote(self, symbol: str) -> Quote:
+        """Mark and book of one market, read together. VenueUnavailable or StaleData."""
+        ...
+
+    async def stats(self, symbol: str) -> MarketStats:
+        """A day's volume and volatility of one market. VenueUnavailable or StaleData."""
+        ...
+
+
+class Venue(MarketData, Protocol):
+    """One exchange account in one environment."""
+
+    @property
+    def info(self) -> VenueInfo:
+        """Name, environment, account and timing of this venue."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The venue's clock: real time for an exchange, the feed's own where a feed is recorded or accelerated."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Connect: load markets and fees, check the clock. VenueRefused for bad keys, VenueUnavailable when down."""
+        ...
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Disconnect."""
+        ...
+
+    async def account(self) -> Account:
+        """Balances, positions and open orders, read together. VenueUnavailable or StaleData."""
+        ...
+
+    async def place(self, request: OrderRequest) -> Outcome:
+        """Send one order, once. Never raises for what happens on the wire: whatever proves nothing is Unknown."""
+        ...
+
+    async def lookup(self, symbol: str, client_id: str) -> OrderReport | None:
+        """The order under a client id, None when the venue says that it has none. VenueUnavailable when it says nothing."""
+        ...
+
+    async def fills(self, symbol: str, order_id: str) -> tuple[Fill, ...]:
+        """Every trade of one order, oldest first. VenueUnavailable when the venue does not answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFault:
+    """A place where the journal's event chain does not hold. seq: the event's number; what: altered, missing, swapped ..."""
+
+    seq: int
+    what: str
+
+
+class Journal(Protocol):
+    """The durable record. Every method that writes has committed when it returns, or raises JournalError.
+
+    Each write appends an event to the hash chain in the same transaction.
+    """
+
+    async def submit_command(self, command: Command) -> None:
+        """Record an operator's request."""
+        ...
+
+    async def take_command(self, command_id: str, at: datetime) -> bool:
+        """Claim a request for this process; False when another has it."""
+        ...
+
+    async def open_run(self, run: Run) -> bool:
+        """Create the row; False, and nothing written, when (fund, trigger) exists."""
+        ...
+
+    async def close_run(self, run_id: str, status: RunStatus, *, reason: str, result: Mapping[str, object], at: datetime) -> None:
+        """End a RUNNING run. InvariantViolation when it is not running."""
+        ...
+
+    async def record_intent(self, child: Child) -> None:
+        """Make a child in state INTENT durable before it is sent. InvariantViolation when its client id exists."""
+        ...
+
+    async def advance_child(
+        self,
+        client_id: str,
+        *,
+        expected: ChildState,
+        state: ChildState,
+        at: datetime,
+        report: OrderReport | None = None,
+        reason: str = "",
+        fills: Sequence[Fill] = (),
+    ) -> None:
+        """Move a child on and book its fills, all or nothing.
+
+        InvariantViolation when it is not in ``expected`` or may not go to ``state``.
+        A fill whose trade id is booked already is not booked twice.
+        """
+        ...
+
+    async def record_nav(self, point: NavPoint) -> None:
+        """Add a NAV point."""
+        ...
+
+    async def note(self, kind: str, *, fund: str, run: str, at: datetime, payload: Mapping[str, object]) -> None:
+        """Append an event that changes no other table (a refusal, a plan, a recovery)."""
+        ...
+
+    async def turnover_since(self, fund: str, since: datetime) -> Decimal:
+        """Notional at limit price of the risk-adding children (not reduce-only) intended since, in quote currency."""
+        ...
+
+    async def runs(self, *, fund: str | None = None, limit: int = 50) -> tuple[Run, ...]:
+        """The latest runs, newest first."""
+        ...
+
+    async def run(self, run_id: str) -> Run | None:
+        """One run."""
+        ...
+
+    async def children(self, run_id: str) -> tuple[Child, ...]:
+        """The children of a run in the order they were intended."""
+        ...
+
+    async def open_children(self, fund: str) -> tuple[Child, ...]:
+        """Children of a fund in state INTENT, LIVE or UNKNOWN, oldest first."""
+        ...
+
+    async def fills(self, run_id: str) -> tuple[tuple[str, Fill], ...]:
+        """Every fill of a run with the client id of its child, oldest first."""
+        ...
+
+    async def nav_points(self, fund: str, *, limit: int = 50) -> tuple[NavPoint, ...]:
+        """The latest NAV points, newest first."""
+        ...
+
+    async def events(self, *, run: str | None = None, limit: int = 200) -> tuple[Event, ...]:
+        """The latest events, newest first."""
+        ...
+
+    async def verify(self) -> tuple[ChainFault, ...]:
+        """Every place where the event chain is broken; empty when it holds."""
+        ...
+
+    async def close(self) -> None:
+        """Release files and threads."""
+        ...

@@ -1,0 +1,108 @@
+"""What the journal knows, read for whoever asks: the status of every fund, runs, one run. Writes nothing.
+
+A journal that does not exist yet is an empty one here: nothing was done so far.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from keeper.domain.errors import ConfigError, Problem
+from keeper.domain.order import Child, Fill
+from keeper.domain.run import Run
+from keeper.journal.database import describe, directory_of, exists
+from keeper.journal.lock import is_held
+from keeper.journal.store import Mode, SqlJournal
+from keeper.policy.schedule import next_slot
+from keeper.ports import Clock, Journal
+from keeper.service.documents import Document, fund_status, run_document, runs_document, status_document
+from keeper.settings.secrets import account_fingerprint
+from keeper.settings.sources import Settings
+from keeper.system import SystemClock
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run with all that belongs to it. is_trading: whether a process holds its account now."""
+
+    run: Run
+    children: Sequence[Child]
+    fills: Sequence[tuple[str, Fill]]
+    is_trading: bool
+
+    def documents(self) -> tuple[Document, Document]:
+        """The run's document and its plan's."""
+        return run_document(self.run, self.children, self.fills, is_trading=self.is_trading), dict(self.run.plan)
+
+
+@asynccontextmanager
+async def _reading(settings: Settings) -> AsyncIterator[Journal | None]:
+    url = settings.keeper.journal
+    if not exists(url):
+        yield None
+        return
+    journal = SqlJournal.open(url, mode=Mode.READER)
+    try:
+        yield journal
+    finally:
+        await journal.close()
+
+
+async def status_of(settings: Settings, clock: Clock | None = None) -> Document:
+    """Where every fund stands. JournalError when the journal can't be read."""
+    now = (clock or SystemClock()).now()
+    funds = []
+    async with _reading(settings) as journal:
+        for name, fund in settings.funds.items():
+            venue = settings.venues[fund.venue]
+            schedule = fund.schedule_value()
+            runs = await journal.runs(fund=name, limit=1) if journal else ()
+            points = await journal.nav_points(name, limit=1) if journal else ()
+            account = account_fingerprint(fund.venue, venue)
+            funds.append(
+                fund_status(
+                    name,
+                    venue=fund.venue,
+                    environment=str(venue.environment),
+                    last_run=runs[0] if runs else None,
+                    open_children=await journal.open_children(name) if journal else (),
+                    nav=points[0] if points else None,
+                    next_slot=next_slot(schedule, now).astimezone(schedule.zone) if schedule else None,
+                    is_trading=is_held(directory_of(settings.keeper.journal), account),
+                )
+            )
+    return status_document(funds)
+
+
+async def runs_of(settings: Settings, *, fund: str | None, limit: int) -> Document:
+    """The latest runs, newest first."""
+    async with _reading(settings) as journal:
+        found = await journal.runs(fund=fund, limit=limit) if journal else ()
+    return runs_document(found, trading=[run.id for run in found if _is_trading(settings, run)])
+
+
+async def run_of(settings: Settings, run_id: str) -> RunRecord:
+    """One run. ConfigError when there is none of that name."""
+    async with _reading(settings) as journal:
+        run = await journal.run(run_id) if journal else None
+        if journal is None or run is None:
+            remedy = "`keeper runs list` shows those there are"
+            raise ConfigError(Problem("command line", "run", run_id, remedy))
+        return RunRecord(run, await journal.children(run_id), await journal.fills(run_id), _is_trading(settings, run))
+
+
+def _is_trading(settings: Settings, run: Run) -> bool:
+    return not run.status.ended and is_held(directory_of(settings.keeper.journal), run.account)
+
+
+async def verify_journal(settings: Settings) -> Document:
+    """What is wrong with the journal's chain: {journal, events, faults [seq, what]}. JournalError when it can't be read."""
+    url = settings.keeper.journal
+    async with _reading(settings) as journal:
+        faults = await journal.verify() if journal else ()
+        latest = await journal.events(limit=1) if journal else ()
+    return {
+        "journal": describe(url),
+        "events": latest[0].seq if latest else 0,
+        "faults": [{"seq": fault.seq, "what": fault.what} for fault in faults],
+    }

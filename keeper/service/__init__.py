@@ -1,0 +1,1 @@
+"""The parts that act, wired to the world through ports only."""

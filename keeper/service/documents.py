@@ -1,0 +1,226 @@
+"""The documents that `--json` prints and that the tables and the report read: plain dicts made from journal values.
+
+Every Decimal is a string without an exponent, every time is ISO 8601 in UTC ending in ``+00:00``. Nothing here computes
+what the journal does not know: what a run never came to record is null.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from keeper.accounting.attribution import Shortfall
+from keeper.domain.numbers import ZERO, exact, plain, rounded
+from keeper.domain.order import Child, ChildState, Fill
+from keeper.domain.run import NavPoint, Run, RunStatus
+
+Document = dict[str, Any]
+
+PARTS = ("delay", "spread", "impact", "timing", "fees")
+RESULT_KEYS = (
+    "nav_before",
+    "nav_after",
+    "leverage_before",
+    "leverage_after",
+    "gross_leverage_before",
+    "gross_leverage_after",
+    "filled_notional",
+    "fees",
+)
+LEG_KEYS = ("market", "side", "planned", "traded", "gap", "notional_traded", "leverage_before", "leverage_after")
+SHORTFALL_KEYS = (
+    *("total", *PARTS),
+    *("total_bps", "delay_bps", "spread_bps", "impact_bps", "fee_bps", "timing_bps"),
+)
+INTERRUPTED = "interrupted"
+_BPS_PLACES = 4
+_BASE_PLACES = 12
+
+
+def utc_text(at: datetime) -> str:
+    """An aware time as every document writes it, such as ``2024-08-09T00:15:00+00:00``."""
+    return at.astimezone(UTC).isoformat()
+
+
+def json_ready(value: object) -> Any:
+    """``value`` with every Decimal and time in it as a document writes them; mappings and sequences are copied."""
+    match value:
+        case Decimal():
+            return plain(value)
+        case datetime():
+            return utc_text(value)
+        case Mapping():
+            return {str(key): json_ready(item) for key, item in value.items()}
+        case list() | tuple():
+            return [json_ready(item) for item in value]
+        case _:
+            return value
+
+
+def shortfall_document(shortfall: Shortfall) -> Document:
+    """The ``shortfall`` of a run's result: exact amounts of currency, and bps of the traded notional rounded for display."""
+    amounts = {name: getattr(shortfall, name) for name in ("total", *PARTS)}
+    bps = {f"{_bps_name(name)}_bps": rounded(shortfall.bps(amount), _BPS_PLACES) for name, amount in amounts.items()}
+    return Document(json_ready(amounts | bps))
+
+
+def run_document(run: Run, children: Sequence[Child], fills: Sequence[tuple[str, Fill]], *, is_trading: bool = True) -> Document:
+    """One run: what `rebalance`, `demo` and `runs show` print.
+
+    children and fills: of this run, as the journal gives them; is_trading: whether a process is working on the run, so
+    that one which is RUNNING without any is called interrupted. What only an ended run knows is null before that.
+    unpriced_fees: by asset, fees that could not be valued and so are in no other figure.
+    """
+    result = json_ready(run.result or {})
+    scales = base_per_contract(run.plan)
+    legs = [{key: leg.get(key) for key in LEG_KEYS} for leg in result["legs"]] if result.get("legs") is not None else None
+    shortfall = {key: result["shortfall"].get(key) for key in SHORTFALL_KEYS} if result.get("shortfall") else None
+    return {
+        "run": run.id,
+        "fund": run.key.fund,
+        "venue": run.venue,
+        "environment": run.environment,
+        "currency": run.currency,
+        "trigger": run.key.trigger,
+        "status": _status(run, is_trading=is_trading),
+        "reason": run.reason,
+        **{key: result.get(key) for key in RESULT_KEYS},
+        "unpriced_fees": result.get("unpriced_fees") or {},
+        "legs": legs,
+        "shortfall": shortfall,
+        "children": [_child(child, scales.get(child.request.symbol)) for child in children],
+        "fills": [_fill(client_id, fill) for client_id, fill in fills],
+        "started_at": utc_text(run.started_at),
+        "ended_at": utc_text(run.ended_at) if run.ended_at else None,
+    }
+
+
+def runs_document(runs: Sequence[Run], *, trading: Collection[str] = ()) -> Document:
+    """``{"runs": [...]}`` in the order given: what `runs list` prints. trading: ids of the runs that a process works on."""
+    return {"runs": [_run_line(run, is_trading=run.id in trading) for run in runs]}
+
+
+def status_document(funds: Sequence[Document]) -> Document:
+    """``{"funds": [...]}`` of documents that ``fund_status`` made: what `status` prints."""
+    return {"funds": list(funds)}
+
+
+def fund_status(
+    fund: str,
+    *,
+    venue: str,
+    environment: str,
+    last_run: Run | None,
+    open_children: Sequence[Child],
+    nav: NavPoint | None,
+    next_slot: datetime | None,
+    is_trading: bool,
+) -> Document:
+    """One fund as it stands.
+
+    open_children: those in state INTENT, LIVE or UNKNOWN; nav: the latest point; next_slot: aware, in the schedule's
+    zone; is_trading: whether a process works on a run of this fund now.
+
+    state: ``trading`` while it does; else ``blocked`` while a child's outcome is unknown, ``interrupted`` when the last
+    run was left behind, ``idle`` otherwise.
+    """
+    unknown = [child.request.client_id for child in open_children if child.state is ChildState.UNKNOWN]
+    left_behind = bool(open_children) or (last_run is not None and not last_run.status.ended)
+    if is_trading:
+        state = "trading"
+    elif unknown:
+        state = "blocked"
+    else:
+        state = INTERRUPTED if left_behind else "idle"
+    return {
+        "fund": fund,
+        "venue": venue,
+        "environment": environment,
+        "state": state,
+        "blocked_by": unknown,
+        "last_run": _last_run(last_run, is_trading=is_trading) if last_run else None,
+        "nav": plain(nav.nav) if nav else None,
+        "currency": nav.currency if nav else None,
+        "leverage": plain(nav.net_leverage) if nav else None,
+        "gross_leverage": plain(nav.gross_leverage) if nav else None,
+        "as_of": utc_text(nav.at) if nav else None,
+        "next_slot": {"utc": utc_text(next_slot), "local": next_slot.isoformat(timespec="seconds")} if next_slot else None,
+    }
+
+
+@exact
+def base_per_contract(plan: Mapping[str, Any]) -> dict[str, Decimal]:
+    """Base units in one contract of each market that ``plan`` trades, at the plan's price (which only inverse ones need)."""
+    scales = {}
+    for leg in plan.get("legs", ()):
+        contracts = Decimal(leg["amount"])
+        if contracts:
+            scales[str(leg["market"])] = abs(Decimal(leg["amount_base"]) / contracts)
+    return scales
+
+
+def _status(run: Run, *, is_trading: bool) -> str:
+    return INTERRUPTED if run.status is RunStatus.RUNNING and not is_trading else run.status.value
+
+
+def _bps_name(part: str) -> str:
+    return "fee" if part == "fees" else part
+
+
+def _child(child: Child, scale: Decimal | None) -> Document:
+    return {
+        "client_id": child.request.client_id,
+        "market": child.request.symbol,
+        "side": child.request.side.value,
+        "amount": plain(child.request.amount),
+        "filled": plain(child.filled),
+        "filled_base": plain(_in_base(child.filled, scale)) if scale is not None else None,
+        "average": plain(child.average) if child.average is not None else None,
+        "state": child.state.value,
+        "reason": child.reason,
+    }
+
+
+@exact
+def _in_base(contracts: Decimal, scale: Decimal) -> Decimal:
+    return rounded(contracts * scale, _BASE_PLACES) if contracts else ZERO
+
+
+def _fill(client_id: str, fill: Fill) -> Document:
+    return {
+        "client_id": client_id,
+        "trade_id": fill.trade_id,
+        "market": fill.symbol,
+        "side": fill.side.value,
+        "amount": plain(fill.amount),
+        "price": plain(fill.price),
+        "fee": plain(fill.fee),
+        "fee_asset": fill.fee_asset,
+        "at": utc_text(fill.at),
+    }
+
+
+def _last_run(run: Run, *, is_trading: bool) -> Document:
+    line = _run_line(run, is_trading=is_trading)
+    return {key: line[key] for key in ("run", "status", "reason", "started_at", "ended_at", "leverage_after")}
+
+
+def _run_line(run: Run, *, is_trading: bool) -> Document:
+    result = json_ready(run.result or {})
+    return {
+        "run": run.id,
+        "fund": run.key.fund,
+        "venue": run.venue,
+        "environment": run.environment,
+        "currency": run.currency,
+        "trigger": run.key.trigger,
+        "status": _status(run, is_trading=is_trading),
+        "reason": run.reason,
+        "leverage_before": result.get("leverage_before"),
+        "leverage_after": result.get("leverage_after"),
+        "filled_notional": result.get("filled_notional"),
+        "fees": result.get("fees"),
+        "total_bps": (result.get("shortfall") or {}).get("total_bps"),
+        "started_at": utc_text(run.started_at),
+        "ended_at": utc_text(run.ended_at) if run.ended_at else None,
+    }

@@ -1,0 +1,42 @@
+"""What a run tells whoever watches it while it trades. Values only: how they are shown is the watcher's business."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from keeper.domain.market import Side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegProgress:
+    """One leg right now.
+
+    market: symbol; planned, filled: contracts (> 0); average: of its fills, arrival: mid at the decision, quote per
+    base; slice: the latest one begun, from 1 (0 before the first), of ``slices``; ends_at: aware UTC, when the leg's
+    horizon is over; state: ``working``, or one word for why it is not.
+    """
+
+    market: str
+    side: Side
+    planned: Decimal
+    filled: Decimal
+    average: Decimal | None
+    arrival: Decimal
+    slice: int
+    slices: int
+    ends_at: datetime
+    state: str
+
+
+class Progress(Protocol):
+    """A watcher of one run. Its methods return at once and never raise for what they show."""
+
+    def update(self, legs: Sequence[LegProgress], at: datetime) -> None:
+        """Every leg of the run as of ``at`` (aware UTC)."""
+        ...
+
+    def close(self) -> None:
+        """The run is over."""
+        ...

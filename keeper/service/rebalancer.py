@@ -1,0 +1,341 @@
+"""One fund, brought to its mandate: plan, execute, account. The way every run goes, whoever asked for it.
+
+Decisions are made by the pure parts; this module only carries observations to them and their proposals to the sender.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import structlog
+
+from keeper.domain.errors import InvariantViolation, StaleData, VenueError
+from keeper.domain.market import MarketKind
+from keeper.domain.numbers import exact, plain
+from keeper.domain.observation import Observation
+from keeper.domain.order import Child, ChildState, Fill, average_price
+from keeper.domain.run import NavPoint, Run, RunKey, RunStatus
+from keeper.execution import engine
+from keeper.execution.pacing import Pacing
+from keeper.planning.gate import Limits, Refusal, Refused
+from keeper.planning.plan import Brief, Plan, build
+from keeper.policy.mandate import Mandate
+from keeper.ports import Clock, Environment, Journal, Venue
+from keeper.service.observer import Observer
+from keeper.service.progress import LegProgress, Progress
+from keeper.service.recovery import recover
+from keeper.service.results import Work, result_document
+from keeper.service.sender import DAY, Sender, Sent
+from keeper.service.settle import holdings, settle
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fund:
+    """One fund's rules. symbols: the markets of its mandate."""
+
+    name: str
+    mandate: Mandate
+    limits: Limits
+    pacing: Pacing
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The markets of the mandate."""
+        return tuple(self.mandate.targets)
+
+
+@dataclass(slots=True)
+class _Course:
+    """A run on its way: what is known of it so far. expected: holdings that our own fills lead to, by symbol."""
+
+    run: Run
+    plan: Plan
+    state: engine.State
+    expected: dict[str, Decimal]
+    prices: dict[str, Decimal]
+    children: list[Child] = field(default_factory=list)
+    fills: list[tuple[Child, Fill]] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    cut_short: str = ""
+
+
+class Rebalancer:
+    """Plans and runs one fund. ``stop`` ends a run in work after the children in flight have their outcome."""
+
+    def __init__(self, fund: Fund, venue: Venue, journal: Journal, observer: Observer) -> None:
+        self.fund = fund
+        self._venue = venue
+        self._journal = journal
+        self._clock: Clock = venue.clock
+        self._observer = observer
+        self._sender = Sender(venue, journal, venue.clock, fund.limits)
+        self._stopping = asyncio.Event()
+        self._why_stopped = ""
+
+    def stop(self, why: str) -> None:
+        """Send nothing more; the run ends as incomplete."""
+        self._why_stopped = why
+        self._stopping.set()
+
+    async def recover(self) -> tuple[Child, ...]:
+        """Settle what an earlier process left open; the children that stay unknown are returned."""
+        unsettled = await recover(self._venue, self._journal, self._clock, self.fund.name)
+        for run in await self._journal.runs(fund=self.fund.name):
+            if not run.status.ended:
+                await self._close_abandoned(run)
+        return unsettled
+
+    async def plan(self) -> Plan:
+        """What a run would do now. VenueError or StaleData when the account or a market can't be read."""
+        observation = await self._observer.observe(with_stats=True)
+        return build(await self._brief(observation.at), observation)
+
+    async def execute(self, plan: Plan, trigger: str, progress: Progress) -> Run:
+        """Run ``plan`` under a key that is used once, and return the run as it ended.
+
+        JournalError when the journal fails: then nothing more is sent. InvariantViolation when the key exists.
+        """
+        run = self._open(plan, trigger)
+        if not await self._journal.open_run(run):
+            message = f"run {run.id} exists already: {self.fund.name} was triggered by {trigger} before"
+            raise InvariantViolation(message)
+        structlog.contextvars.bind_contextvars(run=run.id, fund=self.fund.name, venue=run.venue)
+        log.info("run.opened", legs=len(plan.legs), nav=plain(plan.nav), leverage=f"{plan.leverage:.4f}")
+        if plan.refusals:
+            return await self._close(run, RunStatus.REFUSED, "; ".join(r.message for r in plan.refusals), plan)
+        if not plan.legs:
+            return await self._close(run, RunStatus.NOTHING_DUE, plan.reason, plan, after=await self._settled())
+        try:
+            return await self._execute(run, plan, progress)
+        finally:
+            progress.close()
+
+    async def _execute(self, run: Run, plan: Plan, progress: Progress) -> Run:
+        now = self._clock.now()
+        state = engine.begin(plan, self.fund.pacing, slippage_bps=self.fund.limits.max_slippage_bps, now=now)
+        course = _Course(run=run, plan=plan, state=state, expected={}, prices={})
+        after: Observation | None = None
+        try:
+            observation = await self._settled()
+            course.expected = holdings(observation)
+            course.prices = dict(observation.valuation().prices)
+            await self._record_nav(run, "before", observation)
+            status, reason, after = await self._work(course, observation, progress)
+            await self._record_nav(run, "after", after)
+        except (VenueError, StaleData) as error:
+            status, reason = RunStatus.INCOMPLETE, str(error)
+        if not course.children and course.refusals:
+            status, reason = RunStatus.REFUSED, "; ".join(dict.fromkeys(course.refusals))
+        elif course.cut_short:
+            status, reason = RunStatus.INCOMPLETE, course.cut_short
+        return await self._close(run, status, reason, plan, course, after)
+
+    async def _work(self, course: _Course, observation: Observation, progress: Progress) -> tuple[RunStatus, str, Observation]:
+        """Step until the engine finishes; the last observation is of the settled account."""
+        while True:
+            course.state, decision = engine.step(course.state, observation, self._clock.now())
+            progress.update(self._progress(course), self._clock.now())
+            match decision:
+                case engine.Send(slices):
+                    await self._send(course, slices, observation)
+                case engine.Wait(until):
+                    await self._wait(until)
+                case engine.Settle():
+                    observation = await self._settled()
+                    self._compare(course, observation)
+                    continue
+                case engine.Finish(status, reason):
+                    return status, reason, observation
+            if self._stopping.is_set() and not course.cut_short:
+                self._cut(course, self._why_stopped)
+            observation = await self._observe(course)
+
+    async def _observe(self, course: _Course) -> Observation:
+        """A fresh observation whose holdings are what our fills lead to; if they stay different the run is cut short."""
+        observation = await self._observer.observe()
+        if holdings(observation) != course.expected:
+            observation = await self._settled()
+            self._compare(course, observation)
+        return observation
+
+    def _compare(self, course: _Course, observation: Observation) -> None:
+        held = holdings(observation)
+        if held == course.expected or course.cut_short:
+            return
+        differences = ", ".join(
+            f"{symbol}: {plain(course.expected[symbol])} expected, {plain(held[symbol])} held"
+            for symbol in held
+            if held[symbol] != course.expected[symbol]
+        )
+        self._cut(course, f"the position changed without our order ({differences})")
+        course.expected = held
+
+    async def _send(self, course: _Course, slices: Sequence[engine.Slice], observation: Observation) -> None:
+        sending = (self._sender.send(course.run, one, observation) for one in slices)
+        # an error of one leg must not hide what became of another
+        outcomes = await asyncio.gather(*sending, return_exceptions=True)
+        for proposal, outcome in zip(slices, outcomes, strict=True):
+            match outcome:
+                case Refused(reasons):
+                    why = "; ".join(reason.message for reason in reasons)
+                    course.refusals.append(why)
+                    course.state = engine.failed(course.state, proposal.leg, why, sent=False)
+                case Sent(child, fills):
+                    self._book(course, proposal, child, fills)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    def _book(self, course: _Course, proposal: engine.Slice, child: Child, fills: Sequence[Fill]) -> None:
+        course.children.append(child)
+        course.fills.extend((child, fill) for fill in fills)
+        match child.state:
+            case ChildState.REJECTED:
+                course.state = engine.failed(course.state, proposal.leg, child.reason, sent=True)
+            case ChildState.FILLED | ChildState.CANCELED:
+                course.state = engine.booked(course.state, proposal.leg, child.filled)
+                for fill in fills:
+                    self._expect(course, fill)
+            case _:
+                self._cut(course, f"the outcome of {child.request.client_id} is not known ({child.reason})")
+
+    def _expect(self, course: _Course, fill: Fill) -> None:
+        market = self._observer.markets[fill.symbol]
+        change = fill.amount * fill.side.sign
+        if market.kind is MarketKind.SPOT and fill.fee_asset == market.base:
+            change -= fill.fee
+        course.expected[fill.symbol] = _added(course.expected[fill.symbol], change)
+
+    def _cut(self, course: _Course, why: str) -> None:
+        """Propose nothing more; the run settles and ends as incomplete for this reason, the first one named."""
+        course.cut_short = course.cut_short or why
+        course.state = engine.stop(course.state, why)
+
+    async def _settled(self) -> Observation:
+        return await settle(self._observer, self._clock, timedelta(seconds=self._venue.info.read_lag))
+
+    async def _wait(self, until: datetime) -> None:
+        """Sleep until then, or until asked to stop."""
+        sleep = asyncio.ensure_future(self._clock.sleep_until(until))
+        stop = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({sleep, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sleep, stop):
+                task.cancel()
+            await asyncio.gather(sleep, stop, return_exceptions=True)
+
+    async def _brief(self, now: datetime) -> Brief:
+        info = self._venue.info
+        blocked = [
+            Refusal(
+                "unknown_child",
+                f"the outcome of {child.request.client_id} ({child.request.side} {child.request.symbol}) is not known",
+            )
+            for child in await self._journal.open_children(self.fund.name)
+        ]
+        if info.environment is Environment.LIVE:
+            blocked.append(Refusal("not_enabled", "a live fund only plans: trade on paper or on a testnet"))
+        return Brief(
+            fund=self.fund.name,
+            venue=info.name,
+            environment=str(info.environment),
+            mandate=self.fund.mandate,
+            limits=self.fund.limits,
+            slicer=self.fund.pacing.planned_slices,
+            horizon=self.fund.pacing.horizon,
+            turnover=await self._journal.turnover_since(self.fund.name, now - DAY),
+            blocked=tuple(blocked),
+        )
+
+    def _open(self, plan: Plan, trigger: str) -> Run:
+        info, now = self._venue.info, self._clock.now()
+        return Run(
+            id=f"{self.fund.name}-{trigger.rpartition(':')[2]}",
+            key=RunKey(self.fund.name, trigger),
+            venue=info.name,
+            environment=str(info.environment),
+            account=info.account,
+            currency=plan.currency,
+            status=RunStatus.RUNNING,
+            reason=plan.reason,
+            plan=plan.document(),
+            result=None,
+            started_at=now,
+            deadline=now + self.fund.pacing.horizon,
+        )
+
+    async def _close(  # the plan alone is the result of a run that did not trade
+        self,
+        run: Run,
+        status: RunStatus,
+        reason: str,
+        plan: Plan,
+        course: _Course | None = None,
+        after: Observation | None = None,
+    ) -> Run:
+        work = Work(
+            plan=plan,
+            children=course.children if course else (),
+            fills=course.fills if course else (),
+            markets=self._observer.markets,
+            prices=course.prices if course else {},
+        )
+        result = result_document(work, after)
+        now = self._clock.now()
+        await self._journal.close_run(run.id, run.ended(status, reason), reason=reason, result=result, at=now)
+        log.info("run.closed", status=str(status), reason=reason, leverage_after=result["leverage_after"])
+        return replace(run, status=status, reason=reason, result=result, ended_at=now)
+
+    async def _close_abandoned(self, run: Run) -> None:
+        """End a run whose process is gone; what its children did stands in their own rows."""
+        reason = "the process ended before the run did"
+        result = {"nav_before": run.plan.get("nav"), "leverage_before": run.plan.get("leverage")}
+        now = self._clock.now()
+        await self._journal.close_run(run.id, run.ended(RunStatus.INCOMPLETE, reason), reason=reason, result=result, at=now)
+        log.warning("run.abandoned", run=run.id)
+
+    async def _record_nav(self, run: Run, cause: str, observation: Observation) -> None:
+        valuation = observation.valuation()
+        await self._journal.record_nav(
+            NavPoint(
+                fund=self.fund.name,
+                run=run.id,
+                cause=cause,
+                at=observation.at,
+                nav=valuation.nav,
+                currency=valuation.currency,
+                net_leverage=valuation.net_leverage,
+                gross_leverage=valuation.gross_leverage,
+            )
+        )
+
+    def _progress(self, course: _Course) -> tuple[LegProgress, ...]:
+        return tuple(
+            LegProgress(
+                market=leg.plan.symbol,
+                side=leg.plan.side,
+                planned=leg.plan.amount,
+                filled=leg.traded,
+                average=self._average(course, leg.plan.symbol),
+                arrival=leg.plan.decision_mid,
+                slice=leg.sequence,
+                slices=leg.plan.slices,
+                ends_at=course.state.deadline,
+                state=str(leg.state),
+            )
+            for leg in course.state.legs
+        )
+
+    def _average(self, course: _Course, symbol: str) -> Decimal | None:
+        fills = [fill for _, fill in course.fills if fill.symbol == symbol]
+        return average_price(fills, inverse=self._observer.markets[symbol].kind is MarketKind.INVERSE)
+
+
+@exact
+def _added(one: Decimal, other: Decimal) -> Decimal:
+    return one + other

@@ -1,0 +1,78 @@
+"""How every start begins: children whose outcome nobody recorded are settled by asking the venue, by client order id."""
+
+from datetime import timedelta
+
+import structlog
+
+from keeper.domain.errors import VenueError
+from keeper.domain.order import Child, ChildState
+from keeper.execution.recovery import Found, Lookup, NeverPlaced, StillUnknown, resolve
+from keeper.ports import Clock, Journal, Venue
+from keeper.service.sender import confirm
+
+PATIENCE = timedelta(seconds=20)
+MAX_LOOKUPS = 4
+log = structlog.get_logger()
+
+
+async def recover(venue: Venue, journal: Journal, clock: Clock, fund: str) -> tuple[Child, ...]:
+    """Settle the open children of ``fund``; those that stay unknown are returned, and block the fund.
+
+    The caller holds the account's lock, so no other process is in the middle of sending them.
+    """
+    unsettled = []
+    for child in await journal.open_children(fund):
+        client = child.request.client_id
+        state = child.state
+        if state is ChildState.INTENT:
+            state = ChildState.UNKNOWN
+            why = "the process ended before the outcome was recorded"
+            await journal.advance_child(client, expected=child.state, state=state, at=clock.now(), reason=why)
+        try:
+            settled = await _settle(venue, journal, clock, child, state)
+        except VenueError as error:
+            log.warning("child.unsettled", fund=fund, client_id=client, error=str(error))
+            settled = False
+        if not settled:
+            unsettled.append(child)
+    return tuple(unsettled)
+
+
+async def _settle(venue: Venue, journal: Journal, clock: Clock, child: Child, state: ChildState) -> bool:
+    request = child.request
+    lag = timedelta(seconds=venue.info.read_lag)
+    give_up = clock.now() + PATIENCE
+    lookups: list[Lookup] = []
+    for _ in range(MAX_LOOKUPS):
+        lookups.append(Lookup(await venue.lookup(request.symbol, request.client_id), clock.now()))
+        match resolve(child, lookups, lag):
+            case Found(report):
+                confirmed = await confirm(venue, clock, request, report)
+                if confirmed is None:
+                    return False
+                final, fills = confirmed
+                await journal.advance_child(
+                    request.client_id,
+                    expected=state,
+                    state=final.state,
+                    at=clock.now(),
+                    report=final,
+                    reason="found by client order id",
+                    fills=fills,
+                )
+                log.info("child.recovered", client_id=request.client_id, state=str(final.state))
+                return True
+            case NeverPlaced():
+                if state is ChildState.LIVE:
+                    return False  # the venue had it once: that it does not show it now proves nothing
+                why = "the venue does not have it, and its deadline has passed"
+                await journal.advance_child(
+                    request.client_id, expected=state, state=ChildState.NOT_PLACED, at=clock.now(), reason=why
+                )
+                log.info("child.recovered", client_id=request.client_id, state=str(ChildState.NOT_PLACED))
+                return True
+            case StillUnknown(ask_again):
+                if ask_again > give_up:
+                    return False
+                await clock.sleep_until(ask_again)
+    return False

@@ -1,0 +1,29 @@
+"""Waits until an account stands still: two reads in a row that agree, more than the venue's read lag apart."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from keeper.domain.errors import StaleData
+from keeper.domain.observation import Observation
+from keeper.ports import Clock
+from keeper.service.observer import Observer
+
+MAX_READS = 12
+
+
+def holdings(observation: Observation) -> dict[str, Decimal]:
+    """Signed contracts held in each of the fund's markets."""
+    return {symbol: observation.account.held(market) for symbol, market in observation.markets.items()}
+
+
+async def settle(observer: Observer, clock: Clock, read_lag: timedelta) -> Observation:
+    """The first observation whose holdings equal those of the read before it. StaleData when none does in MAX_READS."""
+    before = holdings(await observer.observe())
+    for _ in range(MAX_READS):
+        await clock.sleep_until(clock.now() + read_lag)
+        observation = await observer.observe()
+        if (held := holdings(observation)) == before:
+            return observation
+        before = held
+    message = f"the account did not stand still over {MAX_READS} reads: something else is trading on it"
+    raise StaleData(message)

@@ -1,0 +1,304 @@
+"""The sections of the configuration, their defaults and the rules inside one section; and their pure values.
+
+Rules that need two sections are in ``rules``. A field validator sees the fields above it, so the order of fields matters:
+a rule about two keys stands on the lower one and still runs when a third key is wrong.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from keeper.domain.numbers import ZERO, exact, plain
+from keeper.execution.pacing import Pacing, Style
+from keeper.planning.gate import Limits
+from keeper.policy.mandate import BandGoal, Mandate
+from keeper.policy.schedule import Schedule
+from keeper.ports import Environment
+from keeper.settings.addresses import PAPER, Exchange, Host, JournalUrl, Loopback, TimeOfDay, Zone
+from keeper.settings.feeds import AccountSettings, Feed, PaperFeed, Section
+from keeper.settings.symbols import Symbol, symbol_parts
+from keeper.settings.values import (
+    Amount,
+    Duration,
+    Name,
+    Ratio,
+    Text,
+    Whole,
+    Within,
+    chosen,
+    did_you_mean,
+    fault,
+    read_choice,
+    read_text,
+)
+
+LEVERAGE_CEILING = Decimal(20)
+EMERGENCY_CEILING = Decimal(100)
+
+V = TypeVar("V")
+
+
+def read_secret_text(value: object) -> SecretStr:
+    """A secret that came in through the environment."""
+    return value if isinstance(value, SecretStr) else SecretStr(read_text(value))
+
+
+SecretText = Annotated[SecretStr, BeforeValidator(read_secret_text)]
+
+
+class KeeperSettings(Section):
+    """What concerns the whole process."""
+
+    journal: JournalUrl = Field(
+        default="sqlite:///var/keeper.db", description="where runs, orders and fills are recorded", repr=False
+    )
+
+
+class CredentialsSettings(Section):
+    """Where the keys of an account are: files, or environment variables, never the configuration file itself."""
+
+    api_key_file: Text | None = Field(
+        default=None, description="file that holds the API key, mode 600; a relative path starts at the configuration file"
+    )
+    secret_file: Text | None = Field(default=None, description="file that holds the API secret, mode 600")
+    api_key: SkipJsonSchema[SecretText | None] = Field(default=None, description="the API key, from the environment only")
+    secret: SkipJsonSchema[SecretText | None] = Field(default=None, description="the API secret, from the environment only")
+
+    @field_validator("api_key", "secret")
+    @classmethod
+    def _one_of_both(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None and info.data.get(f"{info.field_name}_file") is not None:
+            raise fault(f"is given twice: keep {info.field_name} or {info.field_name}_file")
+        return value
+
+
+class VenueSettings(Section):
+    """One exchange account."""
+
+    exchange: Exchange = Field(description='a ccxt id such as "binanceusdm", or "paper"')
+    environment: Environment = Field(
+        default=Environment.PAPER,
+        validate_default=True,
+        description='"live", "testnet" or "paper"; "paper" only on exchange = "paper"',
+    )
+    credentials: CredentialsSettings = Field(default=CredentialsSettings(), description="the account's keys")
+    hosts: Mapping[Host, Loopback] = Field(default={}, description="hosts replaced by servers on this machine, for tests")
+    feed: Feed | None = Field(
+        default=None, validate_default=True, description='the market of a paper venue: kind = "fixed" or "synthetic"'
+    )
+    account: AccountSettings | None = Field(
+        default=None, validate_default=True, description="what a paper account holds at the start"
+    )
+
+    @field_validator("environment", mode="before")
+    @classmethod
+    def _environment(cls, value: object, info: ValidationInfo) -> Environment:
+        exchange = info.data.get("exchange")
+        if value is Environment.PAPER and exchange not in (None, PAPER):
+            raise fault('is required: "live" or "testnet"')
+        environment = value if isinstance(value, Environment) else read_choice(Environment)(value)
+        if exchange == PAPER and environment is not Environment.PAPER:
+            raise fault('must be "paper", or left out, on exchange = "paper"')
+        if environment is Environment.PAPER and exchange not in (None, PAPER):
+            raise fault(f'"paper" does not go with "{exchange}" for now: use exchange = "paper", or "testnet" or "live"')
+        return environment
+
+    @field_validator("credentials", "hosts")
+    @classmethod
+    def _not_on_paper(cls, value: V, info: ValidationInfo) -> V:
+        if value != cls.model_fields[info.field_name or ""].default and info.data.get("exchange") == PAPER:
+            raise fault('has no use on exchange = "paper": remove it', value="(set)")
+        return value
+
+    @field_validator("feed", "account")
+    @classmethod
+    def _only_on_paper(cls, value: V, info: ValidationInfo) -> V:
+        exchange = info.data.get("exchange")
+        if value is None and exchange == PAPER:
+            words = (
+                'kind = "synthetic" or "fixed"' if info.field_name == "feed" else 'account = { balances = { USDT = "100000" } }'
+            )
+            raise fault(f'is required on exchange = "paper": {words}')
+        if value is not None and exchange not in (None, PAPER):
+            raise fault('belongs to exchange = "paper" only: remove it')
+        return value
+
+    @field_validator("account")
+    @classmethod
+    def _priced(cls, account: AccountSettings | None, info: ValidationInfo) -> AccountSettings | None:
+        feed = info.data.get("feed")
+        if account is None or not isinstance(feed, PaperFeed):
+            return account
+        for symbol in account.positions:
+            if symbol not in feed.prices:
+                near = did_you_mean(symbol, list(feed.prices))
+                raise fault(f"has no price in feed.prices: {near}", at=("account", "positions", symbol))
+        return account
+
+
+class ScheduleSettings(Section):
+    """When a fund acts by itself."""
+
+    at: TimeOfDay = Field(description='local time of day, "HH:MM"')
+    timezone: Zone = Field(default="UTC", description='IANA time zone, such as "Europe/Berlin"')
+
+
+class BandSettings(Section):
+    """How far a fund may stray before it is rebalanced."""
+
+    deadband: Annotated[Ratio, Within(at_least=0, below=1)] = Field(
+        default=ZERO, description="fraction of the target multiple (of 1 where that is 0)"
+    )
+    to: Annotated[BandGoal, chosen(BandGoal)] = Field(
+        default=BandGoal.TARGET, description='where a trade ends: on the "target", or on the band\'s nearer "edge"'
+    )
+
+
+class EmergencySettings(Section):
+    """When a fund de-levers at once."""
+
+    max_leverage: Annotated[Ratio, Within(above=0, at_most=EMERGENCY_CEILING)] = Field(
+        description="gross leverage that counts as an emergency, multiples of NAV"
+    )
+
+
+class ExecutionSettings(Section):
+    """How orders are spread over time."""
+
+    style: Annotated[Style, chosen(Style)] = Field(default=Style.TWAP, description='"twap" (slices) or "urgent" (at once)')
+    horizon: Annotated[Duration, Within(at_least=timedelta(seconds=1), at_most=timedelta(hours=24))] = Field(
+        default=timedelta(minutes=30), description="the longest a run may take", json_schema_extra={"default": "30m"}
+    )
+    slices: Annotated[Whole, Within(at_least=1, at_most=1000)] = Field(default=12, description="orders that a leg is spread over")
+    max_depth: Annotated[Ratio, Within(above=0, at_most=1)] = Field(
+        default=Decimal("0.2"), description="fraction of the depth inside the collar that one slice may take"
+    )
+
+
+class LimitSettings(Section):
+    """What no order of a fund may exceed."""
+
+    max_order_notional: Annotated[Amount, Within(above=0, at_most=100_000_000)] = Field(
+        default=Decimal(250_000), description="one order, quote currency"
+    )
+    max_turnover_per_day: Annotated[Ratio, Within(above=0, at_most=100)] = Field(
+        default=Decimal("3.0"), description="traded in 24 h by orders that add risk, multiples of NAV"
+    )
+    max_slippage_bps: Annotated[Ratio, Within(above=0, at_most=1000)] = Field(
+        default=Decimal(30), description="limit price from the mid at send, bps"
+    )
+    max_leverage: Annotated[Ratio, Within(above=0, at_most=LEVERAGE_CEILING)] = Field(
+        default=Decimal(5), description="gross leverage, multiples of NAV"
+    )
+
+
+class FundSettings(Section):
+    """One mandate on one venue."""
+
+    venue: Name = Field(description="a name under [venues]")
+    target: Annotated[Mapping[Symbol, Ratio], Field(min_length=1)] = Field(description="signed multiples of NAV by symbol")
+    currency: str = Field(
+        default="", validate_default=True, description="what NAV is counted in; unset: the quote currency of the target's symbols"
+    )
+    schedule: ScheduleSettings | None = Field(default=None, description="unset: only when asked")
+    bands: BandSettings = Field(default=BandSettings(), description="how far the fund may stray")
+    emergency: EmergencySettings | None = Field(
+        default=None, description="unset: leverage once a third of the way to liquidation is gone"
+    )
+    execution: ExecutionSettings = Field(default=ExecutionSettings(), description="how orders are spread")
+    limits: LimitSettings = Field(default=LimitSettings(), validate_default=True, description="what no order may exceed")
+
+    @field_validator("target")
+    @classmethod
+    def _one_market_an_asset(cls, target: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+        parts = {symbol: symbol_parts(symbol) for symbol in target}
+        holders: dict[str, str] = {}
+        for symbol, part in parts.items():
+            if part.base in holders:
+                raise fault(
+                    f'"{holders[part.base]}" and "{symbol}" both hold {part.base}, and which of them a trade is for would be'
+                    " ambiguous: keep one"
+                )
+            holders[part.base] = symbol
+        quotes = sorted({part.quote for part in parts.values()})
+        if len(quotes) > 1:
+            raise fault(f"all symbols of a fund must share one quote currency, these have {' and '.join(quotes)}")
+        if gross(target) > LEVERAGE_CEILING:
+            raise fault(
+                f"gross target leverage {plain(gross(target))} is above {LEVERAGE_CEILING}, the ceiling that no setting raises"
+            )
+        return target
+
+    @field_validator("currency", mode="before")
+    @classmethod
+    def _quote(cls, value: object, info: ValidationInfo) -> str:
+        target = info.data.get("target")
+        quote = symbol_parts(next(iter(target))).quote if target else ""
+        if value == "":
+            return quote
+        currency = read_text(value)
+        if quote and currency != quote:
+            raise fault(f'must be "{quote}", the quote currency of the target, or left out')
+        return currency
+
+    @field_validator("emergency")
+    @classmethod
+    def _above_target(cls, emergency: EmergencySettings | None, info: ValidationInfo) -> EmergencySettings | None:
+        target = info.data.get("target")
+        if emergency and target and not emergency.max_leverage > gross(target):
+            raise fault(
+                "emergency.max_leverage > gross target leverage must hold,"
+                f" but {plain(emergency.max_leverage)} <= {plain(gross(target))}: raise it or lower the target",
+                at=("emergency", "max_leverage"),
+            )
+        return emergency
+
+    @field_validator("limits")
+    @classmethod
+    def _target_within(cls, limits: LimitSettings, info: ValidationInfo) -> LimitSettings:
+        target = info.data.get("target")
+        if target and gross(target) > limits.max_leverage:
+            raise fault(
+                f"gross target leverage {plain(gross(target))} is above limits.max_leverage = {plain(limits.max_leverage)}:"
+                f" lower the target or raise that limit (at most {LEVERAGE_CEILING})",
+                at=("target",),
+            )
+        return limits
+
+    def mandate(self) -> Mandate:
+        """What the fund holds."""
+        emergency = self.emergency.max_leverage if self.emergency else None
+        return Mandate(targets=dict(self.target), deadband=self.bands.deadband, goal=self.bands.to, emergency_leverage=emergency)
+
+    def limits_value(self) -> Limits:
+        """What no order of the fund may exceed."""
+        return Limits(
+            max_order_notional=self.limits.max_order_notional,
+            max_turnover_per_day=self.limits.max_turnover_per_day,
+            max_slippage_bps=self.limits.max_slippage_bps,
+            max_leverage=self.limits.max_leverage,
+        )
+
+    def pacing(self) -> Pacing:
+        """How the fund's legs are worked."""
+        return Pacing(
+            style=self.execution.style,
+            horizon=self.execution.horizon,
+            slices=self.execution.slices,
+            max_depth=self.execution.max_depth,
+        )
+
+    def schedule_value(self) -> Schedule | None:
+        """When the fund acts by itself; None where it only acts when asked."""
+        return Schedule(at=self.schedule.at, zone=ZoneInfo(self.schedule.timezone)) if self.schedule else None
+
+
+@exact
+def gross(target: Mapping[str, Decimal]) -> Decimal:
+    """Sum of absolute multiples of NAV."""
+    return sum((abs(multiple) for multiple in target.values()), ZERO)

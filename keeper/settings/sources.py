@@ -1,0 +1,70 @@
+"""The settings as a whole, and the one source that pydantic-settings takes them from.
+
+Its own sources are not used: they ignore variables that reach no key and make a second fund out of another spelling.
+Reading and judging is done by ``loading``.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+from pydantic import Field, PrivateAttr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from keeper.settings.document import Table
+from keeper.settings.keys import Path
+from keeper.settings.sections import FundSettings, KeeperSettings, VenueSettings
+from keeper.settings.values import Name
+
+
+class TableSource(PydanticBaseSettingsSource):
+    """A file under an environment, merged into one table."""
+
+    def __init__(self, settings: type[BaseSettings], table: Table) -> None:
+        super().__init__(settings)
+        self._table = table
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[object, str, bool]:
+        """The value of one section."""
+        del field  # the base class hands it over; the name is enough
+        return self._table.get(field_name), field_name, True
+
+    def __call__(self) -> dict[str, Any]:
+        """Every section, known or not: unknown ones are errors."""
+        return dict(self._table)
+
+
+class Settings(BaseSettings):
+    """Everything that the operator configured. Comes from ``load`` or ``assemble``, which check what no section can alone."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    keeper: KeeperSettings = Field(default=KeeperSettings(), description="the whole process")
+    venues: Mapping[Name, VenueSettings] = Field(default={}, description="exchange accounts by name")
+    funds: Mapping[Name, FundSettings] = Field(default={}, description="mandates by name")
+    _sources: dict[Path, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The one table that the constructor was given, in place of pydantic's own sources."""
+        del env_settings, dotenv_settings, file_secret_settings
+        return (TableSource(settings_cls, init_settings().get("table", {})),)
+
+    @classmethod
+    def of(cls, table: Table, sources: Iterable[tuple[Path, str]]) -> Self:
+        """The settings that ``table`` holds, with where each path of it came from. Raises pydantic's ValidationError."""
+        given: dict[str, Any] = {"table": table}  # no field: the source takes it
+        settings = cls(**given)
+        settings._sources.update(sources)
+        return settings
+
+    def source(self, path: Path) -> str:
+        """Where the value at ``path`` came from: "default", "FILE:LINE" or a variable's name."""
+        return self._sources.get(path, "default")

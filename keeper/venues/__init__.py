@@ -1,0 +1,1 @@
+"""Exchanges: real ones through ccxt, and the paper exchange."""

@@ -1,0 +1,141 @@
+"""What differs between exchanges: one row each. An exchange without a row can't be traded.
+
+Rows are facts about the wire, never behaviour: whoever needs a new branch adds a field. Codes that are in no list prove
+nothing, and an order answered by one of them stays unknown.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keeper.domain.errors import ConfigError, Problem
+from keeper.ports import Environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How one exchange speaks through ccxt.
+
+    hosts: the only ones that may be called, by environment; testnet_switch: the ccxt method that leaves live trading;
+    options: ccxt's, each one set for a reason; client_id: the parameter of a new order, lookup_id: of a query by it;
+    client_id_limit: characters; rejections: raw codes that prove an order was not taken, and what to do about them;
+    refusals: raw codes of a read that asking again will not cure; not_found: raw codes that say there is no such order;
+    order_window: milliseconds, the longest life that the venue grants to a request on its way; calls: ccxt's methods for
+    reads that are parsed here.
+    """
+
+    exchange: str
+    hosts: Mapping[Environment, frozenset[str]]
+    testnet_switch: str
+    options: Mapping[str, object]
+    client_id: str
+    lookup_id: str
+    client_id_limit: int
+    rejections: Mapping[str, str]
+    refusals: Mapping[str, str]
+    not_found: frozenset[str]
+    duplicate: frozenset[str]
+    order_window: int
+    calls: Mapping[str, str]
+
+
+_KEYS = {
+    "-1022": "the signature is wrong: check that the secret belongs to the API key",
+    "-2014": "the API key has a wrong format: check the key file for spaces or missing characters",
+    "-2015": "the API key is unknown here, lacks permission or may not be used from here: check its environment and rights",
+}
+_TIME = {"-1021": "the timestamp lies outside the venue's window: synchronise this machine's clock"}
+_SYMBOL = {"-1121": "the venue has no such market: check the symbol"}
+
+BINANCE_USDM = Dialect(
+    exchange="binanceusdm",
+    hosts={
+        Environment.LIVE: frozenset({"fapi.binance.com"}),
+        Environment.TESTNET: frozenset({"demo-fapi.binance.com"}),
+    },
+    testnet_switch="enable_demo_trading",
+    options={
+        "fetchCurrencies": False,  # calls the spot wallet, which a futures key may not read
+        "adjustForTimeDifference": False,  # the offset is measured apart, and refused when large
+        "maxRetriesOnFailure": 0,  # a retried order is a second order
+    },
+    client_id="newClientOrderId",
+    lookup_id="origClientOrderId",
+    client_id_limit=36,
+    rejections={
+        **_KEYS,
+        **_TIME,
+        **_SYMBOL,
+        "-1013": "the order fails a filter of the market: reload the market",
+        "-1015": "too many orders in a short time: use fewer slices",
+        "-1100": "a parameter has illegal characters",
+        "-1102": "a mandatory parameter is missing or malformed",
+        "-1111": "the amount or price has more digits than the market takes: the market's rules changed, start again",
+        "-1115": "the time in force is not taken by this market",
+        "-1116": "the order type is not taken by this market",
+        "-1117": "the side is not taken",
+        "-1131": "the receive window is too long",
+        "-2018": "the balance is insufficient: transfer collateral or lower the target",
+        "-2019": "the margin is insufficient: raise the symbol's leverage setting, transfer collateral or lower the target",
+        "-2020": "the order can't be filled",
+        "-2022": "the venue rejected the reduce-only order: there is no position that it would reduce",
+        "-2023": "the account is being liquidated",
+        "-2024": "the position is not sufficient",
+        "-2025": "too many open orders: cancel some",
+        "-2027": "the position would exceed what the symbol's leverage setting allows: lower that setting",
+        "-2028": "the symbol's leverage setting is too small for the margin: raise it",
+        "-4001": "the price is not positive",
+        "-4002": "the price is above the market's highest",
+        "-4003": "the amount is not positive",
+        "-4004": "the amount is below the market's minimum",
+        "-4005": "the amount is above the market's maximum: set limits.max_order_notional lower",
+        "-4013": "the price is below the market's lowest",
+        "-4014": "the price is not on the tick: the market's rules changed, start again",
+        "-4015": "the client order id is malformed",
+        "-4016": "the price is too far above the mark: lower limits.max_slippage_bps",
+        "-4023": "the amount is not a whole number of lots: the market's rules changed, start again",
+        "-4024": "the price is too far below the mark: lower limits.max_slippage_bps",
+        "-4061": "the account is in hedge mode: switch its position mode to one-way",
+        "-4087": "the account may only reduce positions",
+        "-4088": "the account may not place orders",
+        "-4131": "the best price is too far from the mark",
+        "-4140": "the market takes no orders in its present state",
+        "-4141": "the market is closed",
+        "-4164": "the notional is below the market's minimum",
+        "-4192": "the account is in a cooling-off period",
+        "-5021": "the order could not be filled at once",
+        "-5022": "the order would have taken liquidity",
+        "-5028": "the order arrived after its deadline",
+    },
+    refusals={**_KEYS, **_TIME, **_SYMBOL},
+    not_found=frozenset({"-2013"}),
+    duplicate=frozenset({"-4116"}),
+    order_window=60_000,
+    # ccxt's unified reads lose what a size depends on: fetch_balance gives the margin balance for the wallet,
+    # fetch_positions drops a row whose entry price it can't read, fetch_order_book turns text into floats, and
+    # fetch_open_orders and fetch_my_trades answer {} and HTML with an empty list
+    calls={
+        "account": "fapiPrivateV3GetAccount",
+        "positions": "fapiPrivateV3GetPositionRisk",
+        "mode": "fapiPrivateGetPositionSideDual",
+        "orders": "fapiPrivateGetOpenOrders",
+        "trades": "fapiPrivateGetUserTrades",
+        "book": "fapiPublicGetDepth",
+        "mark": "fapiPublicGetPremiumIndex",
+        "day": "fapiPublicGetTicker24hr",
+    },
+)
+
+DIALECTS = {row.exchange: row for row in (BINANCE_USDM,)}
+
+
+def dialect_of(venue: str, exchange: str, environment: Environment) -> Dialect:
+    """The row of ``exchange``. ConfigError when there is none, or none for ``environment``."""
+    row = DIALECTS.get(exchange)
+    source = f"venue {venue}"
+    if row is None:
+        remedy = f"orders can be sent to {', '.join(sorted(DIALECTS))}; for a dry run write paper"
+        raise ConfigError(Problem(source, f"venues.{venue}.exchange", exchange, remedy))
+    if environment not in row.hosts:
+        remedy = f"{exchange} knows {', '.join(sorted(row.hosts))}; for a dry run set exchange to paper"
+        raise ConfigError(Problem(source, f"venues.{venue}.environment", environment, remedy))
+    return row

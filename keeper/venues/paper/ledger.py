@@ -1,0 +1,83 @@
+"""The paper exchange's own truth: one account and every order that it took. Values only; whoever changes them replaces them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+
+from keeper.domain.account import Account
+from keeper.domain.market import Market, MarketKind
+from keeper.domain.numbers import ZERO, exact
+from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, average_price
+from keeper.venues.paper.matching import Taking
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """One order that the exchange took: what was asked, how it ended, and its trades, oldest first."""
+
+    symbol: str
+    report: OrderReport
+    fills: tuple[Fill, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """What the exchange knows.
+
+    account: as of its last change; orders: by client id, in the order they came; prices: last mark by symbol, quote per
+    base; at: venue time of the last change, aware UTC.
+    """
+
+    account: Account
+    at: datetime
+    orders: Mapping[str, Booked] = field(default_factory=dict)
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
+
+
+@exact
+def taker_fee(market: Market, amount: Decimal, price: Decimal) -> Decimal:
+    """The fee for taking ``amount`` contracts (> 0) at ``price``, in units of the market's settle asset."""
+    if market.kind is MarketKind.INVERSE:
+        return market.to_base(amount, price) * market.taker
+    return market.notional(amount, price) * market.taker
+
+
+def trade(market: Market, request: OrderRequest, *, trade_id: str, amount: Decimal, price: Decimal, at: datetime) -> Fill:
+    """One trade of an order as taker: amount in contracts, price quote per base."""
+    return Fill(
+        trade_id=trade_id,
+        symbol=market.symbol,
+        side=request.side,
+        amount=amount,
+        price=price,
+        fee=taker_fee(market, amount, price),
+        fee_asset=market.settle,
+        at=at,
+    )
+
+
+@exact
+def book_order(ledger: Ledger, market: Market, request: OrderRequest, takings: tuple[Taking, ...], at: datetime) -> Ledger:
+    """``ledger`` once the exchange took ``request`` and filled ``takings`` of it; whatever is left is canceled.
+
+    An order that was cut to the position (reduce-only) ends CANCELED: less was filled than was asked.
+    """
+    order_id = str(len(ledger.orders) + 1)
+    fills = tuple(
+        trade(market, request, trade_id=f"{order_id}-{number}", amount=taking.amount, price=taking.price, at=at)
+        for number, taking in enumerate(takings, 1)
+    )
+    account = ledger.account
+    for fill in fills:
+        account = account.after(fill, market)
+    filled = sum((fill.amount for fill in fills), ZERO)
+    report = OrderReport(
+        order_id=order_id,
+        client_id=request.client_id,
+        state=ChildState.FILLED if filled == request.amount else ChildState.CANCELED,
+        filled=filled,
+        average=average_price(fills, inverse=market.kind is MarketKind.INVERSE),
+    )
+    orders = {**ledger.orders, request.client_id: Booked(market.symbol, report, fills)}
+    return replace(ledger, account=account, orders=orders, at=at)

@@ -1,0 +1,182 @@
+"""A paper exchange account behind the port of a real one: it trades against a feed and keeps its own truth.
+
+Orders are taken one at a time, in the order of their arrival. An order that arrived is dealt with even when its sender
+stops waiting, as on a real exchange.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from types import TracebackType
+from typing import Self
+
+from keeper.domain.account import Account
+from keeper.domain.errors import StaleData, VenueError, VenueRefused
+from keeper.domain.market import Market, MarketKind
+from keeper.domain.observation import MarketStats, Quote
+from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Rejected, Unknown
+from keeper.ports import Clock, VenueInfo
+from keeper.venues.feeds.feed import Feed, known_market
+from keeper.venues.paper.ledger import Ledger, book_order
+from keeper.venues.paper.matching import REFILL_HALF_LIFE, Liquidity
+from keeper.venues.paper.persistence import PaperStore
+from keeper.venues.paper.rules import Floor, judge
+
+LATENCY = timedelta(milliseconds=50)  # of an order to an exchange, for a feed that moves meanwhile
+_NO_TIME = timedelta(0)
+
+
+class PaperVenue:
+    """One paper account.
+
+    start: balances and positions it opens with, unless ``store`` holds later ones; borrow: whether spot balances may go
+    negative (by default when one of them starts so); latency: of an order on its way, on average, each between half and
+    one and a half of it by ``seed`` and client id; refill: half-life of what our orders took from the book.
+    """
+
+    def __init__(
+        self,
+        info: VenueInfo,
+        feed: Feed,
+        start: Account,
+        *,
+        store: PaperStore,
+        borrow: bool | None = None,
+        latency: timedelta = _NO_TIME,
+        refill: timedelta = REFILL_HALF_LIFE,
+        seed: int = 0,
+    ) -> None:
+        self._info = info
+        self._feed = feed
+        self._store = store
+        self._borrow = any(amount < 0 for amount in start.balances.values()) if borrow is None else borrow
+        self._latency = latency
+        self._seed = seed
+        self._liquidity = Liquidity(refill)
+        self._markets: Mapping[str, Market] = {}
+        positions = {symbol: held for symbol, held in start.positions.items() if held.contracts}
+        self._ledger = Ledger(account=replace(start, positions=positions, open_orders=()), at=start.at)
+        self._arriving = asyncio.Lock()
+        self._arrivals: set[asyncio.Task[Outcome]] = set()
+        self._connected = False
+        self._traded = False
+
+    @property
+    def info(self) -> VenueInfo:
+        """Name, environment, account and timing of this venue."""
+        return self._info
+
+    @property
+    def clock(self) -> Clock:
+        """The feed's clock."""
+        return self._feed.clock
+
+    async def __aenter__(self) -> Self:
+        """Load markets and account. VenueRefused for a position that no market carries, VenueUnavailable for a bad file."""
+        self._markets = await self._feed.markets(self._feed.symbols)
+        if not self._connected:
+            saved = self._store.load()
+            if saved is not None:
+                self._ledger = saved
+                await self._feed.resume(saved.prices, saved.at)
+            self._connected = True
+        for symbol in self._ledger.account.positions:
+            if known_market(self._markets, symbol).kind is MarketKind.SPOT:
+                raise VenueRefused("spot_position", f"{symbol} is a spot market: write its coins as a balance")
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Finish what has arrived; keep the last prices if this process traded."""
+        async with self._arriving:
+            if self._traded:
+                at = self.clock.now()
+                # every order is on disk already: a failure loses no more than where the price went since
+                with contextlib.suppress(OSError, VenueError, StaleData):
+                    await self._save(replace(self._ledger, prices=await self._marks(at), at=at))
+
+    async def markets(self, symbols: Sequence[str]) -> Mapping[str, Market]:
+        """The markets named. VenueRefused names a symbol that the exchange lacks, and those it has."""
+        return await self._feed.markets(symbols)
+
+    async def quote(self, symbol: str) -> Quote:
+        """Mark, and what the feed displays less what our orders took."""
+        market = known_market(self._markets, symbol)
+        at = self.clock.now()
+        mark, book = await self._feed.mark(symbol, at), await self._feed.book(symbol, at)
+        return Quote(mark=mark, book=self._liquidity.displayed(market, book))
+
+    async def stats(self, symbol: str) -> MarketStats:
+        """A day's volume and volatility as the feed tells them."""
+        return await self._feed.stats(symbol, self.clock.now())
+
+    async def account(self) -> Account:
+        """Balances and positions at the current mark. Nothing ever rests here."""
+        at = self.clock.now()
+        account = self._ledger.account
+        positions = {
+            symbol: replace(position, mark=await self._feed.mark(symbol, at)) for symbol, position in account.positions.items()
+        }
+        return replace(account, positions=positions, at=at)
+
+    async def place(self, request: OrderRequest) -> Outcome:
+        """Send one immediate-or-cancel order: it walks the displayed book up to its limit, the rest is canceled."""
+        if self._latency:
+            await self.clock.sleep_until(self.clock.now() + self._delay(request.client_id))
+        arrival = asyncio.create_task(self._arrive(request, self.clock.now()))
+        self._arrivals.add(arrival)
+        arrival.add_done_callback(self._arrivals.discard)
+        return await asyncio.shield(arrival)
+
+    async def lookup(self, symbol: str, client_id: str) -> OrderReport | None:
+        """The order under a client id, None when the exchange never took one."""
+        booked = self._ledger.orders.get(client_id)
+        return booked.report if booked is not None and booked.symbol == symbol else None
+
+    async def fills(self, symbol: str, order_id: str) -> tuple[Fill, ...]:
+        """Every trade of one order, oldest first."""
+        for booked in self._ledger.orders.values():
+            if booked.symbol == symbol and booked.report.order_id == order_id:
+                return booked.fills
+        return ()
+
+    async def _arrive(self, request: OrderRequest, at: datetime) -> Outcome:
+        async with self._arriving:
+            try:
+                return await self._deal_with(request, at)
+            except (VenueError, StaleData, OSError) as error:
+                return Unknown(f"the paper exchange could not finish the order: {error}")
+
+    async def _deal_with(self, request: OrderRequest, at: datetime) -> Outcome:
+        market = self._markets.get(request.symbol)
+        if market is None:
+            return Rejected("unknown_symbol", f"the paper exchange has no market {request.symbol}")
+        marks = await self._marks(at)
+        floor = Floor(markets=self._markets, marks=marks, ledger=self._ledger, borrow=self._borrow, at=at)
+        judged = judge(request, market, floor)
+        if isinstance(judged, Rejected):
+            return judged
+        book = await self._feed.book(request.symbol, at)
+        takings = self._liquidity.match(market, book, side=request.side, amount=judged, limit=request.price)
+        ledger = replace(book_order(self._ledger, market, request, takings, at), prices=marks)
+        await self._save(ledger)
+        self._ledger = ledger
+        self._traded = True
+        self._liquidity.take(request.symbol, request.side, takings, at)
+        return Accepted(ledger.orders[request.client_id].report)
+
+    async def _marks(self, at: datetime) -> Mapping[str, Decimal]:
+        return {symbol: await self._feed.mark(symbol, at) for symbol in self._markets}
+
+    async def _save(self, ledger: Ledger) -> None:
+        if self._store.durable:
+            await asyncio.to_thread(self._store.save, ledger)
+        else:
+            self._store.save(ledger)
+
+    def _delay(self, client_id: str) -> timedelta:
+        digest = hashlib.sha256(f"{self._seed}\x1f{client_id}".encode()).digest()
+        return self._latency * (0.5 + int.from_bytes(digest[:4], "big") / 2**32)

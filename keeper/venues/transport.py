@@ -1,0 +1,203 @@
+"""The one way out to an exchange: the HTTP session that ccxt is given, so that nothing can be sent around it.
+
+A request leaves once, to a host that its environment allows, straight there: no resend, no redirect, no proxy, no cookie.
+What became of it is kept in a Flight, since ccxt's own answer can't tell a refusal from a lost reply.
+Importing this module imports neither aiohttp nor ccxt.
+"""
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from keeper.domain.errors import ConfigError, InvariantViolation, Problem, VenueRefused, VenueUnavailable
+from keeper.ports import Clock
+
+if TYPE_CHECKING:
+    import ssl
+    from types import SimpleNamespace
+
+    import aiohttp
+    from yarl import URL
+
+SILENCE = timedelta(seconds=60)
+RATE_LIMITED = (418, 429)
+LOOPBACK_REMEDY = "map a host to a loopback origin such as http://127.0.0.1:9001, without path or credentials"
+
+
+@dataclass(slots=True)
+class Flight:
+    """What is known of the latest request of one call.
+
+    sent: False proves that no byte of it left; status, body: of its answer once that was read whole, else None and empty.
+    """
+
+    sent: bool = False
+    status: int | None = None
+    body: str = ""
+
+
+_FLIGHT: ContextVar[Flight | None] = ContextVar("keeper_flight", default=None)
+
+
+@contextmanager
+def watched() -> Iterator[Flight]:
+    """The Flight of whatever is sent inside, by this task and those it starts."""
+    flight = Flight()
+    token = _FLIGHT.set(flight)
+    try:
+        yield flight
+    finally:
+        _FLIGHT.reset(token)
+
+
+def note_answer(
+    status: int, _reason: str, _url: str, _method: str, _headers: Mapping[str, str], body: str, *_sent: object
+) -> str:
+    """Keep an answer that was read whole; stands in for ccxt's ``on_rest_response`` and returns what that returns."""
+    flight = _FLIGHT.get()
+    if flight is not None:
+        flight.status, flight.body = status, body
+    return body.strip()
+
+
+def loopback_origins(venue: str, hosts: Mapping[str, str]) -> dict[str, str]:
+    """``hosts`` (name to URL) without trailing slashes. ConfigError for each that does not lead to a loopback address."""
+    problems = [
+        Problem(f"venue {venue}", f"venues.{venue}.hosts.{host}", origin, LOOPBACK_REMEDY)
+        for host, origin in hosts.items()
+        if not _is_loopback_origin(origin)
+    ]
+    if problems:
+        raise ConfigError(*problems)
+    return {host: origin.rstrip("/") for host, origin in hosts.items()}
+
+
+def _is_loopback_origin(origin: str) -> bool:
+    try:
+        parts = urlsplit(origin)
+        # reading the port checks it
+        address, _ = ipaddress.ip_address(parts.hostname or ""), parts.port
+    except ValueError:
+        return False
+    extra = parts.username or parts.password or parts.path.strip("/") or parts.query or parts.fragment
+    return address.is_loopback and parts.scheme in ("http", "https") and not extra
+
+
+@cache
+def trusted_authorities() -> "ssl.SSLContext":
+    """The TLS context of every session: building one blocks the loop for 16 ms."""
+    import ssl
+
+    import certifi
+
+    return ssl.create_default_context(cafile=certifi.where())
+
+
+class GuardedSession:
+    """An aiohttp session with ccxt's calling convention that refuses a wrong host before it connects.
+
+    allowed: hosts of the environment; origins: from ``loopback_origins``, and where there are any no other host is
+    reached; clock: measures how long to keep silent after HTTP 429 or 418.
+    """
+
+    def __init__(self, *, allowed: frozenset[str], origins: Mapping[str, str], clock: Clock) -> None:
+        import aiohttp
+
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(_note_sent)
+        trace.on_request_end.append(self._note_rate_limit)
+        self._allowed = allowed
+        self._origins = dict(origins)
+        self._clock = clock
+        self._silent_until: datetime | None = None
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=trusted_authorities()),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[trace],
+            trust_env=False,
+        )
+        if not hasattr(self._session, "_retry_connection"):
+            raise InvariantViolation("this aiohttp resends requests by itself and can't be told not to: install another version")
+        # aiohttp has no public switch, and a request that is sent twice is an order that is placed twice
+        self._session._retry_connection = False  # noqa: SLF001
+
+    @property
+    def silent(self) -> bool:
+        """Whether the venue asked for silence that has not ended."""
+        return self._silent_until is not None and self._clock.now() < self._silent_until
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers of every request; ccxt reads them, and there are none."""
+        return {}
+
+    def get(self, url: "URL", **options: Any) -> Any:
+        """Send once; see ``aiohttp.ClientSession.get``. VenueRefused for a wrong host, VenueUnavailable in silence."""
+        return self._send("GET", url, **options)
+
+    def post(self, url: "URL", **options: Any) -> Any:
+        """Send once, like ``get``."""
+        return self._send("POST", url, **options)
+
+    def put(self, url: "URL", **options: Any) -> Any:
+        """Send once, like ``get``."""
+        return self._send("PUT", url, **options)
+
+    def delete(self, url: "URL", **options: Any) -> Any:
+        """Send once, like ``get``."""
+        return self._send("DELETE", url, **options)
+
+    def patch(self, url: "URL", **options: Any) -> Any:
+        """Send once, like ``get``."""
+        return self._send("PATCH", url, **options)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._session.close()
+
+    def _send(self, method: str, url: "URL", *, proxy: str | None = None, **options: Any) -> Any:
+        if proxy is not None:
+            raise VenueRefused("proxy", "a proxy was asked for: Keeper reaches venues straight")
+        if self.silent:
+            raise VenueUnavailable(f"the venue asked for silence until {self._silent_until}")
+        target = self._target(url)
+        return self._session.request(method, target, allow_redirects=False, trace_request_ctx=_FLIGHT.get(), **options)
+
+    def _target(self, url: "URL") -> "URL":
+        from yarl import URL
+
+        host = url.host or ""
+        if host not in self._allowed or url.scheme != "https" or url.explicit_port is not None:
+            raise VenueRefused(
+                "host", f"{url.scheme}://{url.authority} is none of this environment's hosts ({_names(self._allowed)})"
+            )
+        if not self._origins:
+            return url
+        if host not in self._origins:
+            remedy = f"hosts maps {_names(self._origins)} only: map {host} as well, or remove hosts"
+            raise VenueRefused("host", remedy)
+        return URL(self._origins[host] + url.raw_path_qs, encoded=True)
+
+    async def _note_rate_limit(
+        self, _session: "aiohttp.ClientSession", _context: "SimpleNamespace", end: "aiohttp.TraceRequestEndParams"
+    ) -> None:
+        if end.response.status in RATE_LIMITED:
+            asked = end.response.headers.get("Retry-After", "")
+            wait = timedelta(seconds=int(asked)) if asked.isdecimal() else SILENCE
+            self._silent_until = self._clock.now() + wait
+
+
+async def _note_sent(_session: "aiohttp.ClientSession", context: "SimpleNamespace", _headers: object) -> None:
+    flight = context.trace_request_ctx
+    if isinstance(flight, Flight):
+        flight.sent = True
+
+
+def _names(hosts: Mapping[str, str] | frozenset[str]) -> str:
+    return ", ".join(sorted(hosts))

@@ -1,0 +1,93 @@
+"""What an answer or an exception proves. Everything that proves nothing is Unknown for an order, unavailable for a read.
+
+A verdict rests on the raw code of a whole answer, never on the class that ccxt chose: that class looks definitive for a
+body cut short. Texts are made here from parts that can't hold a secret; an exception's own text is never shown.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+
+from keeper.domain.errors import KeeperError, StaleData, VenueError, VenueRefused, VenueUnavailable
+from keeper.domain.order import Outcome, Rejected, Unknown
+from keeper.venues.dialects import Dialect
+from keeper.venues.transport import Flight
+
+NEVER_SENT = "never_sent"
+CLIENT_ERRORS = range(400, 500)
+SHOWN = 160
+GARBAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, AssertionError, EOFError)
+
+
+@cache
+def wire_faults() -> tuple[type[Exception], ...]:
+    """Every class that a call through ccxt may raise: its own, the transport's, and what its parsers do on garbage."""
+    import aiohttp
+    from ccxt.base.errors import BaseError
+
+    return (BaseError, aiohttp.ClientError, OSError, VenueError, StaleData, *GARBAGE)
+
+
+def code_of(flight: Flight) -> tuple[str, str] | None:
+    """Code and message of an answer that is one whole JSON object with a code in it, else None."""
+    try:
+        message = json.loads(flight.body)
+    except ValueError:
+        return None
+    if not isinstance(message, dict) or isinstance(message.get("code"), bool) or not isinstance(message.get("code"), int | str):
+        return None
+    return str(message["code"]), str(message.get("msg", ""))[:SHOWN]
+
+
+def of_order(dialect: Dialect, flight: Flight, error: Exception) -> Outcome:
+    """What became of an order whose call raised ``error``."""
+    if not flight.sent:
+        return Rejected(NEVER_SENT, f"the order never left: {_reason(error)}")
+    coded = code_of(flight)
+    if coded is None:
+        return Unknown(_what_happened(flight, error))
+    code, said = coded
+    if code in dialect.duplicate:
+        return Unknown(f"{code}: the venue has an order of this client id already ({said})")
+    meaning = dialect.rejections.get(code)
+    if meaning is None or flight.status not in CLIENT_ERRORS:
+        return Unknown(f"{_what_happened(flight, error)}; {code}: {said}")
+    return Rejected(code, f"{meaning} (the venue says: {said})")
+
+
+def of_read(dialect: Dialect, flight: Flight, what: str, error: Exception) -> KeeperError:
+    """The error to raise for a read of ``what`` that raised ``error``."""
+    from ccxt.base import errors
+
+    if isinstance(error, KeeperError):
+        return error
+    coded = code_of(flight)
+    if coded is not None and coded[0] in dialect.refusals:
+        return VenueRefused(coded[0], f"{what}: {dialect.refusals[coded[0]]} (the venue says: {coded[1]})")
+    definitive = (errors.AuthenticationError, errors.BadSymbol, errors.NotSupported, errors.ArgumentsRequired)
+    if isinstance(error, definitive):
+        code, said = coded or (type(error).__name__, "no reason")
+        return VenueRefused(code, f"{what} was refused (the venue says: {said})")
+    if not isinstance(error, errors.BaseError | OSError) and flight.status is not None:
+        return StaleData(f"{what}: the venue's answer can't be read ({_reason(error)})")
+    said = f"; {coded[0]}: {coded[1]}" if coded else ""
+    return VenueUnavailable(f"{what} failed: {_what_happened(flight, error)}{said}")
+
+
+def _what_happened(flight: Flight, error: Exception) -> str:
+    if flight.status is None:
+        return f"no whole answer ({_reason(error)})"
+    return f"HTTP {flight.status} ({_reason(error)})"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeeperError):
+        return str(error)
+    if not isinstance(error, GARBAGE):
+        return type(error).__name__
+    # a parser's or our own fault: its text may hold what was parsed, its place does not
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "" if trace is None else f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    return f"{type(error).__name__}{place}"

@@ -1,0 +1,249 @@
+"""Binance USD-M's messages: the core's truth as that exchange words it."""
+
+import time
+from decimal import Decimal
+from typing import Any
+
+from tests.fakes.exchange_core import ZERO, ExchangeCore, Order, Reason, Trade
+
+CODES = {
+    Reason.UNKNOWN_SYMBOL: -1121,
+    Reason.PRECISION: -1111,
+    Reason.TICK: -4014,
+    Reason.LOT: -4023,
+    Reason.NOT_POSITIVE: -4003,
+    Reason.MIN_AMOUNT: -4004,
+    Reason.NOTIONAL: -4164,
+    Reason.PRICE_TOO_HIGH: -4016,
+    Reason.PRICE_TOO_LOW: -4024,
+    Reason.DUPLICATE: -4116,
+    Reason.REDUCE_ONLY: -2022,
+    Reason.MARGIN: -2019,
+    Reason.POSITION_SIDE: -4061,
+    Reason.NO_SUCH_ORDER: -2013,
+}
+TEXTS = {
+    -1003: (429, "Too many requests."),
+    -1006: (400, "An unexpected response was received from the message bus. Execution status unknown."),
+    -1007: (408, "Timeout waiting for response from backend server. Send status unknown; execution status unknown."),
+    -1021: (400, "Timestamp for this request is outside of the recvWindow."),
+    -1022: (400, "Signature for this request is not valid."),
+    -1102: (400, "A mandatory parameter was not sent, was empty/null, or malformed."),
+    -1111: (400, "Precision is over the maximum defined for this asset."),
+    -1116: (400, "Invalid orderType."),
+    -1121: (400, "Invalid symbol."),
+    -1131: (400, "recvWindow must be less than 60000"),
+    -2013: (400, "Order does not exist."),
+    -2014: (401, "API-key format invalid."),
+    -2015: (401, "Invalid API-key, IP, or permissions for action."),
+    -2019: (400, "Margin is insufficient."),
+    -2022: (400, "ReduceOnly Order is rejected."),
+    -4003: (400, "Quantity less than or equal to zero."),
+    -4004: (400, "Quantity less than min quantity."),
+    -4014: (400, "Price not increased by tick size."),
+    -4016: (400, "Limit price can't be higher than the cap."),
+    -4023: (400, "Qty not increased by step size."),
+    -4024: (400, "Limit price can't be lower than the floor."),
+    -4061: (400, "Order's position side does not match user's setting."),
+    -4116: (400, "ClientOrderId is duplicated."),
+    -4164: (400, "Order's notional must be no smaller than the minimum (unless you choose reduce only)."),
+}
+
+
+def error(code: int) -> tuple[int, dict[str, Any]]:
+    status, text = TEXTS[code]
+    return status, {"code": code, "msg": text}
+
+
+def _text(value: Decimal, digits: int = 8) -> str:
+    return f"{value:.{digits}f}"
+
+
+def exchange_info(core: ExchangeCore, now: int) -> dict[str, Any]:
+    symbols = [
+        {
+            "symbol": one.symbol,
+            "pair": one.base + one.quote,
+            "contractType": one.contract,
+            "deliveryDate": one.delivery,
+            "onboardDate": 1_570_000_000_000,
+            "status": one.status,
+            "baseAsset": one.base,
+            "quoteAsset": one.quote,
+            "marginAsset": one.settle,
+            "pricePrecision": one.price_digits,
+            "quantityPrecision": one.amount_digits,
+            "underlyingType": "COIN",
+            "filters": [
+                {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "9000000", "tickSize": str(one.tick)},
+                {
+                    "filterType": "LOT_SIZE",
+                    "minQty": str(one.min_amount),
+                    "maxQty": str(one.max_amount),
+                    "stepSize": str(one.step),
+                },
+                {"filterType": "MIN_NOTIONAL", "notional": str(one.min_notional)},
+            ],
+            "orderTypes": ["LIMIT", "MARKET"],
+            "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
+        }
+        for one in core.instruments.values()
+    ]
+    return {"timezone": "UTC", "serverTime": now, "exchangeFilters": [], "rateLimits": [], "assets": [], "symbols": symbols}
+
+
+def depth(core: ExchangeCore, symbol: str, now: int, limit: int) -> dict[str, Any]:
+    rules, ladder = core.instrument(symbol), core.ladders[symbol]
+    sides = {}
+    for name, sign in (("asks", 1), ("bids", -1)):
+        levels = ladder.displayed(sign, rules, core.now())[:limit]
+        sides[name] = [[_text(price, rules.price_digits), _text(amount, rules.amount_digits)] for _, price, amount in levels]
+    return {"lastUpdateId": time.monotonic_ns(), "E": now, "T": now, **sides}
+
+
+def premium(core: ExchangeCore, symbol: str, now: int) -> dict[str, Any]:
+    core.instrument(symbol)
+    mark = _text(core.mark(symbol))
+    return {
+        "symbol": symbol,
+        "markPrice": mark,
+        "indexPrice": mark,
+        "lastFundingRate": "0.00010000",
+        "nextFundingTime": now + 3_600_000,
+        "time": now,
+    }
+
+
+def ticker(core: ExchangeCore, symbol: str, now: int) -> dict[str, Any]:
+    core.instrument(symbol)
+    mid = core.ladders[symbol].mid
+    return {
+        "symbol": symbol,
+        "lastPrice": _text(mid, 2),
+        "openPrice": _text(mid, 2),
+        "highPrice": _text(mid * Decimal("1.02"), 2),
+        "lowPrice": _text(mid * Decimal("0.98"), 2),
+        "volume": "250000.000",
+        "quoteVolume": _text(mid * 250_000, 2),
+        "openTime": now - 86_400_000,
+        "closeTime": now,
+    }
+
+
+def account(core: ExchangeCore, now: int) -> dict[str, Any]:
+    profit = sum((core.unrealised(symbol) for symbol in core.holdings), ZERO)
+    assets = []
+    for asset, wallet in core.wallet.items():
+        own = profit if asset == "USDT" else ZERO
+        assets.append(
+            {
+                "asset": asset,
+                "walletBalance": _text(wallet),
+                "unrealizedProfit": _text(own),
+                "marginBalance": _text(wallet + own),
+                "initialMargin": "0.00000000",
+                "availableBalance": _text(core.available()),
+                "updateTime": now,
+            }
+        )
+    assets.append({"asset": "BNB", "walletBalance": "0.00000000", "marginBalance": "0.00000000", "updateTime": 0})
+    return {"assets": assets, "positions": [], "totalWalletBalance": _text(core.wallet.get("USDT", ZERO))}
+
+
+def positions(core: ExchangeCore, now: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "symbol": symbol,
+            "positionSide": "BOTH",
+            "positionAmt": _text(held.amount, 3),
+            "entryPrice": _text(held.entry),
+            "breakEvenPrice": _text(held.entry),
+            "markPrice": _text(core.mark(symbol)),
+            "unRealizedProfit": _text(core.unrealised(symbol)),
+            "liquidationPrice": "0",
+            "isolatedMargin": "0",
+            "notional": _text(held.amount * core.mark(symbol)),
+            "marginAsset": "USDT",
+            "isolatedWallet": "0",
+            "initialMargin": "0",
+            "maintMargin": "0",
+            "updateTime": now,
+        }
+        for symbol, held in core.holdings.items()
+        if held.amount
+    ]
+
+
+def brackets(core: ExchangeCore) -> list[dict[str, Any]]:
+    tier = {
+        "bracket": 1,
+        "initialLeverage": 20,
+        "notionalCap": 10_000_000,
+        "notionalFloor": 0,
+        "maintMarginRatio": 0.01,
+        "cum": 0.0,
+    }
+    return [{"symbol": symbol, "brackets": [tier]} for symbol in core.instruments]
+
+
+def commission(core: ExchangeCore, symbol: str) -> dict[str, Any]:
+    core.instrument(symbol)
+    return {"symbol": symbol, "makerCommissionRate": "0.000200", "takerCommissionRate": _text(core.fee_rate, 6)}
+
+
+def order(one: Order) -> dict[str, Any]:
+    return {
+        "orderId": one.id,
+        "symbol": one.symbol,
+        "status": one.status,
+        "clientOrderId": one.client_id,
+        "price": str(one.price),
+        "avgPrice": _text(one.average),
+        "origQty": str(one.amount),
+        "executedQty": str(one.filled),
+        "cumQuote": _text(one.cost),
+        "timeInForce": one.time_in_force,
+        "type": "LIMIT",
+        "origType": "LIMIT",
+        "reduceOnly": one.reduce_only,
+        "closePosition": False,
+        "side": "BUY" if one.sign > 0 else "SELL",
+        "positionSide": "BOTH",
+        "stopPrice": "0.00",
+        "workingType": "CONTRACT_PRICE",
+        "priceProtect": False,
+        "time": one.at,
+        "updateTime": one.at,
+    }
+
+
+def trade(one: Trade, asset: str) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "orderId": one.order_id,
+        "symbol": one.symbol,
+        "side": "BUY" if one.sign > 0 else "SELL",
+        "buyer": one.sign > 0,
+        "maker": False,
+        "price": str(one.price),
+        "qty": str(one.amount),
+        "quoteQty": _text(one.amount * one.price),
+        "realizedPnl": _text(one.profit),
+        "commission": _text(one.fee),
+        "commissionAsset": asset,
+        "marginAsset": asset,
+        "positionSide": "BOTH",
+        "time": one.at,
+    }
+
+
+def truth(core: ExchangeCore, requests: int) -> dict[str, Any]:
+    """What really stands, for a test in another process."""
+    return {
+        "requests": requests,
+        "wallet": {asset: str(amount) for asset, amount in core.wallet.items()},
+        "positions": {symbol: {"amount": str(held.amount), "entry": str(held.entry)} for symbol, held in core.holdings.items()},
+        "marks": {symbol: str(core.mark(symbol)) for symbol in core.ladders},
+        "orders": [order(one) for one in core.orders.values()],
+        "trades": [trade(one, core.instruments[one.symbol].settle) for one in core.trades],
+    }

@@ -1,0 +1,64 @@
+"""A CcxtVenue that talks to the loopback exchange, an order for it, and a clock that can be wrong and need not wait."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from keeper.domain.market import Side
+from keeper.domain.order import OrderRequest
+from keeper.ports import Environment, VenueInfo
+from keeper.venues.ccxt_venue import CcxtVenue
+from tests.fakes.binance_usdm import API_KEY, SECRET, BinanceUsdm
+
+BTC = "BTC/USDT:USDT"
+ETH = "ETH/USDT:USDT"
+CLIENT_ID = "kpr0123456789abcdef0123456789abc"
+
+
+@dataclass(slots=True)
+class ShiftedClock:
+    """Real time plus ``shift``, which grows by ``step`` at each look. Waiting is noted, and done only if ``waits``."""
+
+    shift: timedelta = timedelta(0)
+    step: timedelta = timedelta(0)
+    waits: bool = False
+    waited: list[timedelta] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        self.shift += self.step
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time.time_ns() // 1000) + self.shift
+
+    async def sleep_until(self, at: datetime) -> None:
+        left = at - self.now()
+        self.waited.append(left)
+        if self.waits and left > timedelta(0):
+            await asyncio.sleep(left.total_seconds())  # noqa: TID251 - this is the clock
+
+
+def info(environment: Environment = Environment.TESTNET, exchange: str = "binanceusdm") -> VenueInfo:
+    return VenueInfo(
+        name="loop", exchange=exchange, environment=environment, account="0123456789abcdef", read_lag=0.0, order_ttl=5.0
+    )
+
+
+def venue_at(server: BinanceUsdm, environment: Environment = Environment.TESTNET, **changes: Any) -> CcxtVenue:
+    """A venue that reaches ``server``; ``changes`` replace arguments of CcxtVenue."""
+    told: dict[str, Any] = {"api_key": API_KEY, "secret": SECRET, "hosts": server.hosts, "clock": ShiftedClock()}
+    return CcxtVenue(info(environment), **(told | changes))
+
+
+def order(**changes: Any) -> OrderRequest:
+    """Buy 0.015 BTC at 50,010.1 within five seconds."""
+    parts: dict[str, Any] = {
+        "client_id": CLIENT_ID,
+        "symbol": BTC,
+        "side": Side.BUY,
+        "amount": Decimal("0.015"),
+        "price": Decimal("50010.1"),
+        "reduce_only": False,
+        "deadline": ShiftedClock().now() + timedelta(seconds=5),
+    }
+    return OrderRequest(**(parts | changes))

@@ -1,0 +1,190 @@
+import itertools
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from keeper.domain.account import Account
+from keeper.domain.market import Market, Side
+from keeper.domain.numbers import rounded, sign
+from keeper.domain.observation import Observation
+from keeper.domain.order import Fill
+from keeper.planning.exposure import Want, gaps, reducing, solve
+from tests.fakes.markets import BTC, ETH, NOON, holding, inverse, linear, observe, quote, spot
+
+ONE_SLICE = lambda _contracts, _smallest: 1  # noqa: E731 - a table entry
+
+
+def traded(observation: Observation, symbol: str, contracts: Decimal) -> Observation:
+    """The account after ``contracts`` (signed) were traded at the mark, taker fee paid."""
+    market, mark = observation.markets[symbol], observation.quotes[symbol].mark
+    in_coin = market.settle == market.base
+    paid = market.to_base(abs(contracts), mark) if in_coin else abs(market.notional(contracts, mark))
+    fill = Fill(
+        trade_id="1",
+        symbol=symbol,
+        side=Side.of(contracts),
+        amount=abs(contracts),
+        price=mark,
+        fee=paid * market.taker,
+        fee_asset=market.settle,
+        at=NOON,
+    )
+    account: Account = observation.account.after(fill, market)
+    return replace(observation, account=account)
+
+
+@pytest.mark.parametrize(
+    ("observation", "target", "contracts"),
+    [
+        pytest.param(
+            observe({"USDT": "100"}, {linear(): quote("105")}, holding(BTC, "3", "100")), "3", "0.285714", id="1-linear"
+        ),
+        pytest.param(observe({"USD": "-20000", "ETH": "150"}, {spot(): quote("210")}), "3", "14.285714", id="2-borrowed-spot"),
+        pytest.param(
+            observe({"USDT": "100000"}, {linear(taker="0.0005"): quote("105")}, holding(BTC, "3000", "100")),
+            "3",
+            "285.286356",  # 29,955.067 notional
+            id="7-fee-aware-buy",
+        ),
+        pytest.param(
+            observe({"BTC": "1"}, {inverse(): quote("52500")}, holding("BTC/USD:BTC", "100000", "50000")),
+            "3",
+            "15000",
+            id="7b-inverse",
+        ),
+        pytest.param(
+            observe({"BTC": "1"}, {inverse(taker="0.0005"): quote("52500")}, holding("BTC/USD:BTC", "100000", "50000")),
+            "3",
+            "14985.014",
+            id="7b-inverse-with-fee",
+        ),
+    ],
+)
+def test_worked_examples(observation: Observation, target: str, contracts: str) -> None:
+    symbol = next(iter(observation.markets))
+    assert gaps(observation, {symbol: Decimal(target)}, ONE_SLICE)[symbol].contracts == Decimal(contracts)
+
+
+def test_fee_aware_trades_of_example_7() -> None:
+    def trade(nav: str, exposure: str, goal: str) -> Decimal:
+        want = Want(symbol=BTC, goal=Decimal(goal), exposure=Decimal(exposure), rate=Decimal("0.0005"), paid_in_coin=False)
+        return solve(Decimal(nav), [want])[BTC]
+
+    assert rounded(trade("115", "315", "3"), 6) == Decimal("29.955067")
+    assert rounded(trade("115", "375", "3"), 6) == Decimal("-30.045068")
+    flip = trade("100", "300", "-1")
+    assert rounded((300 + flip) / (100 - abs(flip) * Decimal("0.0005")), 20) == -1
+
+
+def test_both_legs_of_a_hedge_end_exactly_at_their_goals() -> None:
+    rate = Decimal("0.0005")
+    wants = [
+        Want(symbol=BTC, goal=Decimal(3), exposure=Decimal(250), rate=rate, paid_in_coin=False),
+        Want(symbol=ETH, goal=Decimal(-3), exposure=Decimal(-280), rate=rate, paid_in_coin=False),
+    ]
+    trades = solve(Decimal(100), wants)
+    nav = 100 - sum(abs(trade) for trade in trades.values()) * rate
+    assert rounded((250 + trades[BTC]) / nav, 20) == 3
+    assert rounded((-280 + trades[ETH]) / nav, 20) == -3
+
+
+multiples = st.decimals(min_value=-5, max_value=5, places=2)
+rates = st.decimals(min_value=0, max_value="0.01", places=5)
+
+
+@given(st.lists(st.tuples(multiples, multiples, rates, st.booleans()), min_size=1, max_size=4))
+def test_leverage_after_the_trades_is_the_goal(legs: list[tuple[Decimal, Decimal, Decimal, bool]]) -> None:
+    nav = Decimal(1000)
+    wants = [
+        Want(symbol=str(index), goal=goal, exposure=at * nav, rate=rate, paid_in_coin=in_coin)
+        for index, (goal, at, rate, in_coin) in enumerate(legs)
+    ]
+    trades = solve(nav, wants)
+    costs = {want.symbol: abs(trades[want.symbol]) * want.rate for want in wants}
+    after = nav - sum(costs.values())
+    for want in wants:
+        trade = trades[want.symbol]
+        assert trade == 0 or sign(trade) == sign(want.goal * nav - want.exposure)
+        if trade:
+            exposure = want.exposure + trade - (costs[want.symbol] if want.paid_in_coin else 0)
+            assert abs(exposure / after - want.goal) < Decimal("1e-25")
+
+
+@given(
+    st.sampled_from(
+        [linear(taker="0.0005"), linear(lot="0.1"), inverse(taker="0.001", lot="10"), spot("BTC/USDT", taker="0.001")]
+    ),
+    multiples,
+    st.decimals(min_value="0.5", max_value=2, places=3),
+)
+def test_a_trade_never_passes_the_goal_and_leaves_less_than_a_lot(market: Market, goal: Decimal, drift: Decimal) -> None:
+    price = Decimal(100) * drift
+    coin = market.settle == market.base
+    balances = {"BTC": "10"} if coin else {"USDT": "1000"}
+    observation = observe(balances, {market: quote(str(price))})
+    assume(goal >= 0 or market.kind != "spot")
+    contracts = gaps(observation, {market.symbol: goal}, ONE_SLICE)[market.symbol].contracts
+    assume(contracts != 0)
+    before = goal - observation.valuation().leverage(market.symbol)
+    after_trade = traded(observation, market.symbol, contracts)
+    left = goal - after_trade.valuation().leverage(market.symbol)
+    assert left == 0 or sign(rounded(left, 20)) in (0, sign(before))
+    again = gaps(after_trade, {market.symbol: goal}, ONE_SLICE)[market.symbol].contracts
+    assert abs(again) <= market.lot
+
+
+@pytest.mark.parametrize(
+    ("prices", "expected"),
+    [((10, 11, 10), "-0.054545"), ((10, 11, "12.1"), "0.690000"), ((10, "9.5", 9), "-0.284211")],
+)
+def test_daily_paths_at_three_times(prices: tuple[int | str, ...], expected: str) -> None:
+    nav = frictionless([Decimal(price) for price in prices])
+    assert rounded(nav - 1, 6) == Decimal(expected)
+
+
+@pytest.mark.parametrize(
+    ("moves", "factor", "places"),
+    [
+        (("0.1",) * 4, "2.8561", 4),
+        (("-0.1",) * 4, "0.2401", 4),
+        (("0.1", "-0.1") * 2, "0.8281", 4),
+        (("0.02", "-0.02") * 126, "0.634817", 6),
+    ],
+)
+def test_compounded_paths_at_three_times(moves: tuple[str, ...], factor: str, places: int) -> None:
+    prices = list(
+        itertools.accumulate((Decimal(move) for move in moves), lambda price, move: price * (1 + move), initial=Decimal(10))
+    )
+    assert rounded(frictionless(prices), places) == Decimal(factor)
+
+
+def frictionless(prices: list[Decimal]) -> Decimal:
+    """NAV of a fund of 1 that is brought to 3x at each price by the planner's own equation."""
+    nav, exposure = Decimal(1), Decimal(0)
+    for before, after in itertools.pairwise(prices):
+        want = Want(symbol=BTC, goal=Decimal(3), exposure=exposure, rate=Decimal(0), paid_in_coin=False)
+        exposure += solve(nav, [want])[BTC]
+        profit = exposure * (after / before - 1)
+        nav, exposure = nav + profit, exposure + profit
+    return nav
+
+
+@pytest.mark.parametrize(
+    ("held", "contracts", "cut"),
+    [("3", "-1", "-1"), ("3", "-4", "-3"), ("-3", "1", "1"), ("3", "1", "0"), ("0", "-1", "0"), ("-2", "5", "2")],
+)
+def test_the_part_of_a_trade_that_reduces(held: str, contracts: str, cut: str) -> None:
+    assert reducing(Decimal(held), Decimal(contracts)) == Decimal(cut)
+
+
+def test_a_leg_that_would_trade_only_to_pay_for_another_is_left_alone() -> None:
+    wants = [
+        Want(symbol=BTC, goal=Decimal(3), exposure=Decimal(0), rate=Decimal("0.01"), paid_in_coin=False),
+        Want(symbol=ETH, goal=Decimal(1), exposure=Decimal("99.9"), rate=Decimal("0.01"), paid_in_coin=False),
+    ]
+    trades = solve(Decimal(100), wants)
+    assert trades[ETH] == 0
+    assert trades[BTC] > 0

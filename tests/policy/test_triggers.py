@@ -1,0 +1,62 @@
+from decimal import Decimal
+
+import pytest
+
+from keeper.policy.mandate import BandGoal, Mandate
+from keeper.policy.triggers import Due, NotDue, decide
+from tests.fakes.markets import BTC, ETH, holding, linear, observe, quote
+
+
+def mandate(target: str, deadband: str = "0", goal: BandGoal = BandGoal.TARGET) -> Mandate:
+    return Mandate(targets={BTC: Decimal(target)}, deadband=Decimal(deadband), goal=goal)
+
+
+@pytest.mark.parametrize(
+    ("rule", "contracts", "goal"),
+    [
+        pytest.param(mandate("3"), "3", None, id="on the target"),
+        pytest.param(mandate("3"), "2.999999", "3", id="a hair off without a band"),
+        pytest.param(mandate("3", "0.1"), "2.7", None, id="on the lower edge"),
+        pytest.param(mandate("3", "0.1"), "3.3", None, id="on the upper edge"),
+        pytest.param(mandate("3", "0.1"), "3.31", "3", id="above the band"),
+        pytest.param(mandate("3", "0.1", BandGoal.EDGE), "3.31", "3.3", id="above, to the edge"),
+        pytest.param(mandate("3", "0.1", BandGoal.EDGE), "2.5", "2.7", id="below, to the edge"),
+        pytest.param(mandate("-3", "0.1", BandGoal.EDGE), "-4", "-3.3", id="a short too far, to the edge"),
+        pytest.param(mandate("0", "0.1"), "0.1", None, id="a band around nothing is a fraction of one"),
+        pytest.param(mandate("0", "0.1"), "0.11", "0", id="outside the band around nothing"),
+    ],
+)
+def test_bands(rule: Mandate, contracts: str, goal: str | None) -> None:
+    worth = observe({"USDT": "100"}, {linear(): quote("100")}, holding(BTC, contracts, "100")).valuation()
+    match decide(rule, worth):
+        case Due(reason, goals):
+            assert goal is not None
+            assert goals == {BTC: Decimal(goal)}
+            assert BTC in reason
+        case NotDue():
+            assert goal is None
+
+
+def test_only_the_markets_outside_their_bands_get_a_goal() -> None:
+    rule = Mandate(targets={BTC: Decimal(1), ETH: Decimal(1)}, deadband=Decimal("0.05"))
+    positions = {**holding(BTC, "1", "100"), **holding(ETH, "12", "10")}
+    worth = observe({"USDT": "100"}, {linear(): quote("100"), linear(ETH): quote("10")}, positions).valuation()
+    decision = decide(rule, worth)
+    assert isinstance(decision, Due)
+    assert decision.goals == {ETH: Decimal(1)}
+
+
+@pytest.mark.parametrize(
+    ("targets", "emergency"),
+    [
+        ({BTC: "3"}, "4.0"),
+        ({BTC: "5"}, "7.0"),
+        ({BTC: "-3"}, "5.0"),
+        ({BTC: "1"}, None),
+        ({BTC: "0.6"}, None),
+        ({BTC: "2", ETH: "-1"}, "5.0"),
+    ],
+)
+def test_the_default_emergency_is_a_third_of_the_way_to_ruin(targets: dict[str, str], emergency: str | None) -> None:
+    rule = Mandate(targets={symbol: Decimal(target) for symbol, target in targets.items()})
+    assert rule.emergency == (None if emergency is None else Decimal(emergency))

@@ -1,0 +1,329 @@
+"""Every wrong input is refused with its place, key, value and remedy; and all of them at once."""
+
+from pathlib import Path
+
+import pytest
+
+from keeper.domain.errors import ConfigError
+from keeper.settings import load
+from tests.fakes.configurations import PAPER, problems, written
+
+NUMBER = "must be a plain decimal number such as 3, -1.5 or 0.001: no underscore, exponent, nan or inf"
+DURATION = 'must be a duration in quotes such as "90s", "15m", "6h" or "1h30m"'
+FEED = 'feed = { kind = "synthetic", seed = 7,'
+LIMITS = "[funds.btc3l.limits]\n"
+EXECUTION = "[funds.btc3l.execution]\n"
+
+# what is replaced in PAPER, by what; then line, key, value and a part of the remedy
+BROKEN = [
+    # unknown keys
+    ("[venues.sim]", "[venue.sim]", 1, "venue", '{ sim = { exchange = "paper"', 'unknown key; did you mean "venues"?'),
+    ("venue = ", "vennue = ", 7, "funds.btc3l.vennue", '"sim"', 'unknown key; did you mean "venue"?'),
+    ("seed = 7", "sed = 7", 3, "venues.sim.feed.sed", "7", 'unknown key; did you mean "seed"?'),
+    ("seed = 7", "depth = 7", 3, "venues.sim.feed.depth", "7", "unknown key; known keys: "),
+    (
+        'venue = "sim"',
+        'venue = "sim"\nmax_leverage = 3',
+        8,
+        "funds.btc3l.max_leverage",
+        "3",
+        'did you mean "limits.max_leverage"?',
+    ),
+    (
+        'venue = "sim"',
+        'venue = "sim"\njitter = "15m"',
+        8,
+        "funds.btc3l.jitter",
+        '"15m"',
+        'unknown key; known keys: "venue", "target"',
+    ),
+    # wrong types
+    ("target = { ", "target = 3 # {", 8, "funds.btc3l.target", "3", "must be a table"),
+    ('account = { balances = { USDT = "100000" } }', "account = true", 4, "venues.sim.account", "true", "must be a table"),
+    ('venue = "sim"', "venue = 3.5", 7, "funds.btc3l.venue", "3.5", "must be text in quotes"),
+    ("seed = 7", "seed = 7.0", 3, "venues.sim.feed.seed", "7.0", "must be a whole number without quotes"),
+    ("seed = 7", 'seed = "7"', 3, "venues.sim.feed.seed", '"7"', "must be a whole number without quotes"),
+    ("seed = 7", "seed = true", 3, "venues.sim.feed.seed", "true", "must be a whole number without quotes"),
+    ("seed = 7", "seed = -1", 3, "venues.sim.feed.seed", "-1", "must be at least 0 and at most"),
+    ("} }\n\n", '}, borrow = "yes" }\n\n', 4, "venues.sim.account.borrow", '"yes"', "must be true or false"),
+    # numbers
+    ("= 3.0 }", '= "3_0" }', 8, 'funds.btc3l.target."BTC/USDT:USDT"', '"3_0"', NUMBER),
+    ("= 3.0 }", "= 3_0.0 }", 8, 'funds.btc3l.target."BTC/USDT:USDT"', "3_0.0", NUMBER),
+    ("= 3.0 }", '= "nan" }', 8, 'funds.btc3l.target."BTC/USDT:USDT"', '"nan"', NUMBER),
+    ("= 3.0 }", "= nan }", 8, 'funds.btc3l.target."BTC/USDT:USDT"', "nan", NUMBER),
+    ("= 3.0 }", '= "-inf" }', 8, 'funds.btc3l.target."BTC/USDT:USDT"', '"-inf"', NUMBER),
+    ("= 3.0 }", "= -inf }", 8, 'funds.btc3l.target."BTC/USDT:USDT"', "-inf", NUMBER),
+    ("= 3.0 }", '= "1e3" }', 8, 'funds.btc3l.target."BTC/USDT:USDT"', '"1e3"', NUMBER),
+    ("= 3.0 }", "= 1e3 }", 8, 'funds.btc3l.target."BTC/USDT:USDT"', "1e3", NUMBER),
+    ("= 3.0 }", "= true }", 8, 'funds.btc3l.target."BTC/USDT:USDT"', "true", NUMBER),
+    ("= 3.0 }", "= [3] }", 8, 'funds.btc3l.target."BTC/USDT:USDT"', "(an array)", NUMBER),
+    ("= 3.0 }", "= 2024-01-01 }", 8, 'funds.btc3l.target."BTC/USDT:USDT"', "2024-01-01", NUMBER),
+    ('"100000"', '"100,000"', 4, "venues.sim.account.balances.USDT", '"100,000"', NUMBER),
+    ('"100000"', '"1e5"', 4, "venues.sim.account.balances.USDT", '"1e5"', NUMBER),
+    ('"52500"', '"0"', 3, 'venues.sim.feed.prices."BTC/USDT:USDT"', '"0"', "must be above 0"),
+    # leverage
+    ("= 3.0 }", "= 30 }", 8, "funds.btc3l.target", '{ "BTC/USDT:USDT" = 30 }', "leverage 30 is above 20, the ceiling"),
+    ("= 3.0 }", "= -6 }", 8, "funds.btc3l.target", '{ "BTC/USDT:USDT" = -6 }', "leverage 6 is above limits.max_leverage = 5"),
+    (
+        "= 3.0 }",
+        '= 3, "ETH/USDT:USDT" = -2.5 }',
+        8,
+        "funds.btc3l.target",
+        '{ "BTC/USDT:USDT" = 3, "ETH/USDT:USDT" = -2.5 }',
+        "leverage 5.5 is above limits.max_leverage = 5",
+    ),
+    # targets
+    ('{ "BTC/USDT:USDT" = 3.0 }', "{}", 8, "funds.btc3l.target", "{}", "must not be empty"),
+    ("= 3.0 }", '= 1, "BTC/USDT" = 1 }', 8, "funds.btc3l.target", '"BTC/USDT" = 1', "both hold BTC"),
+    ("= 3.0 }", '= 1, "ETH/USDC:USDC" = 1 }', 8, "funds.btc3l.target", '"ETH/USDC:USDC" = 1', "share one quote currency"),
+    ("= 3.0 }", '= 1, "SOL/USDT:USDT" = 1 }', 8, 'funds.btc3l.target."SOL/USDT:USDT"', "1", "venue sim has no such market"),
+    ('{ "BTC/USDT:USDT" = 3', "{ BTCUSDT = 3", 8, "funds.btc3l.target.BTCUSDT", '"BTCUSDT"', "must be a symbol such as"),
+    ('{ "BTC/USDT:USDT" = 3', '{ "BTC/BTC" = 3', 8, 'funds.btc3l.target."BTC/BTC"', '"BTC/BTC"', "two different assets"),
+    (
+        '{ "BTC/USDT:USDT" = 3',
+        '{ "BTC/USD:ETH" = 3',
+        8,
+        'funds.btc3l.target."BTC/USD:ETH"',
+        '"BTC/USD:ETH"',
+        "must settle in USD",
+    ),
+    (
+        '{ "BTC/USDT:USDT" = 3',
+        '{ "BTC/USDT:USDT-260925" = 3',
+        8,
+        'funds.btc3l.target."BTC/USDT:USDT-260925"',
+        '"BTC/USDT:USDT-260925"',
+        "dated futures and options are not supported",
+    ),
+    ('"sim"\n', '"sim"\ncurrency = "USD"\n', 8, "funds.btc3l.currency", '"USD"', 'must be "USDT", the quote currency'),
+    # names and references
+    ('venue = "sim"', 'venue = "sin"', 7, "funds.btc3l.venue", '"sin"', 'no such venue: did you mean "sim"?'),
+    ('venue = "sim"', 'venue = "other"', 7, "funds.btc3l.venue", '"other"', 'no such venue: allowed: "sim"'),
+    ("[funds.btc3l]", "[funds.BTC3L]", 6, "funds.BTC3L", '"BTC3L"', 'such as "btc3l"'),
+    ("[funds.btc3l]", '[funds."btc 3l"]', 6, 'funds."btc 3l"', '"btc 3l"', 'such as "btc_3l"'),
+    # venues
+    ('exchange = "paper"', 'exchange = "papper"', 2, "venues.sim.exchange", '"papper"', 'did you mean "paper"?'),
+    ('exchange = "paper"', 'exchange = "binanceusd"', 2, "venues.sim.exchange", '"binanceusd"', 'did you mean "binanceus'),
+    ('"paper"\n', '"paper"\nenvironment = "live"\n', 3, "venues.sim.environment", '"live"', 'must be "paper", or left out'),
+    ('"paper"\n', '"paper"\nenvironment = "papr"\n', 3, "venues.sim.environment", '"papr"', 'did you mean "paper"?'),
+    ('"paper"\n', '"paper"\nhosts = { "a.b" = "http://127.0.0.1:1" }\n', 3, "venues.sim.hosts", "(set)", "has no use"),
+    ("account = ", "# ", 1, "venues.sim.account", "(missing)", 'is required on exchange = "paper"'),
+    ("feed = ", "# ", 1, "venues.sim.feed", "(missing)", 'is required on exchange = "paper"'),
+    (
+        'kind = "synthetic"',
+        'kind = "syntetic"',
+        3,
+        "venues.sim.feed.kind",
+        '"syntetic"',
+        'must be "fixed" or "synthetic"; did you mean',
+    ),
+    ('kind = "synthetic",', "", 3, "venues.sim.feed.kind", "(missing)", 'must be "fixed" or "synthetic"'),
+    (FEED, f"{FEED} speed = 0,", 3, "venues.sim.feed.speed", "0", "must be above 0 and at most 1000000"),
+    (FEED, f"{FEED} volatility = 11,", 3, "venues.sim.feed.volatility", "11", "must be at least 0 and at most 10"),
+    ('{ kind = "synthetic", seed = 7', '{ kind = "fixed", depth = "endless"', 3, "venues.sim.feed.depth", '"endless"', NUMBER),
+    ('{ kind = "synthetic", seed = 7', '{ kind = "fixed", depth = 0', 3, "venues.sim.feed.depth", "0", 'must be "unlimited" or'),
+    (
+        FEED,
+        f'{FEED} markets = {{ "BTC/USDT:USDT" = {{ kind = "spot" }} }},',
+        3,
+        'venues.sim.feed.markets."BTC/USDT:USDT".kind',
+        '"spot"',
+        'must be "linear" or left out',
+    ),
+    (
+        FEED,
+        f'{FEED} markets = {{ "BTC/USDT" = {{ lot = 1 }} }},',
+        3,
+        'venues.sim.feed.markets."BTC/USDT"',
+        "{ lot = 1 }",
+        'has no price: did you mean "BTC/USDT:USDT"?',
+    ),
+    (
+        FEED,
+        f'{FEED} markets = {{ "BTC/USDT:USDT" = {{ tick = 0 }} }},',
+        3,
+        'venues.sim.feed.markets."BTC/USDT:USDT".tick',
+        "0",
+        "must be above 0",
+    ),
+    (
+        "} }\n\n",
+        '}, positions = { "BTC/USDT" = { contracts = 1, entry = 1 } } }\n\n',
+        4,
+        'venues.sim.account.positions."BTC/USDT"',
+        "{ contracts = 1, entry = 1 }",
+        "a spot holding is a balance",
+    ),
+    (
+        "} }\n\n",
+        '}, positions = { "SOL/USDT:USDT" = { contracts = 1, entry = 1 } } }\n\n',
+        4,
+        'venues.sim.account.positions."SOL/USDT:USDT"',
+        "{ contracts = 1, entry = 1 }",
+        "has no price in feed.prices",
+    ),
+    (
+        "} }\n\n",
+        '}, positions = { "BTC/USDT:USDT" = { contracts = 0, entry = 1 } } }\n\n',
+        4,
+        'venues.sim.account.positions."BTC/USDT:USDT".contracts',
+        "0",
+        "leave it out",
+    ),
+    (
+        "} }\n\n",
+        '}, positions = { "BTC/USDT:USDT" = { contracts = 1 } } }\n\n',
+        4,
+        'venues.sim.account.positions."BTC/USDT:USDT".entry',
+        "(missing)",
+        "is required: average entry price",
+    ),
+]
+
+# below [funds.btc3l], after line 8: a line, its key, its value and a part of the remedy
+FUND_BROKEN = [
+    ('schedule = { at = "24:00" }', "schedule.at", '"24:00"', 'must be HH:MM in quotes, from "00:00" to "23:59"'),
+    ('schedule = { at = "0:15" }', "schedule.at", '"0:15"', "must be HH:MM"),
+    ('schedule = { at = "\u0660\u0660:\u0661\u0665" }', "schedule.at", '"\u0660\u0660:\u0661\u0665"', "must be HH:MM"),
+    ("schedule = { at = 00:15:00 }", "schedule.at", "00:15:00", 'must be in quotes, such as "00:15"'),
+    ('schedule = { timezone = "UTC" }', "schedule.at", "(missing)", "is required: local time of day"),
+    ('schedule = { at = "00:15", timezone = "Europe/Berln" }', "schedule.timezone", '"Europe/Berln"', 'mean "Europe/Berlin"?'),
+    ('schedule = { at = "00:15", timezone = "Europe" }', "schedule.timezone", '"Europe"', "must be an IANA time zone"),
+    ('schedule = { at = "00:15", timezone = "/etc/localtime" }', "schedule.timezone", '"/etc/localtime"', "must be an IANA"),
+    ('schedule = { at = "00:15", timezone = "" }', "schedule.timezone", '""', "must be text in quotes"),
+    ("bands = { deadband = 1 }", "bands.deadband", "1", "must be at least 0 and below 1"),
+    ("bands = { deadband = -0.1 }", "bands.deadband", "-0.1", "must be at least 0 and below 1"),
+    ('bands = { to = "egde" }', "bands.to", '"egde"', 'must be "target" or "edge"; did you mean "edge"?'),
+    ("emergency = {}", "emergency.max_leverage", "(missing)", "is required: gross leverage"),
+    ("emergency = { max_leverage = 3 }", "emergency.max_leverage", "3", "gross target leverage must hold, but 3 <= 3"),
+    ("emergency = { max_leverage = 101 }", "emergency.max_leverage", "101", "must be above 0 and at most 100"),
+    ("execution = { horizon = 30 }", "execution.horizon", "30", DURATION),
+    ('execution = { horizon = "30" }', "execution.horizon", '"30"', DURATION),
+    ('execution = { horizon = "30m1h" }', "execution.horizon", '"30m1h"', DURATION),
+    ('execution = { horizon = "1.5h" }', "execution.horizon", '"1.5h"', DURATION),
+    ('execution = { horizon = "" }', "execution.horizon", '""', DURATION),
+    ('execution = { horizon = "0s" }', "execution.horizon", '"0s"', 'must be at least "1s" and at most "24h"'),
+    ('execution = { horizon = "25h" }', "execution.horizon", '"25h"', 'must be at least "1s" and at most "24h"'),
+    ("execution = { slices = 0 }", "execution.slices", "0", "must be at least 1 and at most 1000"),
+    ("execution = { slices = 1001 }", "execution.slices", "1001", "must be at least 1 and at most 1000"),
+    ("execution = { max_depth = 0 }", "execution.max_depth", "0", "must be above 0 and at most 1"),
+    ("execution = { max_depth = 1.01 }", "execution.max_depth", "1.01", "must be above 0 and at most 1"),
+    ('execution = { style = "adaptive" }', "execution.style", '"adaptive"', 'must be "twap" or "urgent"'),
+    ("limits = { max_leverage = 25 }", "limits.max_leverage", "25", "must be above 0 and at most 20"),
+    ("limits = { max_leverage = 3_0 }", "limits.max_leverage", "30", "must be above 0 and at most 20"),
+    ("limits = { max_order_notional = 0 }", "limits.max_order_notional", "0", "must be above 0 and at most 100000000"),
+    ("limits = { max_order_notional = 1e3 }", "limits.max_order_notional", "1e3", NUMBER),
+    ("limits = { max_turnover_per_day = 101 }", "limits.max_turnover_per_day", "101", "must be above 0 and at most 100"),
+    ("limits = { max_slippage_bps = 1001 }", "limits.max_slippage_bps", "1001", "must be above 0 and at most 1000"),
+    ("limits = { max_slipage_bps = 10 }", "limits.max_slipage_bps", "10", 'did you mean "max_slippage_bps"?'),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "key", "value", "remedy"), BROKEN)
+def test_a_wrong_key_or_value_is_named_with_its_place_and_remedy(
+    tmp_path: Path, old: str, new: str, line: int, key: str, value: str, remedy: str
+) -> None:
+    assert PAPER.count(old) >= 1
+    found = problems(tmp_path, PAPER.replace(old, new, 1))
+    [problem] = [each for each in found if each.key == key]
+    assert problem.source == f"{tmp_path / 'keeper.toml'}:{line}"
+    assert value in problem.value
+    assert remedy in problem.remedy
+    assert all(part in str(ConfigError(*found)) for part in (problem.source, key, value, remedy))
+
+
+@pytest.mark.parametrize(("line", "key", "value", "remedy"), FUND_BROKEN)
+def test_a_wrong_line_of_a_fund_is_the_one_problem(tmp_path: Path, line: str, key: str, value: str, remedy: str) -> None:
+    [problem] = problems(tmp_path, PAPER + line)
+    assert problem.source == f"{tmp_path / 'keeper.toml'}:9"
+    assert problem.key == f"funds.btc3l.{key}"
+    assert problem.value == value
+    assert remedy in problem.remedy
+
+
+def test_all_problems_are_told_at_once_and_in_our_words(tmp_path: Path) -> None:
+    text = (
+        PAPER.replace("seed = 7", "sed = 7").replace("3.0", '"3_0"')
+        + 'schedule = { at = "25:00" }\nlimits = { max_leverage = 99 }\n'
+        + '[funds.other]\nvenue = "nowhere"\ntarget = { "BTC/USDT:USDT" = 50 }\nemergency = { max_leverage = 2 }\n'
+        + '[funds.third]\nvenue = "live"\ntarget = { "BTC/USDT:USDT" = 7 }\nexecution = { slices = 1.5 }\n'
+        + '[venues.live]\nexchange = "bybit"\nenvironment = "live"\n'
+    )
+    found = problems(tmp_path, text, {"KEEPER__FUNDS__BTC3L__VENU": "x"})
+    assert {each.key for each in found} == {
+        "venues.sim.feed.sed",
+        'funds.btc3l.target."BTC/USDT:USDT"',
+        "funds.btc3l.schedule.at",
+        "funds.btc3l.limits.max_leverage",
+        "funds.other.target",
+        "funds.third.execution.slices",
+        "funds.third.target",
+        "funds.btc3l.venu",
+    }
+    message = str(ConfigError(*found)).lower()
+    assert not [word for word in ("pydantic", "validation", "input_value", "traceback", "errors.", "type=") if word in message]
+
+
+def test_a_sound_section_is_judged_beside_a_broken_one(tmp_path: Path) -> None:
+    text = PAPER + '[funds.other]\nvenue = "sym"\ntarget = { "BTC/USDT:USDT" = 1 }\n[funds.bad]\nvenue = 3\n'
+    assert {each.key for each in problems(tmp_path, text)} == {"funds.other.venue", "funds.bad.venue", "funds.bad.target"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "remedy"),
+    [
+        ("[keeper]\njournal = sqlite\n", 2, "journal", "invalid value; text stands in quotes"),
+        ("[keeper\n", 1, "(syntax)", "expected ']'"),
+        ("a = 1\na = 2\n", 2, "a", "cannot overwrite a value"),
+        ("[funds.x]\n[funds.x]\n", 2, "(syntax)", "cannot declare"),
+        ('[keeper]\njournal = "x', 2, "journal", "text stands in quotes"),
+    ],
+)
+def test_what_is_no_toml_is_refused_with_its_line(tmp_path: Path, text: str, line: int, key: str, remedy: str) -> None:
+    [problem] = problems(tmp_path, text)
+    assert (problem.source, problem.key) == (f"{tmp_path / 'keeper.toml'}:{line}", key)
+    assert remedy in problem.remedy
+
+
+def test_a_broken_line_with_a_secret_is_not_shown(tmp_path: Path) -> None:
+    [problem] = problems(tmp_path, '[venues.x.credentials]\napi_key = "topsecret\n')
+    assert problem.key == "api_key"
+    assert "topsecret" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [(b"\xff\xfe", "UTF-8"), (b"a = " + b"[" * 5000, "nested too deep"), (b"a = " + b"9" * 5000, "too long to read")],
+)
+def test_a_file_that_no_parser_can_read_is_refused(tmp_path: Path, raw: bytes, words: str) -> None:
+    path = tmp_path / "keeper.toml"
+    path.write_bytes(raw)
+    with pytest.raises(ConfigError, match=words):
+        load(path, {})
+
+
+def test_a_folder_or_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is a directory"):
+        load(tmp_path, {})
+    with pytest.raises(ConfigError, match="no such file"):
+        load(tmp_path / "none.toml", {})
+
+
+def test_a_byte_order_mark_is_taken(tmp_path: Path) -> None:
+    path = written(tmp_path, PAPER)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load(path, {}).funds["btc3l"].venue == "sim"
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "sqlite:///", "mysql://localhost/keeper", "keeper.db", "postgresql://"]
+)
+def test_a_journal_that_forgets_or_is_unknown_is_refused(tmp_path: Path, url: str) -> None:
+    [problem] = problems(tmp_path, f'[keeper]\njournal = "{url}"\n')
+    assert problem.key == "keeper.journal"
+    assert 'must be "sqlite:///PATH"' in problem.remedy
+
+
+def test_the_password_of_a_journal_is_never_shown(tmp_path: Path) -> None:
+    [problem] = problems(tmp_path, '[keeper]\njournal = "postgres://me:hunter2@db/keeper"\n')
+    assert problem.value == '"postgres://***@db/keeper"'
