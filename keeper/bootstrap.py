@@ -57,7 +57,7 @@ async def open_desk(settings: Settings, name: str, *, acting: bool) -> AsyncIter
     """
     configured = settings.funds[name]
     venue_settings = settings.venues[configured.venue]
-    url = settings.keeper.journal
+    url = settings.journal_url
     async with AsyncExitStack() as stack:
         account = account_fingerprint(configured.venue, venue_settings)
         if acting:
@@ -119,7 +119,7 @@ def _paper(settings: Settings, name: str, venue: VenueSettings, account: str) ->
     now = SystemClock().now()
     info = VenueInfo(name=name, exchange=PAPER, environment=Environment.PAPER, account=account, read_lag=0.0, order_ttl=ORDER_TTL)
     store = PaperStore(
-        directory_of(settings.keeper.journal) / f"paper-{name}.json", f"{feed.model_dump_json()} {holdings.model_dump_json()}"
+        directory_of(settings.journal_url) / f"paper-{name}.json", f"{feed.model_dump_json()} {holdings.model_dump_json()}"
     )
     instant = isinstance(feed, FixedFeed)
     return PaperVenue(

@@ -37,7 +37,7 @@ class RunRecord:
 
 @asynccontextmanager
 async def _reading(settings: Settings) -> AsyncIterator[Journal | None]:
-    url = settings.keeper.journal
+    url = settings.journal_url
     if not exists(url):
         yield None
         return
@@ -68,7 +68,7 @@ async def status_of(settings: Settings, clock: Clock | None = None) -> Document:
                     open_children=await journal.open_children(name) if journal else (),
                     nav=points[0] if points else None,
                     next_slot=next_slot(schedule, now).astimezone(schedule.zone) if schedule else None,
-                    is_trading=is_held(directory_of(settings.keeper.journal), account),
+                    is_trading=is_held(directory_of(settings.journal_url), account),
                 )
             )
     return status_document(funds)
@@ -92,12 +92,12 @@ async def run_of(settings: Settings, run_id: str) -> RunRecord:
 
 
 def _is_trading(settings: Settings, run: Run) -> bool:
-    return not run.status.ended and is_held(directory_of(settings.keeper.journal), run.account)
+    return not run.status.ended and is_held(directory_of(settings.journal_url), run.account)
 
 
 async def verify_journal(settings: Settings) -> Document:
     """What is wrong with the journal's chain: {journal, events, faults [seq, what]}. JournalError when it can't be read."""
-    url = settings.keeper.journal
+    url = settings.journal_url
     async with _reading(settings) as journal:
         faults = await journal.verify() if journal else ()
         latest = await journal.events(limit=1) if journal else ()

@@ -81,7 +81,11 @@ def run_now(settings: "Settings", fund: str, *, yes: bool, as_json: bool, reason
 
     if not yes and not sys.stdin.isatty():
         raise typer.BadParameter("there is no terminal to ask on: add --yes to rebalance without being asked")
-    return asyncio.run(_run_now(settings, fund, yes=yes, as_json=as_json, reason=reason, html=html))
+    try:
+        return asyncio.run(_run_now(settings, fund, yes=yes, as_json=as_json, reason=reason, html=html))
+    except asyncio.CancelledError:
+        typer.echo("keeper: stopped at once; `keeper status` tells what is open, the next rebalance settles it", err=True)
+        return INCOMPLETE
 
 
 async def _run_now(settings: "Settings", fund: str, *, yes: bool, as_json: bool, reason: str, html: "Path | None") -> int:
@@ -120,11 +124,24 @@ async def _approved(desk: "Desk", screen: "Console", *, yes: bool) -> "Plan | No
         plan_table(made.document(), screen)
         if yes or made.refusals or not made.legs:
             return made
-        if not typer.confirm("Send these orders?", err=True):
-            return None
+        with _interruptible():
+            if not typer.confirm("Send these orders?", err=True):
+                return None
         if desk.venue.clock.now() < made.expires_at:
             return made
         screen.print("That plan has expired; here is a fresh one.")
+
+
+@contextmanager
+def _interruptible() -> "Iterator[None]":
+    """Let Ctrl-C end a question: the event loop's own handler would only take note of it until the answer came."""
+    import signal
+
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def upgrade(context: typer.Context) -> None:
 
     options: Options = context.obj
     options.start_log()
-    url = options.settings().keeper.journal
+    url = options.settings().journal_url
     bring_up(url)
     console().print(f"{describe(url)} is up to date.", soft_wrap=True)
 

@@ -143,9 +143,8 @@ Outcome = Accepted | Rejected | Unknown
 class Child:
     """One order of a run as the journal keeps it.
 
-    sequence: counts the children of a leg from 1; decision_mid, mid, half_spread: quote per base, when the slice was
-    sized; filled: contracts; average: quote per base; notional: quote units at the limit price, absolute (None: amount x
-    price, which is so only where a contract is one unit of base).
+    sequence: counts the children of a leg from 1; mid, half_spread: quote per base, when the slice was
+    sized; filled: contracts; average: quote per base; notional: quote units at the limit price, absolute.
     """
 
     request: OrderRequest
@@ -156,11 +155,11 @@ class Child:
     half_spread: Decimal
     state: ChildState
     at: datetime
+    notional: Decimal
     order_id: str | None = None
     filled: Decimal = ZERO
     average: Decimal | None = None
     reason: str = ""
-    notional: Decimal | None = None
 
 
 @exact

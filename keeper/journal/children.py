@@ -118,11 +118,11 @@ def _refuse_twin(connection: Connection, child: Child) -> None:
 def turnover_since(connection: Connection, fund: str, since: datetime) -> Decimal:
     """Sum of notional (quote units) of the risk-adding children of ``fund`` intended at ``since`` or later."""
     query = (
-        select(children.c.notional, children.c.amount, children.c.price)
+        select(children.c.notional)
         .join(runs, runs.c.id == children.c.run)
         .where(runs.c.fund == fund, children.c.at >= since, children.c.reduce_only.is_(False))
     )
-    return sum((abs(n if n is not None else a * p) for n, a, p in connection.execute(query)), ZERO)
+    return sum(connection.execute(query).scalars(), ZERO)
 
 
 def of_run(connection: Connection, run_id: str) -> tuple[Child, ...]:

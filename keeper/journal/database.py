@@ -1,6 +1,6 @@
 """The database under the journal: connections, transactions, versions, and what to do when one of them fails.
 
-No table of the journal is known here but Alembic's. The file is never opened except through SQLite: closing any other
+Nothing is known here of what the tables hold. The file is never opened except through SQLite: closing any other
 handle to it drops the locks that SQLite holds for the whole process.
 """
 
@@ -118,7 +118,7 @@ class Database:
 
 def is_in_memory(url: str) -> bool:
     """Whether the journal is gone with its connection."""
-    return _is_sqlite(url) and file_of(url) is None
+    return file_of(url) is None
 
 
 def exists(url: str) -> bool:
@@ -149,9 +149,9 @@ def version_of(connection: Connection) -> str | None:
 
 
 def file_of(url: str) -> Path | None:
-    """The file of a SQLite journal; None for a database in memory or on a server."""
+    """The file of a journal; None for a database in memory."""
     database = _parse(url).database
-    return Path(database) if _is_sqlite(url) and database not in (None, "", ":memory:") else None
+    return Path(database) if database not in (None, "", ":memory:") else None
 
 
 def directory_of(url: str) -> Path:
@@ -168,14 +168,13 @@ def describe(url: str) -> str:
 
 def _parse(url: str) -> URL:
     try:
-        return make_url(url)
-    except SQLAlchemyError as error:
-        message = "the journal's address can't be read: write sqlite:///var/keeper.db or postgresql://..."
-        raise JournalError(message) from error
-
-
-def _is_sqlite(url: str) -> bool:
-    return _parse(url).get_backend_name() == "sqlite"
+        parsed = make_url(url)
+    except SQLAlchemyError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() != "sqlite":
+        message = "the journal's address can't be used: write sqlite:///var/keeper.db"
+        raise JournalError(message)
+    return parsed
 
 
 def _inode(path: Path | None) -> tuple[int, int] | None:
@@ -189,9 +188,6 @@ def _inode(path: Path | None) -> tuple[int, int] | None:
 
 
 def _engine(url: str, begin: str, **options: Any) -> Engine:
-    if not _is_sqlite(url):
-        isolation = "READ COMMITTED" if begin == WRITE else "REPEATABLE READ"
-        return create_engine(url, isolation_level=isolation, **options)
     engine = create_engine(url, connect_args={"timeout": BUSY, "check_same_thread": False}, **options)
 
     @event.listens_for(engine, "connect")

@@ -233,7 +233,7 @@ children = Table(
     Column("side", Choice(Side), nullable=False),
     Column("amount", Exact, nullable=False),
     Column("price", Exact, nullable=False),
-    Column("notional", Exact),
+    Column("notional", Exact, nullable=False),
     Column("reduce_only", Boolean, nullable=False),
     Column("deadline", Instant, nullable=False),
     Column("mid", Exact, nullable=False),

@@ -51,6 +51,7 @@ class Sender:
             refused = await self._judge(run, proposal, request, observation, now)
             if refused is not None:
                 return refused
+            market = observation.markets[request.symbol]
             child = Child(
                 request=request,
                 run=run.id,
@@ -60,6 +61,7 @@ class Sender:
                 half_spread=proposal.half_spread,
                 state=ChildState.INTENT,
                 at=now,
+                notional=abs(market.notional(request.amount, request.price)),
             )
             await self._journal.record_intent(child)
         outcome = await self._venue.place(request)

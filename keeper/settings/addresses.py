@@ -19,9 +19,10 @@ from keeper.settings.values import did_you_mean, fault, read_text
 PAPER = "paper"
 _EXCHANGE = re.compile(r"[a-z0-9]{2,40}")
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
-_LOOPBACK = re.compile(r"https?://(localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::([0-9]{1,5}))?/?")
+_LOOPBACK = re.compile(r"https?://(127(?:\.[0-9]{1,3}){3}|\[::1\])(?::([0-9]{1,5}))?/?")
 _HIGHEST_PORT = 65535
-_JOURNAL = re.compile(r"sqlite:///[^?\s]+|postgresql(?:\+[a-z0-9_]+)?://\S+")
+_SQLITE = "sqlite:///"
+_JOURNAL = re.compile(rf"{_SQLITE}[^?\s]+")
 _TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
@@ -56,7 +57,7 @@ def read_loopback(value: object) -> str:
     """The address of a server on this machine. Anything else is a fault: keys must not leave for a host nobody vetted."""
     found = _LOOPBACK.fullmatch(value) if isinstance(value, str) else None
     if found is None or not _reachable(found[1], found[2]):
-        raise fault('must be a loopback address such as "http://127.0.0.1:9001" (127.0.0.0/8, localhost or [::1])')
+        raise fault('must be a loopback address such as "http://127.0.0.1:9001" (127.0.0.0/8 or [::1])')
     return found[0].rstrip("/")
 
 
@@ -75,8 +76,13 @@ def read_journal(value: object) -> str:
     """A database URL. A database in memory is refused: it would forget what was sent."""
     text = read_text(value)
     if not _JOURNAL.fullmatch(text) or ":memory:" in text:
-        raise fault('must be "sqlite:///PATH" or "postgresql://USER@HOST/DATABASE"')
+        raise fault('must be "sqlite:///PATH"')
     return text
+
+
+def anchored_url(url: str, directory: Path) -> str:
+    """A journal's URL with the path of its file made absolute: a relative one starts at ``directory``."""
+    return _SQLITE + str(directory / url.removeprefix(_SQLITE))
 
 
 def read_time_of_day(value: object) -> time:

@@ -18,8 +18,8 @@ from pydantic import (
     field_validator,
 )
 
-from keeper.domain.market import Market, MarketKind
-from keeper.domain.numbers import BPS, ONE, ZERO, exact, plain
+from keeper.domain.market import MarketKind
+from keeper.domain.numbers import ONE, ZERO, plain
 from keeper.settings.symbols import Symbol, symbol_parts
 from keeper.settings.values import Amount, Flag, Ratio, Text, Whole, Within, chosen, did_you_mean, fault, read_number
 
@@ -87,25 +87,6 @@ class PaperFeed(Section):
             if market.kind not in (None, kind):
                 raise fault(f'must be "{kind}" or left out: that is what the symbol\'s form says', at=("markets", symbol, "kind"))
         return markets
-
-    @exact
-    def market(self, symbol: str) -> Market:
-        """The market of one of ``prices``."""
-        parts, rules = symbol_parts(symbol), self.markets.get(symbol, MarketSettings())
-        return Market(
-            symbol=symbol,
-            kind=parts.kind,
-            base=parts.base,
-            quote=parts.quote,
-            settle=parts.settle,
-            contract_size=rules.contract_size,
-            tick=rules.tick,
-            lot=rules.lot,
-            min_amount=rules.min_amount,
-            min_cost=rules.min_cost,
-            taker=rules.taker_bps / BPS,
-            maker=rules.maker_bps / BPS,
-        )
 
 
 class FixedFeed(PaperFeed):

@@ -70,7 +70,7 @@ def _build(document: Document | None, env: Mapping[str, str], directory: Path) -
     problems = [_inline_problem(path, document) for path in inline] + overrides.problems
     table = _anchored(merged, directory, env)
     try:
-        settings = Settings.of(table, configuration.sources())
+        settings = Settings.of(table, configuration.sources(), directory)
     except ValidationError as error:
         problems += problems_in(error, Settings, configuration)
         problems += _broken(_sound(table, "venues", VenueSettings), _sound(table, "funds", FundSettings), configuration)

@@ -55,7 +55,9 @@ class KeeperSettings(Section):
     """What concerns the whole process."""
 
     journal: JournalUrl = Field(
-        default="sqlite:///var/keeper.db", description="where runs, orders and fills are recorded", repr=False
+        default="sqlite:///var/keeper.db",
+        description="where runs, orders and fills are recorded; a relative path starts at the configuration file",
+        repr=False,
     )
 
 

@@ -4,6 +4,7 @@ Its own sources are not used: they ignore variables that reach no key and make a
 Reading and judging is done by ``loading``.
 """
 
+import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from pydantic import Field, PrivateAttr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from keeper.settings.addresses import anchored_url
 from keeper.settings.document import Table
 from keeper.settings.keys import Path
 from keeper.settings.sections import FundSettings, KeeperSettings, VenueSettings
@@ -43,6 +45,7 @@ class Settings(BaseSettings):
     venues: Mapping[Name, VenueSettings] = Field(default={}, description="exchange accounts by name")
     funds: Mapping[Name, FundSettings] = Field(default={}, description="mandates by name")
     _sources: dict[Path, str] = PrivateAttr(default_factory=dict)
+    _directory: pathlib.Path = PrivateAttr(default_factory=pathlib.Path.cwd)
 
     @classmethod
     def settings_customise_sources(
@@ -58,12 +61,21 @@ class Settings(BaseSettings):
         return (TableSource(settings_cls, init_settings().get("table", {})),)
 
     @classmethod
-    def of(cls, table: Table, sources: Iterable[tuple[Path, str]]) -> Self:
-        """The settings that ``table`` holds, with where each path of it came from. Raises pydantic's ValidationError."""
+    def of(cls, table: Table, sources: Iterable[tuple[Path, str]], directory: pathlib.Path) -> Self:
+        """The settings that ``table`` holds, with where each path of it came from. Raises pydantic's ValidationError.
+
+        directory: where relative paths start, the configuration file's.
+        """
         given: dict[str, Any] = {"table": table}  # no field: the source takes it
         settings = cls(**given)
         settings._sources.update(sources)
+        settings._directory = directory
         return settings
+
+    @property
+    def journal_url(self) -> str:
+        """The journal's URL, absolute: were its file to start where a command happens to run, a fund could have two."""
+        return anchored_url(self.keeper.journal, self._directory)
 
     def source(self, path: Path) -> str:
         """Where the value at ``path`` came from: "default", "FILE:LINE" or a variable's name."""

@@ -52,6 +52,7 @@ def a_child(name: str = "kpr1", *, run: str = "r1", sequence: int = 1, at: datet
         half_spread=Decimal("0.05"),
         state=ChildState.INTENT,
         at=at,
+        notional=request.amount * request.price,
     )
 
 

@@ -92,6 +92,7 @@ def _slice_of(leg: Leg, index: int, number: int) -> tuple[Child, tuple[tuple[str
         half_spread=half,
         state=state,
         at=at,
+        notional=leg.size * mid,
         order_id=f"{index}{number}",
         filled=filled,
         average=sum((f.amount * f.price for _, f in fills), D(0)) / filled if filled else None,

@@ -316,7 +316,7 @@ def test_a_byte_order_mark_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite://", "sqlite:///:memory:", "sqlite:///", "mysql://localhost/keeper", "keeper.db", "postgresql://"]
+    "url", ["sqlite://", "sqlite:///:memory:", "sqlite:///", "mysql://localhost/keeper", "keeper.db", "postgresql://h/d"]
 )
 def test_a_journal_that_forgets_or_is_unknown_is_refused(tmp_path: Path, url: str) -> None:
     [problem] = problems(tmp_path, f'[keeper]\njournal = "{url}"\n')

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from keeper.domain.errors import ConfigError
-from keeper.domain.market import Market, MarketKind
+from keeper.domain.market import MarketKind
 from keeper.execution.pacing import Pacing, Style
 from keeper.planning.gate import Limits
 from keeper.policy.mandate import BandGoal, Mandate
@@ -145,18 +145,10 @@ target = { "BTC/USD:BTC" = 3 }
     feed, account = settings.venues["inverse"].feed, settings.venues["inverse"].account
     assert isinstance(feed, FixedFeed)
     assert (feed.depth, feed.spread_bps) == ("unlimited", Decimal(0))
-    assert feed.market("BTC/USD:BTC") == Market(
-        symbol="BTC/USD:BTC",
-        kind=MarketKind.INVERSE,
-        base="BTC",
-        quote="USD",
-        settle="BTC",
-        contract_size=Decimal(1),
-        tick=Decimal("0.5"),
-        lot=Decimal("0.001"),
-        taker=Decimal("0.0005"),
-        maker=Decimal("-0.0001"),
-    )
+    rules = feed.markets["BTC/USD:BTC"]
+    assert rules.kind is MarketKind.INVERSE
+    assert [rules.contract_size, rules.tick, rules.lot] == [1, Decimal("0.5"), Decimal("0.001")]
+    assert [rules.taker_bps, rules.maker_bps] == [5, -1]
     assert settings.funds["btc"].currency == "USD"
     assert account is not None
     assert account.positions["BTC/USD:BTC"].entry == Decimal(50_000)
@@ -171,14 +163,6 @@ def test_borrowing_is_allowed_where_it_is_said_or_already_done(tmp_path: Path, a
     found = loaded(tmp_path, PAPER.replace('USDT = "100000" }', account)).venues["sim"].account
     assert found is not None
     assert found.may_borrow is may
-
-
-def test_a_market_without_rules_has_the_defaults(tmp_path: Path) -> None:
-    feed = loaded(tmp_path, PAPER).venues["sim"].feed
-    assert feed is not None
-    market = feed.market("ETH/USDT:USDT")
-    assert (market.tick, market.lot) == (Decimal("0.01"), Decimal("0.000001"))
-    assert (market.contract_size, market.taker) == (Decimal(1), Decimal(0))
 
 
 def test_settings_can_not_be_changed(tmp_path: Path) -> None:
@@ -218,13 +202,6 @@ def test_what_is_in_effect_is_told_with_its_source(tmp_path: Path) -> None:
     document = [each.document() for each in effective(settings)]
     assert json.loads(json.dumps(document)) == document
     assert all(set(each) == {"key", "value", "source"} for each in document)
-
-
-def test_the_password_of_the_journal_is_not_in_what_is_shown(tmp_path: Path) -> None:
-    settings = loaded(tmp_path, '[keeper]\njournal = "postgresql://me:hunter2@db/keeper"\n')
-    assert settings.keeper.journal == "postgresql://me:hunter2@db/keeper"
-    assert effective(settings)[0].value == "postgresql://***@db/keeper"
-    assert "hunter2" not in repr(settings)
 
 
 def test_the_paper_example_is_sound_and_names_every_key() -> None:
@@ -289,3 +266,11 @@ def test_the_depth_of_a_fixed_feed_is_a_word_or_a_number(tmp_path: Path, text: s
     assert isinstance(feed, FixedFeed)
     assert feed.depth == depth
     assert feed.model_dump()["depth"] == str(depth)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [("sqlite:///var/keeper.db", "sqlite:///{}/var/keeper.db"), ("sqlite:////srv/k.db", "sqlite:////srv/k.db")],
+)
+def test_a_fund_has_one_journal_wherever_a_command_runs(tmp_path: Path, url: str, expected: str) -> None:
+    assert loaded(tmp_path, f'[keeper]\njournal = "{url}"\n').journal_url == expected.format(tmp_path)

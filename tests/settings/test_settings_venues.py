@@ -40,7 +40,7 @@ def test_a_host_is_replaced_by_a_loopback_address_only(tmp_path: Path, target: s
     assert "must be a loopback address" in problem.remedy
 
 
-@pytest.mark.parametrize("target", ["http://127.0.0.1:9001", "http://127.255.0.3", "https://localhost:65535/", "http://[::1]:1"])
+@pytest.mark.parametrize("target", ["http://127.0.0.1:9001", "http://127.255.0.3", "https://127.0.0.1:65535/", "http://[::1]:1"])
 def test_a_loopback_address_is_taken(tmp_path: Path, target: str) -> None:
     secret_files(tmp_path)
     text = BINANCE.replace("credentials", f'hosts = {{ "fapi.binance.com" = "{target}" }}\ncredentials', 1)

@@ -63,7 +63,8 @@ def book_order(ledger: Ledger, market: Market, request: OrderRequest, takings: t
 
     An order that was cut to the position (reduce-only) ends CANCELED: less was filled than was asked.
     """
-    order_id = str(len(ledger.orders) + 1)
+    # an account that starts over under the same name must not name its trades as the one before did
+    order_id = f"{len(ledger.orders) + 1}-{request.client_id[-8:]}"
     fills = tuple(
         trade(market, request, trade_id=f"{order_id}-{number}", amount=taking.amount, price=taking.price, at=at)
         for number, taking in enumerate(takings, 1)

@@ -56,7 +56,7 @@ async def test_the_account_and_its_orders_outlive_the_process(tmp_path: Path) ->
         assert isinstance(again, Rejected)
         fresh = await venue.place(order("d", Side.SELL, "1", "999"))
         assert isinstance(fresh, Accepted)
-        assert fresh.report.order_id == "4"
+        assert fresh.report.order_id == "4-d"
 
 
 async def test_another_configuration_starts_afresh(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def _runs_and_orders() -> None:
         sa.Column("side", sa.Text, nullable=False),
         sa.Column("amount", sa.Text, nullable=False),
         sa.Column("price", sa.Text, nullable=False),
-        sa.Column("notional", sa.Text),
+        sa.Column("notional", sa.Text, nullable=False),
         sa.Column("reduce_only", sa.Boolean, nullable=False),
         sa.Column("deadline", sa.Text, nullable=False),
         sa.Column("mid", sa.Text, nullable=False),

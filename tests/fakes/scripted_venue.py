@@ -1,0 +1,214 @@
+"""A venue that goes wrong on demand. Behind it stands a paper exchange, which keeps the truth that tests judge by.
+
+Orders go wrong by their number, reads by how often they are to fail; everything else is the paper exchange's answer, as late
+as ``lag`` says.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum, auto
+from types import TracebackType
+from typing import Self, TypeVar
+
+from keeper.domain.account import Account
+from keeper.domain.errors import VenueUnavailable
+from keeper.domain.market import Market, Side
+from keeper.domain.numbers import ZERO
+from keeper.domain.observation import MarketStats, Quote
+from keeper.domain.order import Accepted, ChildState, Fill, OrderReport, OrderRequest, Outcome, Rejected, Unknown
+from keeper.ports import Clock, VenueInfo
+from keeper.venues.paper.ledger import Booked
+from keeper.venues.paper.venue import PaperVenue
+from tests.fakes.turns import turns
+
+T = TypeVar("T")
+
+
+class Fault(StrEnum):
+    """What becomes of one order. Those that hang wait until they are cancelled."""
+
+    LOST_REQUEST = auto()
+    LOST_REPLY = auto()
+    LATE = auto()
+    REJECTED = auto()
+    HANG_BEFORE = auto()
+    HANG_AFTER = auto()
+    MUTE = auto()
+    """Accepted, but the answer tells of no fill, as one that overtakes the matching engine does."""
+    RESTING = auto()
+    """Accepted, and told as live for ever."""
+
+
+class ScriptedVenue:
+    """A ports.Venue around ``inner``.
+
+    lag: seconds by which every read is late, against the ``read_lag`` that it admits to (the same by default);
+    trade_lag: seconds that trades are later still; faults: by number of the order, from 1; after: what happens once that
+    order was dealt with; failing: how many reads of a kind (account, quote, stats, lookup, fills) are still to fail.
+    """
+
+    def __init__(
+        self, inner: PaperVenue, *, lag: float = 0.0, read_lag: float | None = None, trade_lag: float = 0.0, account: str = "acc1"
+    ) -> None:
+        self.inner = inner
+        self._info = replace(inner.info, read_lag=lag if read_lag is None else read_lag, account=account)
+        self.lag = timedelta(seconds=lag)
+        self.trade_lag = timedelta(seconds=trade_lag)
+        self.late_by = timedelta(seconds=2)
+        self.faults: dict[int, Fault] = {}
+        self.after: dict[int, Callable[[], object]] = {}
+        self.failing: dict[str, int] = {}
+        self.on_place: Callable[[OrderRequest], object] = lambda _request: None
+        self.log: list[tuple[str, str]] = []
+        self.sent: list[OrderRequest] = []
+        self.arrived: list[str] = []
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self._truths = [(self.clock.now(), inner._ledger.account)]
+        self._flying: set[asyncio.Task[None]] = set()
+
+    @property
+    def info(self) -> VenueInfo:
+        return self._info
+
+    @property
+    def clock(self) -> Clock:
+        return self.inner.clock
+
+    @property
+    def orders(self) -> Mapping[str, Booked]:
+        """The truth: every order that the exchange took, by client id."""
+        return self.inner._ledger.orders
+
+    @property
+    def held(self) -> Account:
+        """The truth: the account."""
+        return self.inner._ledger.account
+
+    async def __aenter__(self) -> Self:
+        await self.inner.__aenter__()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await asyncio.gather(*self._flying)
+        await self.inner.__aexit__(kind, error, trace)
+
+    def meddle(self, symbol: str, contracts: str, price: str) -> None:
+        """Somebody else trades on the account."""
+        amount, ledger = Decimal(contracts), self.inner._ledger
+        market = self.inner._markets[symbol]
+        fill = Fill(
+            trade_id="foreign",
+            symbol=symbol,
+            side=Side.of(amount),
+            amount=abs(amount),
+            price=Decimal(price),
+            fee=ZERO,
+            fee_asset=market.settle,
+            at=self.clock.now(),
+        )
+        self.inner._ledger = replace(ledger, account=ledger.account.after(fill, market))
+        self._remember()
+
+    async def markets(self, symbols: Sequence[str]) -> Mapping[str, Market]:
+        return await self.inner.markets(symbols)
+
+    async def quote(self, symbol: str) -> Quote:
+        return await self._read("quote", lambda: self.inner.quote(symbol))
+
+    async def stats(self, symbol: str) -> MarketStats:
+        return await self._read("stats", lambda: self.inner.stats(symbol))
+
+    async def account(self) -> Account:
+        return await self._read("account", self._late_account)
+
+    async def lookup(self, symbol: str, client_id: str) -> OrderReport | None:
+        report = await self._read("lookup", lambda: self.inner.lookup(symbol, client_id))
+        if report is None or not self._is_seen(client_id, self.lag):
+            return None
+        return self._told(client_id, report)
+
+    async def fills(self, symbol: str, order_id: str) -> tuple[Fill, ...]:
+        trades = await self._read("fills", lambda: self.inner.fills(symbol, order_id))
+        now = self.clock.now()
+        return tuple(trade for trade in trades if now - trade.at >= self.lag + self.trade_lag)
+
+    async def place(self, request: OrderRequest) -> Outcome:
+        self.sent.append(request)
+        number = len(self.sent)
+        self.log.append(("place", request.client_id))
+        self.on_place(request)
+        outcome = await self._dealt_with(request, self.faults.get(number))
+        self.after.get(number, lambda: None)()
+        return outcome
+
+    async def _dealt_with(self, request: OrderRequest, fault: Fault | None) -> Outcome:
+        match fault:
+            case None:
+                return await self._land(request)
+            case Fault.REJECTED:
+                return Rejected("-2019", "margin is insufficient")
+            case Fault.LOST_REQUEST:
+                return Unknown("no answer in time")
+            case Fault.LATE:
+                task = asyncio.create_task(self._land_later(request))
+                self._flying.add(task)
+                return Unknown("no answer in time")
+            case Fault.HANG_BEFORE:
+                await asyncio.Event().wait()
+        outcome = await self._land(request)
+        if fault is Fault.HANG_AFTER:
+            await asyncio.Event().wait()
+        if fault is Fault.LOST_REPLY:
+            return Unknown("the connection broke")
+        if isinstance(outcome, Accepted):
+            return Accepted(self._told(request.client_id, outcome.report))
+        return outcome
+
+    async def _land(self, request: OrderRequest) -> Outcome:
+        self.arrived.append(request.client_id)
+        outcome = await self.inner.place(request)
+        self._remember()
+        return outcome
+
+    async def _land_later(self, request: OrderRequest) -> None:
+        await self.clock.sleep_until(self.clock.now() + self.late_by)
+        await self._land(request)
+
+    def _remember(self) -> None:
+        self._truths.append((self.clock.now(), self.inner._ledger.account))
+
+    async def _late_account(self) -> Account:
+        now = self.clock.now()
+        seen = [account for at, account in self._truths if now - at >= self.lag] or [self._truths[0][1]]
+        return replace(seen[-1], at=now)
+
+    def _is_seen(self, client_id: str, lag: timedelta) -> bool:
+        trades = self.orders[client_id].fills
+        return not trades or self.clock.now() - trades[0].at >= lag
+
+    def _told(self, client_id: str, report: OrderReport) -> OrderReport:
+        number = next(number for number, one in enumerate(self.sent, 1) if one.client_id == client_id)
+        match self.faults.get(number):
+            case Fault.MUTE if not self._is_seen(client_id, self.late_by):
+                return replace(report, state=ChildState.CANCELED, filled=ZERO, average=None)
+            case Fault.RESTING:
+                return replace(report, state=ChildState.LIVE, filled=ZERO, average=None)
+            case _:
+                return report
+
+    async def _read(self, kind: str, ask: Callable[[], Awaitable[T]]) -> T:
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.log.append((kind, ""))
+        try:
+            await turns(3)  # whatever else was asked for at the same time is under way by now
+            if self.failing.get(kind, 0) > 0:
+                self.failing[kind] -= 1
+                raise VenueUnavailable(f"{kind}: no answer")
+            return await ask()
+        finally:
+            self.in_flight -= 1
