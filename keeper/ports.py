@@ -148,6 +148,10 @@ class Journal(Protocol):
         """End a RUNNING run. InvariantViolation when it is not running."""
         ...
 
+    async def amend_run(self, run_id: str, *, result: Mapping[str, object], at: datetime) -> None:
+        """Correct the result of an ended run, once more of it came to be known. InvariantViolation when it has not ended."""
+        ...
+
     async def record_intent(self, child: Child) -> None:
         """Make a child in state INTENT durable before it is sent. InvariantViolation when its client id exists."""
         ...

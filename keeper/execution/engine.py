@@ -21,8 +21,9 @@ from keeper.domain.observation import Observation
 from keeper.domain.run import RunStatus
 from keeper.execution.pacing import FINISHING_STEP, Pacing, share
 from keeper.execution.placement import capped_by_depth, collared_price
+from keeper.planning.build import smallest_order
 from keeper.planning.exposure import Slicer, gaps, reducing
-from keeper.planning.plan import Plan, PlanLeg, smallest_order
+from keeper.planning.plan import Plan, PlanLeg
 
 MAX_REJECTIONS = 3
 MAX_ROUNDS = 4

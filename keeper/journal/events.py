@@ -21,13 +21,14 @@ GENESIS = "0" * 64
 
 RUN_OPENED = "run.opened"
 RUN_CLOSED = "run.closed"
+RUN_AMENDED = "run.amended"
 CHILD_INTENDED = "child.intended"
 CHILD_ADVANCED = "child.advanced"
 NAV_RECORDED = "nav.recorded"
 COMMAND_SUBMITTED = "command.submitted"
 COMMAND_TAKEN = "command.taken"
 BOOKING = frozenset(
-    {RUN_OPENED, RUN_CLOSED, CHILD_INTENDED, CHILD_ADVANCED, NAV_RECORDED, COMMAND_SUBMITTED, COMMAND_TAKEN},
+    {RUN_OPENED, RUN_CLOSED, RUN_AMENDED, CHILD_INTENDED, CHILD_ADVANCED, NAV_RECORDED, COMMAND_SUBMITTED, COMMAND_TAKEN},
 )
 """Kinds whose payload is what was written to other tables: by table, the columns of each row."""
 

@@ -58,6 +58,17 @@ def close_run(
     events.append(connection, at=at, kind=events.RUN_CLOSED, fund=run.key.fund, run=run_id, payload=payload)
 
 
+def amend_run(connection: Connection, run_id: str, *, result: Mapping[str, object], at: datetime) -> None:
+    """Put ``result`` in place of an ended run's. InvariantViolation when it has not ended, or does not exist."""
+    run = required(connection, run_id)
+    if not run.status.ended:
+        message = f"run {run_id} is not over: its result comes with its end"
+        raise InvariantViolation(message)
+    connection.execute(update(runs).where(runs.c.id == run_id).values(result=result))
+    payload = events.booked(runs, {"id": run_id, "result": result})
+    events.append(connection, at=at, kind=events.RUN_AMENDED, fund=run.key.fund, run=run_id, payload=payload)
+
+
 def required(connection: Connection, run_id: str) -> Run:
     """One run; InvariantViolation when there is none."""
     run = find(connection, run_id)

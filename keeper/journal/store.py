@@ -82,6 +82,10 @@ class SqlJournal:
         """End a RUNNING run. InvariantViolation when it is not running."""
         await self._write(runs.close_run, run_id, status, reason=reason, result=result, at=at)
 
+    async def amend_run(self, run_id: str, *, result: Mapping[str, object], at: datetime) -> None:
+        """Correct the result of an ended run. InvariantViolation when it has not ended."""
+        await self._write(runs.amend_run, run_id, result=result, at=at)
+
     async def record_intent(self, child: Child) -> None:
         """Make a child in state INTENT durable before it is sent.
 

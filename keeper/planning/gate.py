@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from keeper.domain.market import Market
-from keeper.domain.numbers import exact, is_multiple, plain, sign
+from keeper.domain.numbers import ZERO, exact, is_multiple, plain, sign
 from keeper.domain.observation import Observation
 from keeper.domain.order import OrderRequest
 
@@ -58,7 +58,8 @@ class Situation:
     """What an order is judged against.
 
     turnover: notional that risk-adding orders intended in the last 24 h, quote currency; open_children: client ids of this
-    fund's children that are not terminal; left: contracts that the leg may still trade under its cap; now: aware UTC.
+    fund's children that are not terminal; left: contracts that the leg may still trade under its cap; now: aware UTC;
+    beside: symbol and signed contracts of the orders of other legs that go out at the same time.
     """
 
     observation: Observation
@@ -67,6 +68,7 @@ class Situation:
     open_children: tuple[str, ...]
     left: Decimal
     now: datetime
+    beside: tuple[tuple[str, Decimal], ...] = ()
 
 
 @exact
@@ -149,15 +151,17 @@ def _risk(request: OrderRequest, market: Market, situation: Situation) -> Iterat
             f"{turnover:.2f} traded in 24 h would pass limits.max_turnover_per_day = {plain(limits.max_turnover_per_day)}"
             f" times NAV ({allowed:.2f})",
         )
-    before, after = _gross(observation, market, signed)
-    if not (after <= limits.max_leverage or after <= before):
+    own = _growth(observation, market.symbol, signed)
+    # what the other legs add is counted as filled, what they take off is not: either may happen
+    beside = sum((max(ZERO, _growth(observation, symbol, contracts)) for symbol, contracts in situation.beside), ZERO)
+    after = valuation.gross_leverage + (own + beside) / valuation.nav
+    if not (after <= limits.max_leverage or own <= 0):
         yield Refusal("leverage", f"gross leverage would be {after:.3f}x, limits.max_leverage is {plain(limits.max_leverage)}x")
 
 
-def _gross(observation: Observation, market: Market, signed: Decimal) -> tuple[Decimal, Decimal]:
-    """Gross leverage now and after ``signed`` contracts more, multiples of NAV."""
-    valuation = observation.valuation()
-    exposure = valuation.exposures[market.symbol]
-    added = market.notional(signed, observation.quotes[market.symbol].mark) * valuation.prices[market.quote]
-    before = valuation.gross_leverage
-    return before, before + (abs(exposure + added) - abs(exposure)) / valuation.nav
+def _growth(observation: Observation, symbol: str, signed: Decimal) -> Decimal:
+    """What ``signed`` contracts more of a market add to the fund's gross exposure, currency; below zero when they reduce it."""
+    valuation, market = observation.valuation(), observation.markets[symbol]
+    exposure = valuation.exposures[symbol]
+    added = market.notional(signed, observation.quotes[symbol].mark) * valuation.prices[market.quote]
+    return abs(exposure + added) - abs(exposure)

@@ -4,7 +4,7 @@ Decisions are made by the pure parts; this module only carries observations to t
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,20 +13,21 @@ import structlog
 
 from keeper.domain.errors import InvariantViolation, StaleData, VenueError
 from keeper.domain.market import MarketKind
-from keeper.domain.numbers import exact, plain
+from keeper.domain.numbers import ONE, exact, plain
 from keeper.domain.observation import Observation
 from keeper.domain.order import Child, ChildState, Fill, average_price
 from keeper.domain.run import NavPoint, Run, RunKey, RunStatus
 from keeper.execution import engine
 from keeper.execution.pacing import Pacing
+from keeper.planning.build import Brief, build
 from keeper.planning.gate import Limits, Refusal, Refused
-from keeper.planning.plan import Brief, Plan, build
+from keeper.planning.plan import Plan
 from keeper.policy.mandate import Mandate
 from keeper.ports import Clock, Environment, Journal, Venue
 from keeper.service.observer import Observer
 from keeper.service.progress import LegProgress, Progress
 from keeper.service.recovery import recover
-from keeper.service.results import Work, result_document
+from keeper.service.results import Work, amended, result_document
 from keeper.service.sender import DAY, Sender, Sent
 from keeper.service.settle import holdings, settle
 
@@ -53,12 +54,11 @@ class _Course:
     """A run on its way: what is known of it so far. expected: holdings that our own fills lead to, by symbol."""
 
     run: Run
-    plan: Plan
     state: engine.State
     expected: dict[str, Decimal]
     prices: dict[str, Decimal]
-    children: list[Child] = field(default_factory=list)
-    fills: list[tuple[Child, Fill]] = field(default_factory=list)
+    sent: int = 0
+    fills: list[Fill] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     cut_short: str = ""
 
@@ -82,11 +82,19 @@ class Rebalancer:
         self._stopping.set()
 
     async def recover(self) -> tuple[Child, ...]:
-        """Settle what an earlier process left open; the children that stay unknown are returned."""
+        """Settle what an earlier process left open; the children that stay unknown are returned.
+
+        Runs that were cut are closed, and runs of which more came to be known get their result anew.
+        """
+        open_before = await self._journal.open_children(self.fund.name)
         unsettled = await recover(self._venue, self._journal, self._clock, self.fund.name)
+        settled = {child.run for child in open_before} - {child.run for child in unsettled}
         for run in await self._journal.runs(fund=self.fund.name):
             if not run.status.ended:
-                await self._close_abandoned(run)
+                await self._close(run, RunStatus.INCOMPLETE, "the process ended before the run did", await self._prices())
+            elif run.id in settled:
+                result = amended(run.result or {}, await self._result(run, await self._prices()))
+                await self._journal.amend_run(run.id, result=result, at=self._clock.now())
         return unsettled
 
     async def plan(self) -> Plan:
@@ -106,9 +114,9 @@ class Rebalancer:
         structlog.contextvars.bind_contextvars(run=run.id, fund=self.fund.name, venue=run.venue)
         log.info("run.opened", legs=len(plan.legs), nav=plain(plan.nav), leverage=f"{plan.leverage:.4f}")
         if plan.refusals:
-            return await self._close(run, RunStatus.REFUSED, "; ".join(r.message for r in plan.refusals), plan)
+            return await self._close(run, RunStatus.REFUSED, "; ".join(r.message for r in plan.refusals))
         if not plan.legs:
-            return await self._close(run, RunStatus.NOTHING_DUE, plan.reason, plan, after=await self._settled())
+            return await self._close(run, RunStatus.NOTHING_DUE, plan.reason, after=await self._settled_if_possible())
         try:
             return await self._execute(run, plan, progress)
         finally:
@@ -117,7 +125,7 @@ class Rebalancer:
     async def _execute(self, run: Run, plan: Plan, progress: Progress) -> Run:
         now = self._clock.now()
         state = engine.begin(plan, self.fund.pacing, slippage_bps=self.fund.limits.max_slippage_bps, now=now)
-        course = _Course(run=run, plan=plan, state=state, expected={}, prices={})
+        course = _Course(run=run, state=state, expected={}, prices={})
         after: Observation | None = None
         try:
             observation = await self._settled()
@@ -127,16 +135,18 @@ class Rebalancer:
             status, reason, after = await self._work(course, observation, progress)
             await self._record_nav(run, "after", after)
         except (VenueError, StaleData) as error:
-            status, reason = RunStatus.INCOMPLETE, str(error)
-        if not course.children and course.refusals:
+            status, reason, after = RunStatus.INCOMPLETE, str(error), None
+        if not course.sent and course.refusals:
             status, reason = RunStatus.REFUSED, "; ".join(dict.fromkeys(course.refusals))
         elif course.cut_short:
             status, reason = RunStatus.INCOMPLETE, course.cut_short
-        return await self._close(run, status, reason, plan, course, after)
+        return await self._close(run, status, reason, course.prices, after)
 
     async def _work(self, course: _Course, observation: Observation, progress: Progress) -> tuple[RunStatus, str, Observation]:
         """Step until the engine finishes; the last observation is of the settled account."""
         while True:
+            if self._stopping.is_set() and not course.cut_short:
+                self._cut(course, self._why_stopped)
             course.state, decision = engine.step(course.state, observation, self._clock.now())
             progress.update(self._progress(course), self._clock.now())
             match decision:
@@ -150,8 +160,6 @@ class Rebalancer:
                     continue
                 case engine.Finish(status, reason):
                     return status, reason, observation
-            if self._stopping.is_set() and not course.cut_short:
-                self._cut(course, self._why_stopped)
             observation = await self._observe(course)
 
     async def _observe(self, course: _Course) -> Observation:
@@ -175,7 +183,9 @@ class Rebalancer:
         course.expected = held
 
     async def _send(self, course: _Course, slices: Sequence[engine.Slice], observation: Observation) -> None:
-        sending = (self._sender.send(course.run, one, observation) for one in slices)
+        sending = (
+            self._sender.send(course.run, one, observation, [other for other in slices if other is not one]) for one in slices
+        )
         # an error of one leg must not hide what became of another
         outcomes = await asyncio.gather(*sending, return_exceptions=True)
         for proposal, outcome in zip(slices, outcomes, strict=True):
@@ -191,8 +201,8 @@ class Rebalancer:
                 raise outcome
 
     def _book(self, course: _Course, proposal: engine.Slice, child: Child, fills: Sequence[Fill]) -> None:
-        course.children.append(child)
-        course.fills.extend((child, fill) for fill in fills)
+        course.sent += 1
+        course.fills.extend(fills)
         match child.state:
             case ChildState.REJECTED:
                 course.state = engine.failed(course.state, proposal.leg, child.reason, sent=True)
@@ -217,6 +227,16 @@ class Rebalancer:
 
     async def _settled(self) -> Observation:
         return await settle(self._observer, self._clock, timedelta(seconds=self._venue.info.read_lag))
+
+    async def _settled_if_possible(self) -> Observation | None:
+        """The settled account of a run that changed nothing; None when it can't be read or valued, which changes nothing."""
+        try:
+            observation = await self._settled()
+            _ = observation.valuation().net_leverage
+        except (VenueError, StaleData) as error:
+            log.warning("account.unread", fund=self.fund.name, error=str(error))
+            return None
+        return observation
 
     async def _wait(self, until: datetime) -> None:
         """Sleep until then, or until asked to stop."""
@@ -269,35 +289,41 @@ class Rebalancer:
             deadline=now + self.fund.pacing.horizon,
         )
 
-    async def _close(  # the plan alone is the result of a run that did not trade
+    async def _close(
         self,
         run: Run,
         status: RunStatus,
         reason: str,
-        plan: Plan,
-        course: _Course | None = None,
+        prices: Mapping[str, Decimal] | None = None,
         after: Observation | None = None,
     ) -> Run:
-        work = Work(
-            plan=plan,
-            children=course.children if course else (),
-            fills=course.fills if course else (),
-            markets=self._observer.markets,
-            prices=course.prices if course else {},
-        )
-        result = result_document(work, after)
+        result = await self._result(run, prices or {}, after)
         now = self._clock.now()
         await self._journal.close_run(run.id, run.ended(status, reason), reason=reason, result=result, at=now)
-        log.info("run.closed", status=str(status), reason=reason, leverage_after=result["leverage_after"])
+        log.info("run.closed", run=run.id, status=str(status), reason=reason, leverage_after=result["leverage_after"])
         return replace(run, status=status, reason=reason, result=result, ended_at=now)
 
-    async def _close_abandoned(self, run: Run) -> None:
-        """End a run whose process is gone; what its children did stands in their own rows."""
-        reason = "the process ended before the run did"
-        result = {"nav_before": run.plan.get("nav"), "leverage_before": run.plan.get("leverage")}
-        now = self._clock.now()
-        await self._journal.close_run(run.id, run.ended(RunStatus.INCOMPLETE, reason), reason=reason, result=result, at=now)
-        log.warning("run.abandoned", run=run.id)
+    async def _result(self, run: Run, prices: Mapping[str, Decimal], after: Observation | None = None) -> dict[str, object]:
+        """What ``run`` came to, from its rows in the journal and the settled account, if that is known."""
+        work = Work(
+            plan=run.plan,
+            markets=self._observer.markets,
+            children=await self._journal.children(run.id),
+            fills=await self._journal.fills(run.id),
+            prices=prices,
+        )
+        if strange := {leg["market"] for leg in work.legs} - set(work.markets):  # the mandate was changed since
+            work = replace(work, markets={**work.markets, **await self._venue.markets(sorted(strange))})
+        return result_document(work, after)
+
+    async def _prices(self) -> Mapping[str, Decimal]:
+        """What each asset is worth now, to value fees; the currency alone when the venue does not tell."""
+        try:
+            observation = await self._observer.observe()
+            return observation.valuation().prices
+        except (VenueError, StaleData) as error:
+            log.warning("prices.unread", fund=self.fund.name, error=str(error))
+            return {self._observer.currency: ONE}
 
     async def _record_nav(self, run: Run, cause: str, observation: Observation) -> None:
         valuation = observation.valuation()
@@ -332,7 +358,7 @@ class Rebalancer:
         )
 
     def _average(self, course: _Course, symbol: str) -> Decimal | None:
-        fills = [fill for _, fill in course.fills if fill.symbol == symbol]
+        fills = [fill for fill in course.fills if fill.symbol == symbol]
         return average_price(fills, inverse=self._observer.markets[symbol].kind is MarketKind.INVERSE)
 
 

@@ -1,8 +1,13 @@
-"""What a run came to, from its children and fills: the document that the journal keeps with the run."""
+"""What a run came to, from its plan, children and fills: the document that the journal keeps with the run.
+
+It can be made again at any time from the journal's own rows, which is what a run gets that was cut, or whose orders turned
+out only later to have filled.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from keeper.accounting.attribution import Execution, Shortfall, leg_shortfall
 from keeper.domain.market import Market
@@ -10,50 +15,58 @@ from keeper.domain.numbers import ONE, ZERO, exact, plain, rounded
 from keeper.domain.observation import Observation
 from keeper.domain.order import Child, Fill
 from keeper.planning.exposure import gaps
-from keeper.planning.plan import Plan
 from keeper.service.documents import shortfall_document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What a run did. fills: each with the child that made it; prices: currency per unit of each asset, to value fees."""
+    """What a run did. plan: its document; fills: each with the client id of its child.
 
-    plan: Plan
-    children: Sequence[Child]
-    fills: Sequence[tuple[Child, Fill]]
+    prices: currency per unit of each asset, to value fees.
+    """
+
+    plan: Mapping[str, Any]
     markets: Mapping[str, Market]
-    prices: Mapping[str, Decimal]
+    children: Sequence[Child] = ()
+    fills: Sequence[tuple[str, Fill]] = ()
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
+
+    @property
+    def legs(self) -> Sequence[Mapping[str, Any]]:
+        """The plan's legs."""
+        legs: Sequence[Mapping[str, Any]] = self.plan["legs"]
+        return legs
 
 
 @exact
 def result_document(work: Work, after: Observation | None) -> dict[str, object]:
     """The result of a run; ``after`` is the settled account, None when it could not be read. Figures are strings."""
     plan = work.plan
-    shortfalls = {leg.symbol: _shortfall(work, leg.symbol, leg.decision_mid) for leg in plan.legs}
-    traded = {leg.symbol: _traded(work, leg.symbol) for leg in plan.legs}
-    total = sum(shortfalls.values(), Shortfall())
+    total = sum((_shortfall(work, leg) for leg in work.legs), Shortfall())
+    traded = {leg["market"]: _traded(work, leg["market"]) for leg in work.legs}
     valuation = after.valuation() if after else None
-    left = gaps(after, {leg.symbol: leg.goal for leg in plan.legs}, lambda _c, _s: 1) if after and plan.legs else {}
+    goals = {leg["market"]: Decimal(leg["goal"]) for leg in work.legs}
+    left = gaps(after, goals, lambda _contracts, _smallest: 1) if after and goals else {}
     notional = sum((notional for _, notional in traded.values()), ZERO)
     return {
-        "nav_before": plain(rounded(plan.nav, 8)),
+        "nav_before": plan["nav"],
         "nav_after": plain(rounded(valuation.nav, 8)) if valuation else None,
-        "leverage_before": _ratio(plan.leverage),
+        "leverage_before": plan["leverage"],
         "leverage_after": _ratio(valuation.net_leverage) if valuation else None,
-        "gross_leverage_before": _ratio(plan.gross_leverage),
+        "gross_leverage_before": plan["gross_leverage"],
         "gross_leverage_after": _ratio(valuation.gross_leverage) if valuation else None,
         "legs": [
             {
-                "market": leg.symbol,
-                "side": str(leg.side),
-                "planned": plain(leg.amount),
-                "traded": plain(traded[leg.symbol][0]),
-                "gap": plain(left[leg.symbol].contracts) if after else None,
-                "notional_traded": plain(rounded(traded[leg.symbol][1], 8)),
-                "leverage_before": _ratio(leg.leverage_before),
-                "leverage_after": _ratio(valuation.leverage(leg.symbol)) if valuation else None,
+                "market": leg["market"],
+                "side": leg["side"],
+                "planned": leg["amount"],
+                "traded": plain(traded[leg["market"]][0]),
+                "gap": plain(left[leg["market"]].contracts) if after else None,
+                "notional_traded": plain(rounded(traded[leg["market"]][1], 8)),
+                "leverage_before": leg["leverage_before"],
+                "leverage_after": _ratio(valuation.leverage(leg["market"])) if valuation else None,
             }
-            for leg in plan.legs
+            for leg in work.legs
         ],
         "filled_notional": plain(rounded(notional, 8)),
         "fees": plain(rounded(total.fees, 8)),
@@ -62,21 +75,27 @@ def result_document(work: Work, after: Observation | None) -> dict[str, object]:
     }
 
 
-def _shortfall(work: Work, symbol: str, decision_mid: Decimal) -> Shortfall:
-    market = work.markets[symbol]
-    sent = [child for child in work.children if child.request.symbol == symbol]
+def amended(before: Mapping[str, object], now: Mapping[str, object]) -> dict[str, object]:
+    """``now`` with what only the end of the run could know, the account after it, taken from ``before``."""
+    account = ("nav_after", "leverage_after", "gross_leverage_after")
+    return {**now, **{key: before.get(key) for key in account}}
+
+
+def _shortfall(work: Work, leg: Mapping[str, Any]) -> Shortfall:
+    market, decision_mid = work.markets[leg["market"]], Decimal(leg["decision_mid"])
+    sent = {child.request.client_id: child for child in work.children if child.request.symbol == market.symbol}
     executions = [
         Execution.of(
             fill,
             market,
-            mid=child.mid,
-            half_spread=child.half_spread,
+            mid=sent[client_id].mid,
+            half_spread=sent[client_id].half_spread,
             fee=fill.fee * work.prices.get(fill.fee_asset, ZERO),
         )
-        for child, fill in work.fills
-        if fill.symbol == symbol
+        for client_id, fill in work.fills
+        if client_id in sent
     ]
-    first_mid = sent[0].mid if sent else decision_mid
+    first_mid = next((child.mid for child in sent.values()), decision_mid)
     return leg_shortfall(executions, decision_mid=decision_mid, first_mid=first_mid, rate=work.prices.get(market.quote, ONE))
 
 

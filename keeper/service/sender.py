@@ -5,6 +5,7 @@ leaves an intent that the next start settles by its client order id; it is never
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -43,12 +44,15 @@ class Sender:
         self._limits = limits
         self._turnstile = asyncio.Lock()
 
-    async def send(self, run: Run, proposal: Slice, observation: Observation) -> Sent | Refused:
-        """Send one slice. JournalError when its intent can't be made durable: then nothing was sent."""
+    async def send(self, run: Run, proposal: Slice, observation: Observation, beside: Sequence[Slice] = ()) -> Sent | Refused:
+        """Send one slice. JournalError when its intent can't be made durable: then nothing was sent.
+
+        beside: the slices of other legs that go out at the same time, which share the caps with this one.
+        """
         request = self._request(run, proposal)
         async with self._turnstile:  # two legs may not pass the caps on the same figures
             now = self._clock.now()
-            refused = await self._judge(run, proposal, request, observation, now)
+            refused = await self._judge(run, proposal, request, observation, now, beside)
             if refused is not None:
                 return refused
             market = observation.markets[request.symbol]
@@ -93,7 +97,7 @@ class Sender:
         )
 
     async def _judge(
-        self, run: Run, proposal: Slice, request: OrderRequest, observation: Observation, now: datetime
+        self, run: Run, proposal: Slice, request: OrderRequest, observation: Observation, now: datetime, beside: Sequence[Slice]
     ) -> Refused | None:
         fund = run.key.fund
         # other legs of this run may be on the wire right now; everything else that is open blocks
@@ -109,6 +113,7 @@ class Sender:
             open_children=tuple(open_children),
             left=proposal.left,
             now=now,
+            beside=tuple((other.symbol, other.amount * other.side.sign) for other in beside),
         )
         verdict = check(request, situation)
         if not isinstance(verdict, Refused):
@@ -170,12 +175,13 @@ async def confirm(
 ) -> tuple[OrderReport, tuple[Fill, ...]] | None:
     """Ask until the order is terminal and its trades add up to what it says it filled; None when they do not in time.
 
-    The amount filled is never taken from the reply to the order alone. VenueUnavailable when the venue does not answer.
+    The amount filled is never taken from the reply to the order alone: what tells of a fill is checked against the trades,
+    what tells of none is asked for once more a read lag later. VenueUnavailable when the venue does not answer.
     """
     pause = timedelta(seconds=max(venue.info.read_lag, 0.1))
-    for _ in range(CONFIRMATIONS):
-        if report.state.terminal:
-            fills = await venue.fills(request.symbol, report.order_id) if report.filled else ()
+    for asked in range(CONFIRMATIONS):
+        if report.state.terminal and (report.filled or asked):
+            fills = await venue.fills(request.symbol, report.order_id)
             if total(fills) == report.filled:
                 return report, fills
         await clock.sleep_until(clock.now() + pause)

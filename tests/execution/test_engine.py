@@ -14,8 +14,8 @@ from keeper.domain.order import Fill
 from keeper.domain.run import RunStatus
 from keeper.execution import engine
 from keeper.execution.pacing import Pacing, Style
+from keeper.planning.build import Brief, build
 from keeper.planning.gate import Limits
-from keeper.planning.plan import Brief, build
 from keeper.policy.mandate import Mandate
 from tests.fakes.markets import BTC, ETH, NOON, book, holding, linear, observe, quote, spot
 

@@ -61,10 +61,12 @@ class ScriptedVenue:
         self.faults: dict[int, Fault] = {}
         self.after: dict[int, Callable[[], object]] = {}
         self.failing: dict[str, int] = {}
+        self.on_read: Callable[[str], object] = lambda _kind: None
         self.on_place: Callable[[OrderRequest], object] = lambda _request: None
         self.log: list[tuple[str, str]] = []
         self.sent: list[OrderRequest] = []
         self.arrived: list[str] = []
+        self.hanging = asyncio.Event()
         self.in_flight = 0
         self.most_in_flight = 0
         self._truths = [(self.clock.now(), inner._ledger.account)]
@@ -158,10 +160,10 @@ class ScriptedVenue:
                 self._flying.add(task)
                 return Unknown("no answer in time")
             case Fault.HANG_BEFORE:
-                await asyncio.Event().wait()
+                await self._hang()
         outcome = await self._land(request)
         if fault is Fault.HANG_AFTER:
-            await asyncio.Event().wait()
+            await self._hang()
         if fault is Fault.LOST_REPLY:
             return Unknown("the connection broke")
         if isinstance(outcome, Accepted):
@@ -173,6 +175,10 @@ class ScriptedVenue:
         outcome = await self.inner.place(request)
         self._remember()
         return outcome
+
+    async def _hang(self) -> None:
+        self.hanging.set()
+        await asyncio.Event().wait()
 
     async def _land_later(self, request: OrderRequest) -> None:
         await self.clock.sleep_until(self.clock.now() + self.late_by)
@@ -204,6 +210,7 @@ class ScriptedVenue:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         self.log.append((kind, ""))
+        self.on_read(kind)
         try:
             await turns(3)  # whatever else was asked for at the same time is under way by now
             if self.failing.get(kind, 0) > 0:

@@ -8,8 +8,9 @@ import pytest
 from keeper.domain.account import leverage_after_move
 from keeper.domain.numbers import rounded
 from keeper.domain.observation import MarketStats, Observation, Quote
+from keeper.planning.build import Brief, build
 from keeper.planning.gate import Limits, Refusal
-from keeper.planning.plan import Brief, Plan, build
+from keeper.planning.plan import Plan
 from keeper.policy.mandate import BandGoal, Mandate
 from tests.fakes.markets import BTC, ETH, book, holding, inverse, linear, observe, quote, spot
 

@@ -1,0 +1,95 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from keeper.domain.errors import KeeperError, StaleData, VenueRefused, VenueUnavailable
+from keeper.service.observer import Observer, together
+from tests.fakes.desks import drifted
+from tests.fakes.moving_feed import moving_feed
+from tests.fakes.paper import PERP, opening, paper_venue
+from tests.fakes.scripted_venue import ScriptedVenue
+from tests.fakes.turns import turns
+
+ETH = "ETH/USDT:USDT"
+
+
+def two_markets() -> ScriptedVenue:
+    return ScriptedVenue(paper_venue(moving_feed({PERP: "100", ETH: "10"}), opening({"USDT": "1000"}, {PERP: ("2", "90")})))
+
+
+@pytest.mark.parametrize(("with_stats", "reads"), [(False, 3), (True, 5)])
+async def test_all_reads_of_an_observation_are_in_flight_together(*, with_stats: bool, reads: int) -> None:
+    async with two_markets() as venue:
+        observer = await Observer.on(venue, [PERP, ETH], None, venue.clock)
+        observation = await observer.observe(with_stats=with_stats)
+        assert venue.most_in_flight == len(venue.log) == reads
+        assert observation.account.positions[PERP].contracts == 2
+        assert observation.marks == {PERP: 100, ETH: 10}
+        assert set(observation.stats) == ({PERP, ETH} if with_stats else set())
+        assert observation.valuation().nav == 1020
+        assert observation.at == venue.clock.now()
+
+
+@pytest.mark.parametrize("kind", ["account", "quote", "stats"])
+async def test_a_read_that_fails_fails_the_observation(kind: str) -> None:
+    async with two_markets() as venue:
+        observer = await Observer.on(venue, [PERP, ETH], "USDT", venue.clock)
+        venue.failing = {kind: 1}
+        with pytest.raises(VenueUnavailable, match=kind):
+            await observer.observe(with_stats=True)
+        assert venue.in_flight == 0
+
+
+@pytest.mark.parametrize("error", [VenueUnavailable("down"), StaleData("old"), VenueRefused("auth", "bad key")])
+async def test_the_first_error_cancels_the_rest_and_comes_out_as_itself(error: KeeperError) -> None:
+    ended: list[str] = []
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    async def failing() -> None:
+        await turns(2)
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        await together(endless(), failing(), endless())
+    assert raised.value is error
+    assert ended == ["cancelled", "cancelled"]
+
+
+async def test_of_two_errors_at_once_one_comes_out() -> None:
+    async def failing(message: str) -> None:
+        raise StaleData(message)
+
+    with pytest.raises(StaleData, match="one"):
+        await together(failing("one"), failing("two"))
+
+
+async def test_a_bug_is_not_taken_for_trouble_at_the_venue() -> None:
+    async def buggy() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await together(buggy())
+    assert raised.group_contains(ZeroDivisionError)
+
+
+async def test_markets_of_a_fund_are_quoted_in_what_it_counts_in() -> None:
+    inner = paper_venue(moving_feed({PERP: "100", "ETH/USD:ETH": "10"}), opening({"USDT": "1000"}))
+    async with ScriptedVenue(inner) as venue:
+        with pytest.raises(VenueRefused, match="ETH/USD:ETH is quoted in USD"):
+            await Observer.on(venue, [PERP, "ETH/USD:ETH"], None, venue.clock)
+        with pytest.raises(VenueRefused, match="the fund counts in EUR"):
+            await Observer.on(venue, [PERP], "EUR", venue.clock)
+        assert (await Observer.on(venue, ["ETH/USD:ETH"], None, venue.clock)).currency == "USD"
+
+
+async def test_a_symbol_that_the_venue_lacks_is_named() -> None:
+    async with drifted() as venue:
+        with pytest.raises(VenueRefused, match="DOGE/USDT:USDT"):
+            await Observer.on(venue, [PERP, "DOGE/USDT:USDT"], None, venue.clock)
