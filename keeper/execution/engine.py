@@ -16,7 +16,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from keeper.domain.market import Market, MarketKind, Side
-from keeper.domain.numbers import ZERO, exact, plain
+from keeper.domain.numbers import ONE, ZERO, exact, plain
 from keeper.domain.observation import Observation
 from keeper.domain.run import RunStatus
 from keeper.execution.pacing import FINISHING_STEP, Pacing, share
@@ -158,10 +158,10 @@ def step(state: State, observation: Observation, now: datetime) -> tuple[State, 
     current = _current_stage(state)
     for index in current:
         state = _with(state, index, replace(state.legs[index], start=state.legs[index].start or now))
-    lacking = gaps(observation, state.goals, _slicer(state, current, now))
+    lacking = _wanted(state, observation, _slicer(state, current, now))
     slices = []
     for index in current:
-        leg, proposal = _work(state, index, observation, lacking[state.legs[index].plan.symbol].contracts, now)
+        leg, proposal = _work(state, index, observation, lacking[state.legs[index].plan.symbol], now)
         state = _with(state, index, leg)
         if proposal is not None:
             slices.append(proposal)
@@ -179,10 +179,10 @@ def step(state: State, observation: Observation, now: datetime) -> tuple[State, 
 
 def _after_settling(state: State, observation: Observation, now: datetime) -> tuple[State, Decision]:
     """End the run if every gap is below the smallest order, else go back to work while time and rounds last."""
-    lacking = gaps(observation, state.goals, lambda _contracts, _smallest: 1)
+    lacking = _wanted(state, observation, lambda _contracts, _smallest: 1)
     open_legs = []
     for index, leg in enumerate(state.legs):
-        contracts = lacking[leg.plan.symbol].contracts
+        contracts = lacking[leg.plan.symbol]
         market = observation.markets[leg.plan.symbol]
         worth_it = abs(contracts) >= smallest_order(market, observation, contracts)
         if worth_it and Side.of(contracts) is leg.plan.side:
@@ -194,9 +194,31 @@ def _after_settling(state: State, observation: Observation, now: datetime) -> tu
         for index in open_legs:
             state = _with(state, index, replace(state.legs[index], state=LegState.WORKING, next_at=now))
         return step(replace(state, settled=False, rounds=state.rounds + 1), observation, now)
-    left = ", ".join(f"{plain(lacking[state.legs[i].plan.symbol].contracts)} of {state.legs[i].plan.symbol}" for i in open_legs)
+    left = ", ".join(f"{plain(lacking[state.legs[i].plan.symbol])} of {state.legs[i].plan.symbol}" for i in open_legs)
     why = "; ".join(dict.fromkeys(leg.why for leg in blocked)) or "the market kept moving"
     return state, Finish(RunStatus.INCOMPLETE, f"{why}; contracts left: {left}")
+
+
+def _wanted(state: State, observation: Observation, slicer: Slicer) -> dict[str, Decimal]:
+    """What each market lacks (signed contracts by symbol), spot buys cut to what the cash at hand pays for.
+
+    A venue reserves an order at its limit price, fee included, so the last of the cash can't buy all that it is worth at
+    the mid; what is left of it is asked for again. Where credit is wanted (more spot than NAV, or cash below zero) nothing
+    is cut.
+    """
+    wanted = {symbol: gap.contracts for symbol, gap in gaps(observation, state.goals, slicer).items()}
+    spot = [symbol for symbol in wanted if observation.markets[symbol].kind is MarketKind.SPOT]
+    cash = observation.account.balances.get(observation.currency, ZERO)
+    if cash < 0 or sum(state.goals[symbol] for symbol in spot) > 1:
+        return wanted
+    for symbol in spot:
+        market, book = observation.markets[symbol], observation.quotes[symbol].book
+        if wanted[symbol] > 0 and not book.faults():
+            limit = collared_price(market, book, Side.BUY, state.slippage_bps)
+            reserved = market.notional(ONE, limit) * (1 + market.taker)
+            wanted[symbol] = min(wanted[symbol], market.whole_lots(cash / reserved))
+            cash -= wanted[symbol] * reserved
+    return wanted
 
 
 def _work(state: State, index: int, observation: Observation, gap: Decimal, now: datetime) -> tuple[Leg, Slice | None]:

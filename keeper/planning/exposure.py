@@ -49,7 +49,7 @@ def solve(nav: Decimal, wants: Sequence[Want]) -> dict[str, Decimal]:
     """
     signs = {want.symbol: sign(want.goal * nav - want.exposure) for want in wants}
     trades: dict[str, Decimal] = {}
-    for _ in range(2 * len(wants) + 1):
+    while True:  # each round but the last leaves out one leg more
         active = [want for want in wants if signs[want.symbol]]
         lost, weight = ZERO, ONE
         for want in active:

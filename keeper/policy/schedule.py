@@ -35,15 +35,13 @@ def next_slot(schedule: Schedule, now: datetime) -> datetime:
 
 def _end_of_gap(schedule: Schedule, near: datetime) -> datetime:
     """The instant, to the second, at which the zone's offset changes within a day of ``near``."""
-    before, after = near - timedelta(days=1), near + timedelta(days=1)
+    whole = near.replace(microsecond=0)
+    before, after = whole - timedelta(days=1), whole + timedelta(days=1)
     offset = before.astimezone(schedule.zone).utcoffset()
     while after - before > timedelta(seconds=1):
-        middle = before + (after - before) / 2
-        middle = middle.replace(microsecond=0)
-        if middle <= before:
-            break
+        middle = (before + (after - before) / 2).replace(microsecond=0)
         if middle.astimezone(schedule.zone).utcoffset() == offset:
             before = middle
         else:
             after = middle
-    return after.replace(microsecond=0)
+    return after

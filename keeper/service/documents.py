@@ -34,6 +34,7 @@ SHORTFALL_KEYS = (
 )
 INTERRUPTED = "interrupted"
 _BPS_PLACES = 4
+_RATIO_PLACES = 8
 _BASE_PLACES = 12
 
 
@@ -141,8 +142,8 @@ def fund_status(
         "last_run": _last_run(last_run, is_trading=is_trading) if last_run else None,
         "nav": plain(nav.nav) if nav else None,
         "currency": nav.currency if nav else None,
-        "leverage": plain(nav.net_leverage) if nav else None,
-        "gross_leverage": plain(nav.gross_leverage) if nav else None,
+        "leverage": plain(rounded(nav.net_leverage, _RATIO_PLACES)) if nav else None,
+        "gross_leverage": plain(rounded(nav.gross_leverage, _RATIO_PLACES)) if nav else None,
         "as_of": utc_text(nav.at) if nav else None,
         "next_slot": {"utc": utc_text(next_slot), "local": next_slot.isoformat(timespec="seconds")} if next_slot else None,
     }

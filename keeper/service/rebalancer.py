@@ -112,7 +112,7 @@ class Rebalancer:
             message = f"run {run.id} exists already: {self.fund.name} was triggered by {trigger} before"
             raise InvariantViolation(message)
         structlog.contextvars.bind_contextvars(run=run.id, fund=self.fund.name, venue=run.venue)
-        log.info("run.opened", legs=len(plan.legs), nav=plain(plan.nav), leverage=f"{plan.leverage:.4f}")
+        log.info("run.opened", legs=len(plan.legs), nav=f"{plan.nav:.2f}", leverage=f"{plan.leverage:.4f}")
         if plan.refusals:
             return await self._close(run, RunStatus.REFUSED, "; ".join(r.message for r in plan.refusals))
         if not plan.legs:
@@ -123,19 +123,21 @@ class Rebalancer:
             progress.close()
 
     async def _execute(self, run: Run, plan: Plan, progress: Progress) -> Run:
-        now = self._clock.now()
-        state = engine.begin(plan, self.fund.pacing, slippage_bps=self.fund.limits.max_slippage_bps, now=now)
-        course = _Course(run=run, state=state, expected={}, prices={})
+        course: _Course | None = None
         after: Observation | None = None
         try:
             observation = await self._settled()
-            course.expected = holdings(observation)
-            course.prices = dict(observation.valuation().prices)
+            now = self._clock.now()
+            state = engine.begin(plan, self.fund.pacing, slippage_bps=self.fund.limits.max_slippage_bps, now=now)
+            prices = dict(observation.valuation().prices)
+            course = _Course(run=run, state=state, expected=holdings(observation), prices=prices)
             await self._record_nav(run, "before", observation)
             status, reason, after = await self._work(course, observation, progress)
             await self._record_nav(run, "after", after)
         except (VenueError, StaleData) as error:
             status, reason, after = RunStatus.INCOMPLETE, str(error), None
+        if course is None:
+            return await self._close(run, status, reason)
         if not course.sent and course.refusals:
             status, reason = RunStatus.REFUSED, "; ".join(dict.fromkeys(course.refusals))
         elif course.cut_short:

@@ -1,11 +1,13 @@
 """A fund at work on a scripted venue: the real service, the real journal, virtual time."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from keeper.domain.errors import JournalError
 from keeper.domain.order import Child, ChildState, Fill, OrderReport
@@ -60,22 +62,22 @@ class WatchedJournal(SqlJournal):
         fills: Sequence[Fill] = (),
     ) -> None:
         self._refuse("outcome")
-        await super().advance_child(
-            client_id, expected=expected, state=state, at=at, report=report, reason=reason, fills=fills
-        )
+        await super().advance_child(client_id, expected=expected, state=state, at=at, report=report, reason=reason, fills=fills)
         self.log.append((f"outcome {state}", client_id))
 
 
 @dataclass(slots=True)
 class Watcher:
-    """A ports of Progress that keeps what it was told."""
+    """Keeps what it was told of a run's progress. on_update: called each time."""
 
+    on_update: Callable[[Sequence[LegProgress]], object] = lambda _legs: None
     seen: list[tuple[LegProgress, ...]] = field(default_factory=list)
     closed: int = 0
 
     def update(self, legs: Sequence[LegProgress], at: datetime) -> None:
         assert at.tzinfo is not None
         self.seen.append(tuple(legs))
+        self.on_update(legs)
 
     def close(self) -> None:
         self.closed += 1
@@ -117,10 +119,32 @@ class Desk:
         return sum((fill.amount * fill.side.sign for fill in trades), Decimal(0))
 
 
-def drifted(feed: MovingFeed | None = None, **timing: float) -> ScriptedVenue:
+async def agrees_with_the_venue(desk: Desk) -> None:
+    """One venue order for each client id; the journal's fills are the venue's, its chain holds, nothing is open."""
+    assert max(Counter(desk.venue.arrived).values(), default=0) <= 1
+    assert len({request.client_id for request in desk.venue.sent}) == len(desk.venue.sent)
+    truth = {(name, fill) for name, booked in desk.venue.orders.items() for fill in booked.fills}
+    runs = await desk.journal.runs()
+    assert {pair for run in runs for pair in await desk.journal.fills(run.id)} == truth
+    assert {child.request for child in await desk.children()} == set(desk.venue.sent)
+    assert await desk.journal.verify() == ()
+    assert await desk.journal.open_children(desk.fund.name) == ()
+    assert all(run.status.ended for run in runs)
+
+
+def result_of(run: Run | None) -> dict[str, Any]:
+    """What a run that has ended came to."""
+    assert run is not None
+    assert run.result is not None
+    return dict(run.result)
+
+
+def drifted(
+    feed: MovingFeed | None = None, *, lag: float = 0.0, read_lag: float | None = None, trade_lag: float = 0.0
+) -> ScriptedVenue:
     """Worked example 1, a thousand times as big: 3,000 BTC bought at 100, now at 105, and 100,000 USDT."""
     inner = paper_venue(feed or moving_feed({PERP: "105"}), opening({"USDT": "100000"}, {PERP: ("3000", "100")}))
-    return ScriptedVenue(inner, **timing)
+    return ScriptedVenue(inner, lag=lag, read_lag=read_lag, trade_lag=trade_lag)
 
 
 @asynccontextmanager

@@ -15,9 +15,7 @@ class MovingFeed(FixedFeed):
         self._prices[symbol] = Decimal(price)
 
 
-def moving_feed(
-    prices: Mapping[str, str], *, spread_bps: str = "0", depth: str | None = None, **specs: MarketSpec
-) -> MovingFeed:
+def moving_feed(prices: Mapping[str, str], *, spread_bps: str = "0", depth: str | None = None, **specs: MarketSpec) -> MovingFeed:
     """specs: by base asset, of every market on it."""
     return MovingFeed(
         {symbol: Decimal(price) for symbol, price in prices.items()},

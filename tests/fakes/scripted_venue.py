@@ -33,6 +33,7 @@ class Fault(StrEnum):
     LOST_REQUEST = auto()
     LOST_REPLY = auto()
     LATE = auto()
+    """No answer, and it arrives just after the venue said for the first time that it has no such order."""
     REJECTED = auto()
     HANG_BEFORE = auto()
     HANG_AFTER = auto()
@@ -47,7 +48,9 @@ class ScriptedVenue:
 
     lag: seconds by which every read is late, against the ``read_lag`` that it admits to (the same by default);
     trade_lag: seconds that trades are later still; faults: by number of the order, from 1; after: what happens once that
-    order was dealt with; failing: how many reads of a kind (account, quote, stats, lookup, fills) are still to fail.
+    order was dealt with; on_place, on_read, on_arrival: called as a request goes out, a read begins, and with the true
+    account before and after an order arrived; failing: how many reads of a kind (account, quote, stats, lookup, fills) are
+    still to fail.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class ScriptedVenue:
         self.failing: dict[str, int] = {}
         self.on_read: Callable[[str], object] = lambda _kind: None
         self.on_place: Callable[[OrderRequest], object] = lambda _request: None
+        self.on_arrival: Callable[[Account, Account], object] = lambda _before, _after: None
         self.log: list[tuple[str, str]] = []
         self.sent: list[OrderRequest] = []
         self.arrived: list[str] = []
@@ -70,7 +74,7 @@ class ScriptedVenue:
         self.in_flight = 0
         self.most_in_flight = 0
         self._truths = [(self.clock.now(), inner._ledger.account)]
-        self._flying: set[asyncio.Task[None]] = set()
+        self._in_the_air: dict[str, OrderRequest] = {}
 
     @property
     def info(self) -> VenueInfo:
@@ -95,7 +99,6 @@ class ScriptedVenue:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await asyncio.gather(*self._flying)
         await self.inner.__aexit__(kind, error, trace)
 
     def meddle(self, symbol: str, contracts: str, price: str) -> None:
@@ -129,6 +132,8 @@ class ScriptedVenue:
 
     async def lookup(self, symbol: str, client_id: str) -> OrderReport | None:
         report = await self._read("lookup", lambda: self.inner.lookup(symbol, client_id))
+        if client_id in self._in_the_air:
+            await self._land(self._in_the_air.pop(client_id))
         if report is None or not self._is_seen(client_id, self.lag):
             return None
         return self._told(client_id, report)
@@ -149,15 +154,12 @@ class ScriptedVenue:
 
     async def _dealt_with(self, request: OrderRequest, fault: Fault | None) -> Outcome:
         match fault:
-            case None:
-                return await self._land(request)
             case Fault.REJECTED:
                 return Rejected("-2019", "margin is insufficient")
             case Fault.LOST_REQUEST:
                 return Unknown("no answer in time")
             case Fault.LATE:
-                task = asyncio.create_task(self._land_later(request))
-                self._flying.add(task)
+                self._in_the_air[request.client_id] = request
                 return Unknown("no answer in time")
             case Fault.HANG_BEFORE:
                 await self._hang()
@@ -166,23 +168,19 @@ class ScriptedVenue:
             await self._hang()
         if fault is Fault.LOST_REPLY:
             return Unknown("the connection broke")
-        if isinstance(outcome, Accepted):
-            return Accepted(self._told(request.client_id, outcome.report))
-        return outcome
+        return Accepted(self._told(request.client_id, outcome.report)) if isinstance(outcome, Accepted) else outcome
 
     async def _land(self, request: OrderRequest) -> Outcome:
         self.arrived.append(request.client_id)
+        before = self.held
         outcome = await self.inner.place(request)
         self._remember()
+        self.on_arrival(before, self.held)
         return outcome
 
     async def _hang(self) -> None:
         self.hanging.set()
         await asyncio.Event().wait()
-
-    async def _land_later(self, request: OrderRequest) -> None:
-        await self.clock.sleep_until(self.clock.now() + self.late_by)
-        await self._land(request)
 
     def _remember(self) -> None:
         self._truths.append((self.clock.now(), self.inner._ledger.account))

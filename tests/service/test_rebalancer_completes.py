@@ -15,7 +15,7 @@ from keeper.domain.run import RunStatus
 from keeper.planning.exposure import gaps
 from keeper.venues.feeds.market_spec import MarketSpec
 from keeper.venues.paper import ledger
-from tests.fakes.desks import TWAP, Desk, desk_of, drifted
+from tests.fakes.desks import TWAP, Desk, desk_of, drifted, result_of
 from tests.fakes.moving_feed import moving_feed
 from tests.fakes.paper import PERP, START, opening, paper_venue
 from tests.fakes.scripted_venue import ScriptedVenue
@@ -176,8 +176,8 @@ async def test_whoever_watches_sees_every_step_and_the_end(tmp_path: Path) -> No
         }
         filled = [leg.filled for leg in legs]
         assert filled == sorted(filled)
-        assert (filled[0], filled[-1]) == (0, Decimal("285.714285"))
-        assert (legs[0].average, legs[-1].average) == (None, 105)
+        assert (filled[0], filled[-1]) == (Decimal(0), Decimal("285.714285"))
+        assert (legs[0].average, legs[-1].average) == (None, Decimal(105))
         assert sorted({leg.slice for leg in legs}) == list(range(10))
         assert (legs[0].state, legs[-1].state) == ("working", "done")
         assert {leg.ends_at for leg in legs} == {START + TWAP.horizon}
@@ -187,8 +187,7 @@ async def test_nothing_due_is_a_run_without_orders(tmp_path: Path) -> None:
     async with desk_of(drifted(moving_feed({PERP: "100"})), tmp_path) as desk:
         run = await desk.run()
         assert run.status is RunStatus.NOTHING_DUE
-        assert run.result is not None
-        assert run.result["leverage_after"] == run.result["leverage_before"] == "3"
+        assert result_of(run)["leverage_after"] == result_of(run)["leverage_before"] == "3"
         assert desk.venue.sent == []
         assert desk.watcher.closed == 0
 
@@ -203,6 +202,5 @@ async def test_nothing_due_stays_so_when_the_account_cannot_be_read_again(tmp_pa
             desk.feed.move(PERP, "1")
         run = await desk.rebalancer.execute(plan, "manual:1", desk.watcher)
         assert run.status is RunStatus.NOTHING_DUE
-        assert run.result is not None
-        assert run.result["leverage_after"] is None
+        assert result_of(run)["leverage_after"] is None
         assert await desk.journal.run(run.id) == run

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -10,7 +11,8 @@ from keeper.domain.errors import InvariantViolation, JournalError
 from keeper.domain.order import ChildState
 from keeper.domain.run import RunStatus
 from keeper.ports import Environment
-from tests.fakes.desks import LIMITS, desk_of, drifted
+from keeper.service.progress import LegProgress
+from tests.fakes.desks import LIMITS, desk_of, drifted, result_of
 from tests.fakes.moving_feed import moving_feed
 from tests.fakes.paper import PERP, START, opening, paper_venue
 from tests.fakes.scripted_venue import Fault, ScriptedVenue
@@ -35,11 +37,12 @@ async def test_a_position_that_somebody_else_changed_ends_the_run(tmp_path: Path
         assert "the position changed without our order" in run.reason
         assert PERP in run.reason
         assert len(desk.venue.sent) == 3
-        assert run.result is not None
         held = desk.venue.held.positions[PERP].contracts
         assert held == 3001 + desk.bought()
         valuation = (await desk.rebalancer._observer.observe()).valuation()
-        assert Decimal(str(run.result["leverage_after"])) == round(valuation.net_leverage, 8), "told of the truth, not of belief"
+        assert Decimal(str(result_of(run)["leverage_after"])) == round(valuation.net_leverage, 8), (
+            "told of the truth, not of belief"
+        )
         after = await desk.run()
         assert after.status is RunStatus.COMPLETED, "the next run plans anew"
 
@@ -96,8 +99,7 @@ async def test_a_plan_that_is_refused_is_a_run_that_is_refused(tmp_path: Path) -
         assert run.status is RunStatus.REFUSED
         assert "max_turnover_per_day" in run.reason
         assert desk.venue.sent == []
-        assert run.result is not None
-        assert run.result["leverage_after"] is None
+        assert result_of(run)["leverage_after"] is None
 
 
 async def test_a_live_fund_only_plans(tmp_path: Path) -> None:
@@ -136,9 +138,8 @@ async def test_a_read_that_fails_in_mid_run_ends_it_with_what_was_done(tmp_path:
         run = await desk.run()
         assert (run.status, run.reason) == (RunStatus.INCOMPLETE, f"{kind}: no answer")
         assert len(desk.venue.sent) == 4
-        assert run.result is not None
-        assert run.result["leverage_after"] is None
-        assert run.result["filled_notional"] == str(desk.bought() * 105).rstrip("0")
+        assert result_of(run)["leverage_after"] is None
+        assert result_of(run)["filled_notional"] == str(desk.bought() * 105).rstrip("0")
         assert await desk.journal.run(run.id) == run
         assert desk.watcher.closed == 1
 
@@ -177,16 +178,23 @@ async def test_a_trigger_is_answered_once(tmp_path: Path) -> None:
 
 async def test_a_stop_during_a_wait_ends_the_run_at_once(tmp_path: Path) -> None:
     async with desk_of(drifted(), tmp_path) as desk:
-        running = asyncio.create_task(desk.run())
-        await desk.venue.clock.sleep_until(START + timedelta(seconds=90))
-        desk.rebalancer.stop("stopped by SIGTERM")
-        run = await running
+        stoppers: list[asyncio.Task[None]] = []
+
+        async def stop_halfway() -> None:
+            await desk.venue.clock.sleep_until(START + timedelta(seconds=90))
+            desk.rebalancer.stop("stopped by SIGTERM")
+
+        def begin(legs: Sequence[LegProgress]) -> None:
+            if legs[0].slice == 2 and not stoppers:  # the next slice is due at 120 s
+                stoppers.append(asyncio.create_task(stop_halfway()))
+
+        desk.watcher.on_update = begin
+        run = await desk.run()
         assert (run.status, run.reason) == (RunStatus.INCOMPLETE, "stopped by SIGTERM")
         assert len(desk.venue.sent) == 2
         assert run.ended_at == START + timedelta(seconds=90)
         assert await desk.journal.open_children("btc3l") == ()
-        assert run.result is not None
-        assert run.result["leverage_after"] is not None
+        assert result_of(run)["leverage_after"] is not None
 
 
 @pytest.mark.parametrize(("kind", "nth"), [("account", 2), ("quote", 2), ("account", 4), ("quote", 5)])

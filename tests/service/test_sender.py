@@ -104,12 +104,12 @@ async def test_what_is_sent_is_what_was_proposed_under_an_id_that_a_crash_would_
     assert isinstance(sent, Sent)
     (request,) = bench.venue.sent
     assert request.client_id == client_id(account="acc1", fund="btc3l", run="r1", leg=0, sequence=7)
-    assert (request.symbol, request.side, request.amount, request.price) == (PERP, Side.BUY, 30, Decimal("105.2"))
+    assert (request.symbol, request.side, request.amount, request.price) == (PERP, Side.BUY, Decimal(30), Decimal("105.2"))
     assert request.deadline == bench.venue.clock.now() + timedelta(seconds=5)
     (child,) = await bench.journal.children("r1")
     assert child == sent.child
     assert child.notional == Decimal("3156.0")
-    assert (child.state, child.filled, child.average) == (ChildState.FILLED, 30, 105)
+    assert (child.state, child.filled, child.average) == (ChildState.FILLED, Decimal(30), Decimal(105))
     assert [fill for _, fill in await bench.journal.fills("r1")] == list(sent.fills)
 
 
@@ -198,7 +198,7 @@ async def test_an_answer_that_overtook_the_fills_is_not_believed(bench: Bench) -
     bench.venue.faults, bench.venue.late_by = {1: Fault.MUTE}, timedelta(seconds=0.2)
     sent = await bench.send()
     assert isinstance(sent, Sent)
-    assert (sent.child.state, sent.child.filled) == (ChildState.FILLED, 30)
+    assert (sent.child.state, sent.child.filled) == (ChildState.FILLED, Decimal(30))
     assert sum(fill.amount for fill in sent.fills) == 30
 
 
@@ -206,7 +206,7 @@ async def test_an_order_that_found_nothing_is_canceled_once_the_venue_said_so_tw
     bench.venue.on_place = lambda _request: bench.desk.feed.move(PERP, "106")
     sent = await bench.send()
     assert isinstance(sent, Sent)
-    assert (sent.child.state, sent.child.filled, sent.child.average) == (ChildState.CANCELED, 0, None)
+    assert (sent.child.state, sent.child.filled, sent.child.average) == (ChildState.CANCELED, Decimal(0), None)
     assert ("lookup", "") in bench.venue.log
 
 
@@ -287,7 +287,9 @@ async def test_two_legs_at_once_do_not_jump_a_cap(tmp_path: Path, limits: dict[s
 
 def names_place(node: ast.AST) -> bool:
     """Whether ``node`` is ``something.place``, or the name as text, which is what getattr takes."""
-    return (isinstance(node, ast.Attribute) and node.attr == "place") or (isinstance(node, ast.Constant) and node.value == "place")
+    return (isinstance(node, ast.Attribute) and node.attr == "place") or (
+        isinstance(node, ast.Constant) and node.value == "place"
+    )
 
 
 def test_orders_leave_from_one_call_site_only() -> None:
