@@ -43,7 +43,7 @@ class Desk:
     async def command(self, reason: str) -> str:
         """Record the operator's request, take it, and return the trigger of the run that answers it."""
         now = self.venue.clock.now()
-        identity = f"{now:%Y%m%dT%H%M%S}-{self.entropy.token()}"
+        identity = f"{now:%Y%m%dT%H%M%S}-{self.entropy.token()[:4]}"
         await self.journal.submit_command(Command(id=identity, fund=self.fund, kind=CommandKind.REBALANCE, reason=reason, at=now))
         await self.journal.take_command(identity, now)
         return f"manual:{identity}"
@@ -118,13 +118,20 @@ def _paper(settings: Settings, name: str, venue: VenueSettings, account: str) ->
         raise ConfigError(Problem(settings.source(path), dotted(path), "(unset)", "a paper venue needs a feed and an account"))
     now = SystemClock().now()
     info = VenueInfo(name=name, exchange=PAPER, environment=Environment.PAPER, account=account, read_lag=0.0, order_ttl=ORDER_TTL)
+    identity = feed.model_dump_json(exclude={"speed"})
     store = PaperStore(
-        directory_of(settings.journal_url) / f"paper-{name}.json", f"{feed.model_dump_json()} {holdings.model_dump_json()}"
+        directory_of(settings.journal_url) / f"paper-{name}.json",
+        f"{identity} {holdings.model_dump_json()}",
     )
     instant = isinstance(feed, FixedFeed)
+    try:
+        market = _feed(feed, now)
+    except ValueError as error:
+        path = ("venues", name, "feed")
+        raise ConfigError(Problem(settings.source(path), dotted(path), feed.kind, str(error))) from error
     return PaperVenue(
         info,
-        _feed(feed, now),
+        market,
         _start(holdings, now),
         store=store,
         borrow=holdings.may_borrow,

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from keeper.domain.errors import ConfigError, Problem
 from keeper.domain.order import Child, Fill
 from keeper.domain.run import Run
 from keeper.journal.database import describe, directory_of, exists
@@ -16,7 +15,6 @@ from keeper.journal.store import Mode, SqlJournal
 from keeper.policy.schedule import next_slot
 from keeper.ports import Clock, Journal
 from keeper.service.documents import Document, fund_status, run_document, runs_document, status_document
-from keeper.settings.secrets import account_fingerprint
 from keeper.settings.sources import Settings
 from keeper.system import SystemClock
 
@@ -58,7 +56,6 @@ async def status_of(settings: Settings, clock: Clock | None = None) -> Document:
             schedule = fund.schedule_value()
             runs = await journal.runs(fund=name, limit=1) if journal else ()
             points = await journal.nav_points(name, limit=1) if journal else ()
-            account = account_fingerprint(fund.venue, venue)
             funds.append(
                 fund_status(
                     name,
@@ -68,7 +65,7 @@ async def status_of(settings: Settings, clock: Clock | None = None) -> Document:
                     open_children=await journal.open_children(name) if journal else (),
                     nav=points[0] if points else None,
                     next_slot=next_slot(schedule, now).astimezone(schedule.zone) if schedule else None,
-                    is_trading=is_held(directory_of(settings.journal_url), account),
+                    is_trading=bool(runs) and is_held(directory_of(settings.journal_url), runs[0].account),
                 )
             )
     return status_document(funds)
@@ -81,13 +78,12 @@ async def runs_of(settings: Settings, *, fund: str | None, limit: int) -> Docume
     return runs_document(found, trading=[run.id for run in found if _is_trading(settings, run)])
 
 
-async def run_of(settings: Settings, run_id: str) -> RunRecord:
-    """One run. ConfigError when there is none of that name."""
+async def run_of(settings: Settings, run_id: str) -> RunRecord | None:
+    """One run; None when there is none of that name."""
     async with _reading(settings) as journal:
         run = await journal.run(run_id) if journal else None
         if journal is None or run is None:
-            remedy = "`keeper runs list` shows those there are"
-            raise ConfigError(Problem("command line", "run", run_id, remedy))
+            return None
         return RunRecord(run, await journal.children(run_id), await journal.fills(run_id), _is_trading(settings, run))
 
 

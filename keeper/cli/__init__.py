@@ -6,9 +6,11 @@ import typer
 
 from keeper.cli import acting, configuring, demo, journaling, reading
 from keeper.cli.options import Options
+from keeper.cli.screen import let_go
 
 USAGE = 64
 ABORTED = 1
+UNWRITABLE = 74
 
 # Typer shows only this subclass of what all complaints about a command line have in common
 _COMMAND_LINE_ERROR: type[typer.BadParameter] = next(
@@ -26,14 +28,25 @@ for module in (demo, acting, reading, configuring, journaling):
     module.add_to(app)
 
 
+def _version(*, asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"keeper {version('rebalance-keeper')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     context: typer.Context,
+    *,
     config: str = typer.Option(
         "", help="Configuration file; else KEEPER_CONFIG, ./keeper.toml, the user's configuration directory."
     ),
     log_level: str = typer.Option("", help="debug, info, warning or error; info where stderr is no terminal, else warning."),
+    version: bool = typer.Option(False, "--version", is_eager=True, help="Print the version and exit."),
 ) -> None:
+    _version(asked=version)
     context.obj = Options(config=config, log_level=log_level)
 
 
@@ -44,7 +57,8 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except _COMMAND_LINE_ERROR as error:
-        _complain(f"{error.format_message()} (see keeper --help)")
+        if words := error.format_message():
+            _complain(f"{words} (see keeper --help)")
         code = USAGE
     except (typer.Abort, KeyboardInterrupt):
         _complain("aborted")
@@ -53,11 +67,16 @@ def main() -> None:
         _complain(str(error))
         code = error.exit_code
     except BrokenPipeError:
-        sys.stderr.close()
         code = 0
+    except OSError as error:
+        _complain(f"can't write what was to be printed: {error.strerror}")
+        code = UNWRITABLE
+    let_go()
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _complain(message: str) -> None:
-    for line in message.splitlines() or [""]:
-        typer.echo(f"keeper: {line}", err=True)
+    from keeper.cli.screen import Unfailing
+
+    for line in message.splitlines():
+        Unfailing(sys.stderr).write(f"keeper: {line}\n")

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from keeper.cli.options import Options, console, one_fund, print_json
+from keeper.cli.options import Options, one_fund, print_json
+from keeper.cli.screen import console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +104,7 @@ async def _run_now(settings: "Settings", fund: str, *, yes: bool, as_json: bool,
         if made is None:
             return 1
         with _stopping_on_signals(desk):
-            run = await desk.rebalancer.execute(made, await desk.command(reason), LiveProgress(screen))
+            run = await desk.rebalancer.execute(made, await desk.command(reason), LiveProgress(screen), reason)
         children, fills = await desk.journal.children(run.id), await desk.journal.fills(run.id)
         document = run_document(run, children, fills)
         if as_json:
@@ -146,7 +147,7 @@ def _interruptible() -> "Iterator[None]":
 
 @contextmanager
 def _stopping_on_signals(desk: "Desk") -> "Iterator[None]":
-    """SIGINT and SIGTERM end the run after the order in flight has a known outcome; a second one does not wait for it."""
+    """SIGINT, SIGTERM and a closed terminal end the run once the order in flight has an outcome; a second one does not wait."""
     import asyncio
     import signal
 
@@ -160,12 +161,14 @@ def _stopping_on_signals(desk: "Desk") -> "Iterator[None]":
         seen.add(number)
         desk.rebalancer.stop(f"stopped by {signal.Signals(number).name}")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # who started us with nohup wants us to outlive the terminal
+    heeded = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    for number in heeded:
         loop.add_signal_handler(number, stop, number)
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in heeded:
             loop.remove_signal_handler(number)
 
 

@@ -2,7 +2,8 @@
 
 import typer
 
-from keeper.cli.options import Options, console, print_json
+from keeper.cli.options import Options, print_json
+from keeper.cli.screen import console
 
 config = typer.Typer(no_args_is_help=True, help="The configuration: check it, show it with its sources, print its schema.")
 

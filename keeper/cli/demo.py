@@ -11,7 +11,7 @@ NAV = Decimal(100_000)
 PRICE = Decimal(60_000)
 LOT = Decimal("0.001")
 SYMBOL = "BTC/USDT:USDT"
-LARGEST_TARGET = 5
+SMALLEST_TARGET, LARGEST_TARGET = Decimal("0.1"), Decimal(5)
 CONFIGURATION = """\
 # Written by `keeper demo`. A paper fund of 100,000 USDT that held {target}x BTC at 60,000, and the price went to {price}.
 [keeper]
@@ -61,16 +61,21 @@ def demo(
 ) -> None:
     """Watch a 3x fund that drifted be brought back to 3x, on a paper exchange, in a few seconds."""
     from keeper.cli.acting import run_now
-    from keeper.cli.options import console
+    from keeper.cli.reading import write_page
+    from keeper.cli.screen import console
     from keeper.settings.loading import load
 
     options: Options = context.obj
     options.start_log(default="warning")
     folder = _folder(directory)
     page, file = folder / "report.html", folder / "keeper.toml"
-    file.write_text(configuration(_target(target), _move(move), seed, folder), encoding="utf-8")
+    held, moved = _target(target), _move(move)
+    if 1 + held * moved <= 0:
+        raise typer.BadParameter(f"--move {move} leaves nothing of a fund at {target}x: choose a smaller move")
+    write_page(file, configuration(held, moved, seed, folder))
     screen = console(stderr=as_json)
-    screen.print(f"A paper fund of 100,000 USDT held {target}x BTC at 60,000. Then the price moved by {move}.\n")
+    percent = f"{move.removesuffix('%').strip()} %"
+    screen.print(f"A paper fund of 100,000 USDT held {target}x BTC at 60,000. Then the price moved by {percent}.\n")
     code = run_now(load(file, {}), "btc", yes=True, as_json=as_json, reason="demo", html=page)
     screen.print(f"\nThe report is {page}", soft_wrap=True)
     screen.print("Try next:")
@@ -102,7 +107,10 @@ def _folder(directory: str) -> Path:
     folder = Path(directory).absolute()
     if (folder / "keeper.db").exists():
         raise typer.BadParameter(f"--dir {folder} holds a journal already: name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"--dir {folder}: {error.strerror}") from error
     return folder
 
 
@@ -113,8 +121,9 @@ def _target(text: str) -> Decimal:
         target = parse_plain(text)
     except ValueError as error:
         raise typer.BadParameter(f"--target {error}") from None
-    if not (0 < abs(target) <= LARGEST_TARGET):
-        raise typer.BadParameter(f"--target {text} must be between -{LARGEST_TARGET} and {LARGEST_TARGET}, and not 0")
+    if not (SMALLEST_TARGET <= abs(target) <= LARGEST_TARGET):
+        allowed = f"between {SMALLEST_TARGET} and {LARGEST_TARGET}, or between -{LARGEST_TARGET} and -{SMALLEST_TARGET}"
+        raise typer.BadParameter(f"--target {text} must be {allowed}")
     return target
 
 

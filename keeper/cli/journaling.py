@@ -2,7 +2,8 @@
 
 import typer
 
-from keeper.cli.options import Options, console, print_json
+from keeper.cli.options import Options, print_json
+from keeper.cli.screen import console
 
 BROKEN = 73
 
@@ -27,7 +28,7 @@ def upgrade(context: typer.Context) -> None:
 
     options: Options = context.obj
     options.start_log()
-    url = options.settings().journal_url
+    url = options.settings(keys=False).journal_url
     bring_up(url)
     console().print(f"{describe(url)} is up to date.", soft_wrap=True)
 
@@ -45,7 +46,7 @@ def verify(
 
     options: Options = context.obj
     options.start_log()
-    document = asyncio.run(verify_journal(options.settings()))
+    document = asyncio.run(verify_journal(options.settings(keys=False)))
     if as_json:
         print_json(document)
     else:

@@ -2,9 +2,12 @@
 
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
 import typer
+
+from keeper.cli.screen import Unfailing
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -29,6 +32,6 @@ def start(level: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[chosen]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", Unfailing(sys.stderr))),
         cache_logger_on_first_use=False,
     )

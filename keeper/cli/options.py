@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from keeper.settings.sources import Settings
 
 
@@ -21,15 +19,18 @@ class Options:
     config: str = ""
     log_level: str = ""
 
-    def settings(self) -> "Settings":
-        """The configuration. ConfigError names everything that is wrong with it."""
+    def settings(self, *, keys: bool = True) -> "Settings":
+        """The configuration. ConfigError names everything that is wrong with it.
+
+        keys: whether the exchange's keys are looked at too, which a command that only reads the journal need not have.
+        """
         import os
         from pathlib import Path
 
         from keeper.settings.loading import find, load
 
         path = find(Path(self.config) if self.config else None, env=os.environ, cwd=Path.cwd(), home=Path.home())
-        return load(path, os.environ)
+        return load(path, os.environ, keys=keys)
 
     def start_log(self, *, default: str = "") -> None:
         """Send the log to stderr: readable on a terminal, JSON elsewhere. default: level where --log-level is not given."""
@@ -43,19 +44,16 @@ def one_fund(settings: "Settings", name: str) -> str:
     funds = sorted(settings.funds)
     if name in funds:
         return name
+    if not funds:
+        from keeper.domain.errors import ConfigError, Problem
+
+        raise ConfigError(Problem(settings.origin, "funds", "(none)", "name a fund: [funds.NAME] with venue and target"))
     known = ", ".join(funds)
     if name:
         raise typer.BadParameter(f"there is no fund {name!r}; configured are: {known}")
     if len(funds) == 1:
         return funds[0]
     raise typer.BadParameter(f"name one of the funds: {known}")
-
-
-def console(*, stderr: bool = False) -> "Console":
-    """Where tables are printed."""
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False)
 
 
 def print_json(document: Mapping[str, object] | list[object]) -> None:

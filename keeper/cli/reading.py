@@ -1,10 +1,15 @@
 """Commands that read the journal: status, runs, report. They trade nothing and need no exchange."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from keeper.cli.options import Options, console, print_json
+from keeper.cli.options import Options, print_json
+from keeper.cli.screen import console
+
+if TYPE_CHECKING:
+    from keeper.records import RunRecord
 
 runs = typer.Typer(no_args_is_help=True, help="What was done.")
 
@@ -33,7 +38,7 @@ def status(
 
     options: Options = context.obj
     options.start_log()
-    document = asyncio.run(status_of(options.settings()))
+    document = asyncio.run(status_of(options.settings(keys=False)))
     if as_json:
         print_json(document)
     else:
@@ -57,7 +62,7 @@ def list_runs(
 
     options: Options = context.obj
     options.start_log()
-    document = asyncio.run(runs_of(options.settings(), fund=fund or None, limit=limit))
+    document = asyncio.run(runs_of(options.settings(keys=False), fund=fund or None, limit=limit))
     if as_json:
         print_json(document)
     else:
@@ -74,13 +79,9 @@ def show_run(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Show one run: its orders, what it cost, where it left the fund."""
-    import asyncio
-
-    from keeper.records import run_of
-
     options: Options = context.obj
     options.start_log()
-    document, plan = asyncio.run(run_of(options.settings(), run)).documents()
+    document, plan = _record(options, run).documents()
     if as_json:
         print_json(document)
     else:
@@ -95,17 +96,25 @@ def report(
     html: Path = typer.Option(..., "--html", help="Write the report to this file, one page that needs nothing else."),
 ) -> None:
     """Write the report of one run: fills over the mid, what it cost against what was predicted."""
-    import asyncio
-
-    from keeper.records import run_of
     from keeper.service.report_page import report_page
 
     options: Options = context.obj
     options.start_log()
-    record = asyncio.run(run_of(options.settings(), run))
+    record = _record(options, run)
     document, plan = record.documents()
     write_page(html, report_page(document, plan, record.children, record.fills))
     console().print(f"Wrote {html}", soft_wrap=True)
+
+
+def _record(options: Options, run: str) -> "RunRecord":
+    import asyncio
+
+    from keeper.records import run_of
+
+    record = asyncio.run(run_of(options.settings(keys=False), run))
+    if record is None:
+        raise typer.BadParameter(f"there is no run {run!r}; `keeper runs list` shows those there are")
+    return record
 
 
 def write_page(path: Path, page: str) -> None:

@@ -53,7 +53,8 @@ def plan_table(document: Document, console: "Console") -> None:
         _say(console, _estimate(document["cost"]))
     for trigger in document["triggers"]:
         where = f"{trigger['market']} at {figures.price(trigger['price'])} ({figures.percent(trigger['move'])})"
-        _say(console, f"Acts again at {figures.leverage(trigger['leverage'])}: {where}", style="dim")
+        level = "Band ends" if trigger["cause"] == "band" else "Emergency"
+        _say(console, f"{level} at {figures.leverage(trigger['leverage'])}: {where}", style="dim")
     for refusal in document["refusals"]:
         _say(console, f"Refused, {refusal['code']}: {refusal['message']}", style="red")
     _say(console, f"Plan {document['hash'][:12]}, good until {figures.moment(document['expires_at'])}", style="dim")

@@ -160,18 +160,10 @@ def asset_prices(markets: Iterable[Market], marks: Mapping[str, Decimal], curren
     return prices
 
 
-def coin_carrier(markets: Mapping[str, Market], asset: str) -> str | None:
-    """The symbol whose exposure counts coins of ``asset`` held as equity: spot first, then a derivative; None if neither."""
-    on_asset = sorted(
-        (market for market in markets.values() if market.base == asset), key=lambda m: m.kind is not MarketKind.SPOT
-    )
-    return on_asset[0].symbol if on_asset else None
-
-
 def _carry(exposures: dict[str, Decimal], markets: Mapping[str, Market], asset: str, amount: Decimal) -> None:
-    carrier = coin_carrier(markets, asset)
-    if carrier is not None:
-        exposures[carrier] += amount
+    """Count coins of ``asset`` held as equity to the spot market on it, else to a derivative: one of them has priced it."""
+    carriers = (market for market in markets.values() if market.base == asset)
+    exposures[min(carriers, key=lambda market: market.kind is not MarketKind.SPOT).symbol] += amount
 
 
 def _price_of(asset: str, prices: Mapping[str, Decimal], currency: str) -> Decimal:

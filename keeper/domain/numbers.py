@@ -26,6 +26,7 @@ R = TypeVar("R")
 
 CONTEXT = Context(prec=34, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
 _LESS_NOISE = Context(prec=28, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
+_WIDE = Context(prec=120, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
 ZERO = Decimal(0)
 ONE = Decimal(1)
 BPS = Decimal(10_000)
@@ -109,4 +110,4 @@ def plain(value: Decimal) -> str:
 @exact
 def rounded(value: Decimal, places: int) -> Decimal:
     """``value`` to so many decimal places, half to even; for display and for figures derived by division."""
-    return value.quantize(ONE.scaleb(-places), ROUND_HALF_EVEN)
+    return value.quantize(ONE.scaleb(-places), ROUND_HALF_EVEN, _WIDE)

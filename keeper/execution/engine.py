@@ -9,13 +9,13 @@ is worked on one side only: when the market carries it past its goal the leg is 
 The caller sends what ``Send`` proposes, books each outcome with ``booked`` or ``failed``, observes and steps again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from keeper.domain.market import Market, MarketKind, Side
+from keeper.domain.market import MarketKind, Side
 from keeper.domain.numbers import ONE, ZERO, exact, plain
 from keeper.domain.observation import Observation
 from keeper.domain.run import RunStatus
@@ -23,6 +23,7 @@ from keeper.execution.pacing import FINISHING_STEP, Pacing, share
 from keeper.execution.placement import capped_by_depth, collared_price
 from keeper.planning.build import smallest_order
 from keeper.planning.exposure import Slicer, gaps, reducing
+from keeper.planning.gate import Limits
 from keeper.planning.plan import Plan, PlanLeg
 
 MAX_REJECTIONS = 3
@@ -111,20 +112,20 @@ class State:
     legs: tuple[Leg, ...]
     goals: Mapping[str, Decimal]
     pacing: Pacing
-    slippage_bps: Decimal
+    limits: Limits
     deadline: datetime
     settled: bool = False
     rounds: int = 0
 
 
-def begin(plan: Plan, pacing: Pacing, *, slippage_bps: Decimal, now: datetime) -> State:
+def begin(plan: Plan, pacing: Pacing, *, limits: Limits, now: datetime) -> State:
     """The state of a run that starts now."""
     stages = len({leg.stage for leg in plan.legs}) or 1
     return State(
         legs=tuple(Leg(plan=leg, next_at=now) for leg in plan.legs),
         goals={leg.symbol: leg.goal for leg in plan.legs},
         pacing=replace(pacing, horizon=pacing.horizon / stages),
-        slippage_bps=slippage_bps,
+        limits=limits,
         deadline=now + pacing.horizon,
     )
 
@@ -133,6 +134,11 @@ def stop(state: State, why: str) -> State:
     """``state`` with every leg in work blocked: the run settles and ends incomplete."""
     legs = (replace(leg, state=LegState.BLOCKED, why=why) if leg.state is LegState.WORKING else leg for leg in state.legs)
     return replace(state, legs=tuple(legs), rounds=MAX_ROUNDS)
+
+
+def postponed(state: State, index: int, why: str, now: datetime) -> State:
+    """``state`` after a child of leg ``index`` was refused by the gate for what may pass: it is tried again shortly."""
+    return _with(state, index, replace(state.legs[index], next_at=now + FINISHING_STEP, why=why))
 
 
 def booked(state: State, index: int, filled: Decimal) -> State:
@@ -155,6 +161,7 @@ def step(state: State, observation: Observation, now: datetime) -> tuple[State, 
     """The next thing to do, derived from the live account and book. StaleData when the account can't be valued."""
     if state.settled:
         return _after_settling(state, observation, now)
+    state = _held_back(state)
     current = _current_stage(state)
     for index in current:
         state = _with(state, index, replace(state.legs[index], start=state.legs[index].start or now))
@@ -180,16 +187,17 @@ def step(state: State, observation: Observation, now: datetime) -> tuple[State, 
 def _after_settling(state: State, observation: Observation, now: datetime) -> tuple[State, Decision]:
     """End the run if every gap is below the smallest order, else go back to work while time and rounds last."""
     lacking = _wanted(state, observation, lambda _contracts, _smallest: 1)
-    open_legs = []
+    open_legs: list[int] = []
+    passed: list[int] = []
     for index, leg in enumerate(state.legs):
         contracts = lacking[leg.plan.symbol]
         market = observation.markets[leg.plan.symbol]
         worth_it = abs(contracts) >= smallest_order(market, observation, contracts)
-        if worth_it and Side.of(contracts) is leg.plan.side:
-            open_legs.append(index)
+        if worth_it:
+            (open_legs if Side.of(contracts) is leg.plan.side else passed).append(index)
     blocked = [leg for leg in state.legs if leg.state is LegState.BLOCKED]
     if not open_legs:
-        return state, Finish(RunStatus.COMPLETED, "every gap is below the smallest order")
+        return state, _finish_past(state, lacking, passed)
     if not blocked and now < state.deadline and state.rounds < MAX_ROUNDS:
         for index in open_legs:
             state = _with(state, index, replace(state.legs[index], state=LegState.WORKING, next_at=now))
@@ -199,6 +207,20 @@ def _after_settling(state: State, observation: Observation, now: datetime) -> tu
     return state, Finish(RunStatus.INCOMPLETE, f"{why}; contracts left: {left}")
 
 
+def _finish_past(state: State, lacking: Mapping[str, Decimal], passed: Sequence[int]) -> Finish:
+    """The end of a run that has nothing left to do on its side; ``passed``: legs that the market carried past their goal.
+
+    What it carried further than the run was to go at all calls for a run the other way, so this one did not reach its end.
+    """
+    if not passed:
+        return Finish(RunStatus.COMPLETED, "every gap is below the smallest order")
+    legs = [state.legs[index].plan for index in passed]
+    words = ", ".join(f"{plain(lacking[leg.symbol])} of {leg.symbol}" for leg in legs)
+    far = any(abs(lacking[leg.symbol]) > leg.amount for leg in legs)
+    status = RunStatus.INCOMPLETE if far else RunStatus.COMPLETED
+    return Finish(status, f"the market closed the gap and went on; contracts wanted the other way: {words}")
+
+
 def _wanted(state: State, observation: Observation, slicer: Slicer) -> dict[str, Decimal]:
     """What each market lacks (signed contracts by symbol), spot buys cut to what the cash at hand pays for.
 
@@ -206,7 +228,9 @@ def _wanted(state: State, observation: Observation, slicer: Slicer) -> dict[str,
     the mid; what is left of it is asked for again. Where credit is wanted (more spot than NAV, or cash below zero) nothing
     is cut.
     """
-    wanted = {symbol: gap.contracts for symbol, gap in gaps(observation, state.goals, slicer).items()}
+    wanted = {
+        symbol: gap.contracts for symbol, gap in gaps(observation, state.goals, slicer, state.limits.max_slippage_bps).items()
+    }
     spot = [symbol for symbol in wanted if observation.markets[symbol].kind is MarketKind.SPOT]
     cash = observation.account.balances.get(observation.currency, ZERO)
     if cash < 0 or sum(state.goals[symbol] for symbol in spot) > 1:
@@ -214,7 +238,7 @@ def _wanted(state: State, observation: Observation, slicer: Slicer) -> dict[str,
     for symbol in spot:
         market, book = observation.markets[symbol], observation.quotes[symbol].book
         if wanted[symbol] > 0 and not book.faults():
-            limit = collared_price(market, book, Side.BUY, state.slippage_bps)
+            limit = collared_price(market, book, Side.BUY, state.limits.max_slippage_bps)
             reserved = market.notional(ONE, limit) * (1 + market.taker)
             wanted[symbol] = min(wanted[symbol], market.whole_lots(cash / reserved))
             cash -= wanted[symbol] * reserved
@@ -225,23 +249,33 @@ def _work(state: State, index: int, observation: Observation, gap: Decimal, now:
     """What leg ``index`` becomes and what it proposes, given its gap in contracts (signed)."""
     leg = state.legs[index]
     market, quote = observation.markets[leg.plan.symbol], observation.quotes[leg.plan.symbol]
-    side, held = leg.plan.side, observation.account.held(market)
-    smallest = smallest_order(market, observation, gap)
-    if Side.of(gap) is not side or abs(gap) < smallest:
+    if Side.of(gap) is not leg.plan.side or abs(gap) < smallest_order(market, observation, gap):
         return replace(leg, state=LegState.DONE), None
     if now < leg.next_at:
         return leg, None
     if faults := quote.book.faults():
         return replace(leg, next_at=now + FINISHING_STEP, why=f"order book {', '.join(faults)}"), None
-    limit = collared_price(market, quote.book, side, state.slippage_bps)
-    wanted, reduce_only = _size(state, leg, gap, held, observation, now)
-    amount = capped_by_depth(market, quote.book, side, wanted, limit=limit, share=state.pacing.max_depth)
+    return _slice(state, index, observation, gap, now)
+
+
+def _slice(state: State, index: int, observation: Observation, gap: Decimal, now: datetime) -> tuple[Leg, Slice | None]:
+    """The slice that is due now, capped by the book's depth, the largest order and what the leg may still trade."""
+    leg = state.legs[index]
+    market, quote, side = observation.markets[leg.plan.symbol], observation.quotes[leg.plan.symbol], leg.plan.side
+    smallest = smallest_order(market, observation, gap)
+    limit = collared_price(market, quote.book, side, state.limits.max_slippage_bps)
+    wanted, reduce_only = _size(state, leg, gap, observation.account.held(market), observation, now)
+    least = market.minimum_reduction if reduce_only else smallest
     left = leg.plan.cap - leg.traded
-    amount = min(amount, left)
-    if left < smallest:
-        return replace(leg, state=LegState.BLOCKED, why=f"the cap of {plain(leg.plan.cap)} contracts is used up"), None
+    largest = market.whole_lots(market.to_contracts(state.limits.max_order_notional, limit))
+    if left < smallest or largest < least:
+        cap = f"the cap of {plain(leg.plan.cap)} contracts is used up"
+        why = cap if left < smallest else "limits.max_order_notional is below the smallest order"
+        return replace(leg, state=LegState.BLOCKED, why=why), None
+    amount = capped_by_depth(market, quote.book, side, wanted, limit=limit, share=state.pacing.max_depth)
+    amount = min(amount, left, largest)
     interval = state.pacing.interval(leg.plan.slices)
-    if amount < (market.minimum_reduction if reduce_only else smallest):
+    if amount < least:
         return replace(leg, next_at=now + min(interval, FINISHING_STEP), why="the book is too thin"), None
     in_tail = _slices_left(state.pacing, leg, now) == 1
     following = now + (min(interval, FINISHING_STEP) if in_tail or amount < wanted else interval)
@@ -270,13 +304,11 @@ def _size(state: State, leg: Leg, gap: Decimal, held: Decimal, observation: Obse
     if abs(gap) - wanted < smallest:
         wanted = abs(gap)
     cut = abs(reducing(held, gap))
-    reduce_only = _may_only_reduce(market, cut)
-    # an order that crosses zero is two orders: the first one closes
-    return (min(wanted, cut), True) if reduce_only else (wanted, False)
-
-
-def _may_only_reduce(market: Market, cut: Decimal) -> bool:
-    return market.kind is not MarketKind.SPOT and cut > 0
+    if market.kind is MarketKind.SPOT or cut < market.minimum_reduction:
+        return wanted, False
+    # an order that crosses zero is two orders: the first one closes, and leaves nothing too small to close
+    closing = min(wanted, cut)
+    return (cut if cut - closing < market.minimum_reduction else closing), True
 
 
 def _slices_left(pacing: Pacing, leg: Leg, now: datetime) -> int:
@@ -287,6 +319,16 @@ def _slicer(state: State, indices: tuple[int, ...], now: datetime) -> Slicer:
     """How the legs in work will be cut from here on, for the cost of one slice."""
     most = max((_slices_left(state.pacing, state.legs[index], now) for index in indices), default=1)
     return lambda contracts, smallest: min(most, state.pacing.planned_slices(contracts, smallest))
+
+
+def _held_back(state: State) -> State:
+    """``state`` with no leg in work whose stage follows one that failed: risk is not added before it was taken off."""
+    failed = [leg.plan.stage for leg in state.legs if leg.state is LegState.BLOCKED]
+    for index, leg in enumerate(state.legs):
+        if leg.state is LegState.WORKING and failed and leg.plan.stage > min(failed):
+            why = "what had to be reduced before was not"
+            state = _with(state, index, replace(leg, state=LegState.BLOCKED, why=why))
+    return state
 
 
 def _current_stage(state: State) -> tuple[int, ...]:

@@ -7,12 +7,12 @@ from decimal import Decimal
 
 from keeper.domain.account import Valuation, move_to_leverage
 from keeper.domain.market import Market, MarketKind, Side
-from keeper.domain.numbers import ONE, ZERO, exact, plain, sign
+from keeper.domain.numbers import BPS, ONE, ZERO, exact, plain, sign
 from keeper.domain.observation import Observation
 from keeper.planning.costs import estimate
 from keeper.planning.exposure import Gap, Slicer, gaps, reducing
 from keeper.planning.gate import Limits, Refusal
-from keeper.planning.plan import Plan, PlanLeg, Trigger
+from keeper.planning.plan import Cause, Plan, PlanLeg, Trigger
 from keeper.policy.mandate import Mandate
 from keeper.policy.triggers import Due, decide
 
@@ -41,15 +41,20 @@ def build(brief: Brief, observation: Observation) -> Plan:
     faults = _book_faults(observation)
     decision = decide(brief.mandate, valuation)
     goals = decision.goals if isinstance(decision, Due) and not faults else {}
-    lacking = gaps(observation, goals, brief.slicer)
-    legs = _legs(brief, observation, valuation, goals, lacking)
-    if legs:
-        reason = decision.reason if isinstance(decision, Due) else ""
-    elif isinstance(decision, Due):
-        reason = "the gap is smaller than the smallest order" if not faults else decision.reason
-    else:
+    lacking = gaps(observation, goals, brief.slicer, brief.limits.max_slippage_bps)
+    wanted = _legs(brief, observation, valuation, goals, lacking)
+    over = _turnover(brief, valuation, wanted)
+    # what binds risk lets reductions through
+    legs = tuple(leg for leg in wanted if not (over and _adds(leg, observation)))
+    if not isinstance(decision, Due):
         reason = decision.why
-    refusals = (*brief.blocked, *faults, *_foreign(observation), *_turnover(brief, valuation, legs))
+    elif faults or wanted:
+        reason = decision.reason
+    else:
+        reason = "the gap is smaller than the smallest order"
+    if legs and over:
+        reason += f"; only what reduces is traded: {over[0].message}"
+    refusals = (*brief.blocked, *faults, *_foreign(observation), *(() if legs else over))
     return Plan(
         fund=brief.fund,
         venue=brief.venue,
@@ -59,7 +64,7 @@ def build(brief: Brief, observation: Observation) -> Plan:
         nav=valuation.nav,
         leverage=valuation.net_leverage,
         gross_leverage=valuation.gross_leverage,
-        due=bool(legs) or bool(faults),
+        due=bool(wanted) or bool(faults),
         reason=reason,
         legs=legs,
         triggers=_triggers(brief.mandate, observation, valuation, legs),
@@ -115,6 +120,7 @@ def _leg(
             contracts=amount,
             slices=slices,
             horizon=brief.horizon,
+            slippage_bps=brief.limits.max_slippage_bps,
         ),
     )
 
@@ -130,6 +136,7 @@ def _cost_paid(brief: Brief, observation: Observation, symbol: str, contracts: D
         contracts=abs(contracts),
         slices=brief.slicer(abs(contracts), market.minimum_order(quote.mark)),
         horizon=brief.horizon,
+        slippage_bps=brief.limits.max_slippage_bps,
     )
     return abs(market.notional(contracts, quote.mark)) * cost.total
 
@@ -162,8 +169,14 @@ def _foreign(observation: Observation) -> tuple[Refusal, ...]:
     return tuple(found)
 
 
+def _adds(leg: PlanLeg, observation: Observation) -> bool:
+    """Whether a leg adds risk: neither a reduction of a position nor a sale of coins."""
+    return not (leg.reduce_only or (observation.markets[leg.symbol].kind is MarketKind.SPOT and leg.side is Side.SELL))
+
+
 def _turnover(brief: Brief, valuation: Valuation, legs: Sequence[PlanLeg]) -> tuple[Refusal, ...]:
-    adding = sum((leg.notional for leg in legs if not leg.reduce_only), ZERO)
+    """Why the legs that add risk may not trade today; counted, as the gate does, at the worst price that the collar allows."""
+    adding = sum((leg.notional for leg in legs if not leg.reduce_only), ZERO) * (1 + brief.limits.max_slippage_bps / BPS)
     allowed = brief.limits.max_turnover_per_day * valuation.nav
     if not adding or brief.turnover + adding <= allowed:
         return ()
@@ -186,14 +199,17 @@ def _triggers(mandate: Mandate, observation: Observation, valuation: Valuation, 
         others = sum((abs(value) for other, value in after.items() if other != symbol), ZERO)
         moves = []
         if mandate.deadband:
-            moves += [(edge, move_to_leverage(leverage, edge)) for edge in mandate.band(symbol) if edge not in (leverage, ONE)]
+            edges = [edge for edge in mandate.band(symbol) if edge not in (leverage, ONE)]
+            moves += [(Cause.BAND, edge, move_to_leverage(leverage, edge)) for edge in edges]
         if (emergency := mandate.emergency) is not None:
             # gross leverage T is reached where others + |l| (1 + r) = T (1 + l r)
             slope = abs(leverage) - emergency * leverage
             if slope:
                 shown = emergency if others else emergency * sign(leverage)
-                moves.append((shown, (emergency - others - abs(leverage)) / slope))
+                moves.append((Cause.EMERGENCY, shown, (emergency - others - abs(leverage)) / slope))
         found += [
-            Trigger(symbol=symbol, leverage=level, move=move, price=mark * (1 + move)) for level, move in moves if move > -ONE
+            Trigger(cause=cause, symbol=symbol, leverage=level, move=move, price=mark * (1 + move))
+            for cause, level, move in moves
+            if move > -ONE
         ]
     return tuple(found)

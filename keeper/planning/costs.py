@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from keeper.domain.book import OrderBook
 from keeper.domain.market import Market, Side
-from keeper.domain.numbers import ZERO, exact
+from keeper.domain.numbers import BPS, ZERO, exact
 from keeper.domain.observation import MarketStats
 
 SQUARE_ROOT_Y = Decimal("0.6")
@@ -34,38 +34,49 @@ class CostEstimate:
 
 
 @exact
-def walking_cost(book: OrderBook, side: Side, contracts: Decimal) -> Decimal:
-    """Average price of taking ``contracts`` against the mid, fraction of the mid; never below the half spread."""
+def walking_cost(book: OrderBook, side: Side, contracts: Decimal, slippage_bps: Decimal) -> Decimal:
+    """Average price of taking ``contracts`` against the mid, fraction of the mid.
+
+    Never below the half spread, and never above the collar ``slippage_bps``: no order pays more than that.
+    """
     mid = book.mid
     spread = book.half_spread / mid
     average = book.walk(side, contracts).average
-    if average is None:
-        return spread
-    return max(spread, (average - mid) * side.sign / mid)
+    walked = spread if average is None else max(spread, (average - mid) * side.sign / mid)
+    return min(walked, slippage_bps / BPS)
 
 
 @exact
-def sizing_rate(market: Market, book: OrderBook, side: Side, slice_contracts: Decimal) -> Decimal:
+def sizing_rate(market: Market, book: OrderBook, side: Side, slice_contracts: Decimal, slippage_bps: Decimal) -> Decimal:
     """The cost per notional that a trade takes out of NAV: taker fee plus walking the displayed book for one slice.
 
     A book that can't be trusted adds nothing: nobody trades on it, but the gap can still be told.
     """
     if book.faults():
         return market.taker
-    return market.taker + walking_cost(book, side, slice_contracts)
+    return market.taker + walking_cost(book, side, slice_contracts, slippage_bps)
 
 
 @exact
 def estimate(
-    *, market: Market, book: OrderBook, stats: MarketStats | None, side: Side, contracts: Decimal, slices: int, horizon: timedelta
+    *,
+    market: Market,
+    book: OrderBook,
+    stats: MarketStats | None,
+    side: Side,
+    contracts: Decimal,
+    slices: int,
+    horizon: timedelta,
+    slippage_bps: Decimal,
 ) -> CostEstimate:
     """Pre-trade estimate of trading ``contracts`` (> 0) of ``market`` in ``slices`` within ``horizon``.
 
-    stats: a day's volume and volatility, None where the venue has none (impact is then the walk alone, the band zero).
+    stats: a day's volume and volatility, None where the venue has none (impact is then the walk alone, the band zero);
+    slippage_bps: the collar of every order.
     """
     mid = book.mid
     spread = book.half_spread / mid
-    walk = walking_cost(book, side, contracts / slices) - spread
+    walk = max(ZERO, walking_cost(book, side, contracts / slices, slippage_bps) - spread)
     impact, band = walk, ZERO
     if stats is not None:
         days = Decimal(str(horizon / _DAY))

@@ -45,32 +45,37 @@ class Gap:
 def solve(nav: Decimal, wants: Sequence[Want]) -> dict[str, Decimal]:
     """The trades (signed notional by symbol, currency) that leave every market exactly at its goal after their own cost.
 
-    A leg whose trade would only pay for the others' cost and back is left out (zero).
+    The signs are not known beforehand: what the others cost can turn a small gap round. Each may turn once; one that turns
+    back has no trade that pays for itself and is left alone (zero).
     """
-    signs = {want.symbol: sign(want.goal * nav - want.exposure) for want in wants}
-    trades: dict[str, Decimal] = {}
-    while True:  # each round but the last leaves out one leg more
-        active = [want for want in wants if signs[want.symbol]]
-        lost, weight = ZERO, ONE
-        for want in active:
-            share = want.rate * signs[want.symbol] / _divisor(want, signs[want.symbol])
-            lost += share * (want.goal * nav - want.exposure)
-            weight += share * want.goal
-        cost = lost / weight
-        trades = {w.symbol: (w.goal * (nav - cost) - w.exposure) / _divisor(w, signs[w.symbol]) for w in active}
+    signs = {want.symbol: sign(want.goal * nav - want.exposure) or -sign(want.goal) for want in wants}
+    turned: set[str] = set()
+    while True:
+        trades = _trades(nav, [want for want in wants if signs[want.symbol]], signs)
         flipped = [symbol for symbol, trade in trades.items() if sign(trade) != signs[symbol]]
         if not flipped:
-            break
+            return {want.symbol: trades.get(want.symbol, ZERO) for want in wants}
         for symbol in flipped:
-            signs[symbol] = 0
-    return {want.symbol: trades.get(want.symbol, ZERO) for want in wants}
+            signs[symbol] = 0 if symbol in turned or not trades[symbol] else -signs[symbol]
+        turned.update(flipped)
+
+
+def _trades(nav: Decimal, active: Sequence[Want], signs: Mapping[str, int]) -> dict[str, Decimal]:
+    """The solution for given signs. Costs so high that trading would eat more NAV than there is count as none."""
+    lost, weight = ZERO, ONE
+    for want in active:
+        share = want.rate * signs[want.symbol] / _divisor(want, signs[want.symbol])
+        lost += share * (want.goal * nav - want.exposure)
+        weight += share * want.goal
+    cost = lost / weight if weight > 0 else ZERO
+    return {want.symbol: (want.goal * (nav - cost) - want.exposure) / _divisor(want, signs[want.symbol]) for want in active}
 
 
 @exact
-def gaps(observation: Observation, goals: Mapping[str, Decimal], slicer: Slicer) -> dict[str, Gap]:
+def gaps(observation: Observation, goals: Mapping[str, Decimal], slicer: Slicer, slippage_bps: Decimal) -> dict[str, Gap]:
     """What each market of ``goals`` (multiple of NAV by symbol) lacks, all legs solved together at live prices.
 
-    StaleData when the account can't be valued.
+    slippage_bps: the collar of every order, which bounds what a trade can cost. StaleData when the account can't be valued.
     """
     valuation = observation.valuation()
     wants = []
@@ -79,7 +84,7 @@ def gaps(observation: Observation, goals: Mapping[str, Decimal], slicer: Slicer)
         exposure = valuation.exposures[symbol]
         rough = market.to_contracts(goal * valuation.nav - exposure, quote.mark)
         slices = slicer(abs(rough), market.minimum_order(quote.mark))
-        rate = sizing_rate(market, quote.book, Side.of(rough), abs(rough) / slices)
+        rate = sizing_rate(market, quote.book, Side.of(rough), abs(rough) / slices, slippage_bps)
         wants.append(Want(symbol=symbol, goal=goal, exposure=exposure, rate=rate, paid_in_coin=market.kind is MarketKind.INVERSE))
     trades = solve(valuation.nav, wants)
     return {symbol: _cut(observation.markets[symbol], trade, observation.quotes[symbol].mark) for symbol, trade in trades.items()}

@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 
 from keeper.domain.market import Side
 from keeper.domain.numbers import BPS, ZERO, exact, plain, rounded
@@ -44,10 +45,18 @@ class PlanLeg:
     cost: CostEstimate
 
 
+class Cause(StrEnum):
+    """What a level of leverage is: an edge of the band, outside of which a rebalance is due, or the emergency level."""
+
+    BAND = "band"
+    EMERGENCY = "emergency"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
-    """Where the fund would act again. leverage, to be reached by ``move`` (fraction) of ``symbol`` to ``price``."""
+    """Where the fund gets out of bounds. leverage, to be reached by ``move`` (fraction) of ``symbol`` to ``price``."""
 
+    cause: Cause
     symbol: str
     leverage: Decimal
     move: Decimal
@@ -118,7 +127,13 @@ class Plan:
                 "band_bps": _bps(cost.band),
             },
             "triggers": [
-                {"market": t.symbol, "leverage": _ratio(t.leverage), "move": _ratio(t.move), "price": plain(rounded(t.price, 8))}
+                {
+                    "cause": str(t.cause),
+                    "market": t.symbol,
+                    "leverage": _ratio(t.leverage),
+                    "move": _ratio(t.move),
+                    "price": plain(rounded(t.price, 8)),
+                }
                 for t in self.triggers
             ],
             "refusals": [{"code": refusal.code, "message": refusal.message} for refusal in self.refusals],

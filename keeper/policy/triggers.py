@@ -26,20 +26,22 @@ class NotDue:
 def decide(mandate: Mandate, valuation: Valuation) -> Due | NotDue:
     """Compare each market's leverage with its band.
 
-    A market inside its band is left alone; one outside goes to the target, or to the band's nearer edge. StaleData when
-    NAV is not positive.
+    A market inside its band is left alone; one outside goes to the target, or to the band's nearer edge. Without a band
+    every market goes to its target as soon as one of them is off. StaleData when NAV is not positive.
     """
     goals: dict[str, Decimal] = {}
     outside = []
     for symbol, target in mandate.targets.items():
         leverage = valuation.leverage(symbol)
         low, high = mandate.band(symbol)
-        if low <= leverage <= high:
+        if low <= leverage <= high and mandate.deadband:
             continue
         edge = low if leverage < low else high
         goals[symbol] = target if mandate.goal is BandGoal.TARGET else edge
+        if leverage == target:
+            continue  # without a band it is still part of the equation: what the others cost moves it
         band = f" within {low:.3f}x to {high:.3f}x" if low < high else ""
         outside.append(f"{symbol} at {leverage:.3f}x, wanted {target:.3f}x{band}")
-    if not goals:
+    if not outside:
         return NotDue("every market is inside its band")
     return Due("; ".join(outside), goals)

@@ -84,6 +84,7 @@ def run_document(run: Run, children: Sequence[Child], fills: Sequence[tuple[str,
         "currency": run.currency,
         "trigger": run.key.trigger,
         "status": _status(run, is_trading=is_trading),
+        "asked": run.plan.get("asked", ""),
         "reason": run.reason,
         **{key: result.get(key) for key in RESULT_KEYS},
         "unpriced_fees": result.get("unpriced_fees") or {},
@@ -125,7 +126,7 @@ def fund_status(
     state: ``trading`` while it does; else ``blocked`` while a child's outcome is unknown, ``interrupted`` when the last
     run was left behind, ``idle`` otherwise.
     """
-    unknown = [child.request.client_id for child in open_children if child.state is ChildState.UNKNOWN]
+    unknown = [child.request.client_id for child in open_children if child.state in (ChildState.UNKNOWN, ChildState.LIVE)]
     left_behind = bool(open_children) or (last_run is not None and not last_run.status.ended)
     if is_trading:
         state = "trading"

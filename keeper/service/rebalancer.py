@@ -4,15 +4,15 @@ Decisions are made by the pure parts; this module only carries observations to t
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 import structlog
 
-from keeper.domain.errors import InvariantViolation, StaleData, VenueError
-from keeper.domain.market import MarketKind
+from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueUnavailable
+from keeper.domain.market import Market, MarketKind
 from keeper.domain.numbers import ONE, exact, plain
 from keeper.domain.observation import Observation
 from keeper.domain.order import Child, ChildState, Fill, average_price
@@ -31,6 +31,9 @@ from keeper.service.results import Work, amended, result_document
 from keeper.service.sender import DAY, Sender, Sent
 from keeper.service.settle import holdings, settle
 
+PASSING = frozenset({"stale", "book", "mark", "collar"})
+"""Refusals for what the market does, not for what was asked: they are tried again."""
+LONGEST_PAUSE = timedelta(seconds=10)
 log = structlog.get_logger()
 
 
@@ -87,14 +90,15 @@ class Rebalancer:
         Runs that were cut are closed, and runs of which more came to be known get their result anew.
         """
         open_before = await self._journal.open_children(self.fund.name)
-        unsettled = await recover(self._venue, self._journal, self._clock, self.fund.name)
-        settled = {child.run for child in open_before} - {child.run for child in unsettled}
+        unsettled = await recover(self._venue, self._journal, self.fund.name)
         for run in await self._journal.runs(fund=self.fund.name):
             if not run.status.ended:
                 await self._close(run, RunStatus.INCOMPLETE, "the process ended before the run did", await self._prices())
-            elif run.id in settled:
-                result = amended(run.result or {}, await self._result(run, await self._prices()))
-                await self._journal.amend_run(run.id, result=result, at=self._clock.now())
+        for run_id in sorted({child.run for child in open_before} - {child.run for child in unsettled}):
+            cut = await self._journal.run(run_id)
+            if cut is not None and cut.result is not None:
+                result = amended(cut.result, await self._result(cut, await self._prices()))
+                await self._journal.amend_run(run_id, result=result, at=self._clock.now())
         return unsettled
 
     async def plan(self) -> Plan:
@@ -102,16 +106,20 @@ class Rebalancer:
         observation = await self._observer.observe(with_stats=True)
         return build(await self._brief(observation.at), observation)
 
-    async def execute(self, plan: Plan, trigger: str, progress: Progress) -> Run:
+    async def execute(self, plan: Plan, trigger: str, progress: Progress, asked: str = "") -> Run:
         """Run ``plan`` under a key that is used once, and return the run as it ended.
 
-        JournalError when the journal fails: then nothing more is sent. InvariantViolation when the key exists.
+        asked: why the operator wants it, for the record. JournalError when the journal fails: then nothing more is sent.
+        InvariantViolation when the key exists.
         """
-        run = self._open(plan, trigger)
+        run = self._open(plan, trigger, asked)
         if not await self._journal.open_run(run):
             message = f"run {run.id} exists already: {self.fund.name} was triggered by {trigger} before"
             raise InvariantViolation(message)
-        structlog.contextvars.bind_contextvars(run=run.id, fund=self.fund.name, venue=run.venue)
+        with structlog.contextvars.bound_contextvars(run=run.id, fund=self.fund.name, venue=run.venue):
+            return await self._opened(run, plan, progress)
+
+    async def _opened(self, run: Run, plan: Plan, progress: Progress) -> Run:
         log.info("run.opened", legs=len(plan.legs), nav=f"{plan.nav:.2f}", leverage=f"{plan.leverage:.4f}")
         if plan.refusals:
             return await self._close(run, RunStatus.REFUSED, "; ".join(r.message for r in plan.refusals))
@@ -128,14 +136,14 @@ class Rebalancer:
         try:
             observation = await self._settled()
             now = self._clock.now()
-            state = engine.begin(plan, self.fund.pacing, slippage_bps=self.fund.limits.max_slippage_bps, now=now)
+            state = engine.begin(plan, self.fund.pacing, limits=self.fund.limits, now=now)
             prices = dict(observation.valuation().prices)
             course = _Course(run=run, state=state, expected=holdings(observation), prices=prices)
             await self._record_nav(run, "before", observation)
             status, reason, after = await self._work(course, observation, progress)
             await self._record_nav(run, "after", after)
         except (VenueError, StaleData) as error:
-            status, reason, after = RunStatus.INCOMPLETE, str(error), None
+            status, reason, after = RunStatus.INCOMPLETE, str(error), await self._settled_if_possible()
         if course is None:
             return await self._close(run, status, reason)
         if not course.sent and course.refusals:
@@ -166,7 +174,7 @@ class Rebalancer:
 
     async def _observe(self, course: _Course) -> Observation:
         """A fresh observation whose holdings are what our fills lead to; if they stay different the run is cut short."""
-        observation = await self._observer.observe()
+        observation = await self._patiently(self._observer.observe, course.state.deadline)
         if holdings(observation) != course.expected:
             observation = await self._settled()
             self._compare(course, observation)
@@ -194,8 +202,11 @@ class Rebalancer:
             match outcome:
                 case Refused(reasons):
                     why = "; ".join(reason.message for reason in reasons)
-                    course.refusals.append(why)
-                    course.state = engine.failed(course.state, proposal.leg, why, sent=False)
+                    if {reason.code for reason in reasons} <= PASSING:
+                        course.state = engine.postponed(course.state, proposal.leg, why, self._clock.now())
+                    else:
+                        course.refusals.append(why)
+                        course.state = engine.failed(course.state, proposal.leg, why, sent=False)
                 case Sent(child, fills):
                     self._book(course, proposal, child, fills)
         for outcome in outcomes:
@@ -240,6 +251,20 @@ class Rebalancer:
             return None
         return observation
 
+    async def _patiently(self, read: Callable[[], Awaitable[Observation]], deadline: datetime) -> Observation:
+        """``read``, tried again with growing pauses while the venue does not answer, until ``deadline`` or a stop."""
+        pause = timedelta(seconds=1)
+        while True:
+            try:
+                return await read()
+            except (VenueUnavailable, StaleData) as error:
+                again = self._clock.now() + pause
+                if again > deadline or self._stopping.is_set():
+                    raise
+                log.warning("venue.unread", fund=self.fund.name, error=str(error))
+                await self._wait(again)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
     async def _wait(self, until: datetime) -> None:
         """Sleep until then, or until asked to stop."""
         sleep = asyncio.ensure_future(self._clock.sleep_until(until))
@@ -274,7 +299,7 @@ class Rebalancer:
             blocked=tuple(blocked),
         )
 
-    def _open(self, plan: Plan, trigger: str) -> Run:
+    def _open(self, plan: Plan, trigger: str, asked: str) -> Run:
         info, now = self._venue.info, self._clock.now()
         return Run(
             id=f"{self.fund.name}-{trigger.rpartition(':')[2]}",
@@ -285,7 +310,7 @@ class Rebalancer:
             currency=plan.currency,
             status=RunStatus.RUNNING,
             reason=plan.reason,
-            plan=plan.document(),
+            plan={**plan.document(), "asked": asked},
             result=None,
             started_at=now,
             deadline=now + self.fund.pacing.horizon,
@@ -315,8 +340,17 @@ class Rebalancer:
             prices=prices,
         )
         if strange := {leg["market"] for leg in work.legs} - set(work.markets):  # the mandate was changed since
-            work = replace(work, markets={**work.markets, **await self._venue.markets(sorted(strange))})
-        return result_document(work, after)
+            work = replace(work, markets={**work.markets, **await self._markets(sorted(strange))})
+        known = [leg for leg in work.legs if leg["market"] in work.markets]
+        return result_document(replace(work, plan={**work.plan, "legs": known}), after)
+
+    async def _markets(self, symbols: Sequence[str]) -> Mapping[str, Market]:
+        """Markets that the mandate names no more; none where the venue has dropped one of them."""
+        try:
+            return await self._venue.markets(symbols)
+        except VenueError as error:
+            log.warning("market.gone", fund=self.fund.name, symbols=list(symbols), error=str(error))
+            return {}
 
     async def _prices(self) -> Mapping[str, Decimal]:
         """What each asset is worth now, to value fees; the currency alone when the venue does not tell."""

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import structlog
 
-from keeper.domain.errors import VenueError
+from keeper.domain.errors import StaleData, VenueError
 from keeper.domain.order import Child, ChildState
 from keeper.execution.recovery import Found, Lookup, NeverPlaced, StillUnknown, resolve
-from keeper.ports import Clock, Journal, Venue
+from keeper.ports import Journal, Venue
 from keeper.service.sender import confirm
 
 PATIENCE = timedelta(seconds=20)
@@ -15,11 +15,13 @@ MAX_LOOKUPS = 4
 log = structlog.get_logger()
 
 
-async def recover(venue: Venue, journal: Journal, clock: Clock, fund: str) -> tuple[Child, ...]:
+async def recover(venue: Venue, journal: Journal, fund: str) -> tuple[Child, ...]:
     """Settle the open children of ``fund``; those that stay unknown are returned, and block the fund.
 
-    The caller holds the account's lock, so no other process is in the middle of sending them.
+    The caller holds the account's lock, so no other process is in the middle of sending them. A child that was sent on
+    another account than ``venue`` is on can't be settled here.
     """
+    clock = venue.clock
     unsettled = []
     for child in await journal.open_children(fund):
         client = child.request.client_id
@@ -28,9 +30,15 @@ async def recover(venue: Venue, journal: Journal, clock: Clock, fund: str) -> tu
             state = ChildState.UNKNOWN
             why = "the process ended before the outcome was recorded"
             await journal.advance_child(client, expected=child.state, state=state, at=clock.now(), reason=why)
+        run = await journal.run(child.run)
+        if run is None or run.account != venue.info.account:
+            elsewhere = f"venue {run.venue} ({run.environment})" if run else "another venue"
+            log.error("child.elsewhere", fund=fund, client_id=client, remedy=f"point the fund at {elsewhere} once more")
+            unsettled.append(child)
+            continue
         try:
-            settled = await _settle(venue, journal, clock, child, state)
-        except VenueError as error:
+            settled = await _settle(venue, journal, child, state)
+        except (VenueError, StaleData) as error:
             log.warning("child.unsettled", fund=fund, client_id=client, error=str(error))
             settled = False
         if not settled:
@@ -38,8 +46,8 @@ async def recover(venue: Venue, journal: Journal, clock: Clock, fund: str) -> tu
     return tuple(unsettled)
 
 
-async def _settle(venue: Venue, journal: Journal, clock: Clock, child: Child, state: ChildState) -> bool:
-    request = child.request
+async def _settle(venue: Venue, journal: Journal, child: Child, state: ChildState) -> bool:
+    request, clock = child.request, venue.clock
     lag = timedelta(seconds=venue.info.read_lag)
     give_up = clock.now() + PATIENCE
     lookups: list[Lookup] = []

@@ -46,7 +46,7 @@ def result_document(work: Work, after: Observation | None) -> dict[str, object]:
     traded = {leg["market"]: _traded(work, leg["market"]) for leg in work.legs}
     valuation = after.valuation() if after else None
     goals = {leg["market"]: Decimal(leg["goal"]) for leg in work.legs}
-    left = gaps(after, goals, lambda _contracts, _smallest: 1) if after and goals else {}
+    left = gaps(after, goals, lambda _contracts, _smallest: 1, ZERO) if after and goals else {}
     notional = sum((notional for _, notional in traded.values()), ZERO)
     return {
         "nav_before": plan["nav"],
@@ -75,10 +75,12 @@ def result_document(work: Work, after: Observation | None) -> dict[str, object]:
     }
 
 
-def amended(before: Mapping[str, object], now: Mapping[str, object]) -> dict[str, object]:
+def amended(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, object]:
     """``now`` with what only the end of the run could know, the account after it, taken from ``before``."""
     account = ("nav_after", "leverage_after", "gross_leverage_after")
-    return {**now, **{key: before.get(key) for key in account}}
+    ends = {leg["market"]: {key: leg.get(key) for key in ("gap", "leverage_after")} for leg in before.get("legs") or ()}
+    legs = [{**leg, **ends.get(leg["market"], {})} for leg in now["legs"]]
+    return {**now, "legs": legs, **{key: before.get(key) for key in account}}
 
 
 def _shortfall(work: Work, leg: Mapping[str, Any]) -> Shortfall:

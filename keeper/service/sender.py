@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import structlog
 
-from keeper.domain.errors import VenueError
+from keeper.domain.errors import StaleData, VenueError
 from keeper.domain.numbers import ZERO, plain
 from keeper.domain.observation import Observation
 from keeper.domain.order import Accepted, Child, ChildState, Fill, OrderReport, OrderRequest, Rejected, Unknown, client_id
@@ -133,7 +133,7 @@ class Sender:
     async def _accepted(self, child: Child, report: OrderReport) -> Sent:
         try:
             confirmed = await confirm(self._venue, self._clock, child.request, report)
-        except VenueError as error:
+        except (VenueError, StaleData) as error:
             confirmed = None
             why = str(error)
         else:

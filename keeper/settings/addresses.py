@@ -22,7 +22,7 @@ _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?
 _LOOPBACK = re.compile(r"https?://(127(?:\.[0-9]{1,3}){3}|\[::1\])(?::([0-9]{1,5}))?/?")
 _HIGHEST_PORT = 65535
 _SQLITE = "sqlite:///"
-_JOURNAL = re.compile(rf"{_SQLITE}[^?\s]+")
+_JOURNAL = re.compile(rf"{_SQLITE}[^?\n\r\t]+")
 _TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 

@@ -49,11 +49,14 @@ def find(option: Path | None, env: Mapping[str, str], cwd: Path, home: Path) -> 
     raise ConfigError(Problem("keeper", "configuration file", f"(not found; looked for {looked})", remedy))
 
 
-def load(path: Path | None, env: Mapping[str, str]) -> Settings:
-    """The file at ``path`` (None: no file) under the variables of ``env``. ConfigError names every problem there is."""
+def load(path: Path | None, env: Mapping[str, str], *, keys: bool = True) -> Settings:
+    """The file at ``path`` (None: no file) under the variables of ``env``. ConfigError names every problem there is.
+
+    keys: whether the exchanges' keys must be there and fit; what only reads the journal does without.
+    """
     if path is None:
-        return _build(None, env, Path.cwd())
-    return _build(read_document(path), env, path.absolute().parent)
+        return _build(None, env, Path.cwd(), keys=keys)
+    return _build(read_document(path), env, path.absolute().parent, keys=keys)
 
 
 def assemble(table: Mapping[str, object], *, origin: str = "built in") -> Settings:
@@ -61,7 +64,7 @@ def assemble(table: Mapping[str, object], *, origin: str = "built in") -> Settin
     return _build(Document(origin, table), {}, Path.cwd())
 
 
-def _build(document: Document | None, env: Mapping[str, str], directory: Path) -> Settings:
+def _build(document: Document | None, env: Mapping[str, str], directory: Path, *, keys: bool = True) -> Settings:
     overrides = read_environment(env, Settings, document)
     document = document or Document("environment", {})
     inline = list(_inline_secrets(document.table))
@@ -73,20 +76,21 @@ def _build(document: Document | None, env: Mapping[str, str], directory: Path) -
         settings = Settings.of(table, configuration.sources(), directory)
     except ValidationError as error:
         problems += problems_in(error, Settings, configuration)
-        problems += _broken(_sound(table, "venues", VenueSettings), _sound(table, "funds", FundSettings), configuration)
+        sound = _sound(table, "venues", VenueSettings), _sound(table, "funds", FundSettings)
+        problems += _broken(*sound, configuration, keys=keys)
         raise ConfigError(*problems) from None
-    problems += _broken(settings.venues, settings.funds, configuration)
+    problems += _broken(settings.venues, settings.funds, configuration, keys=keys)
     if problems:
         raise ConfigError(*problems)
     return settings
 
 
 def _broken(
-    venues: Mapping[str, VenueSettings], funds: Mapping[str, FundSettings], configuration: Configuration
+    venues: Mapping[str, VenueSettings], funds: Mapping[str, FundSettings], configuration: Configuration, *, keys: bool
 ) -> list[Problem]:
     named = configuration.value(("venues",))
     names = list(named) if isinstance(named, dict) else []
-    return [configuration.problem(fault.path, fault.remedy) for fault in broken_rules(venues, funds, names)]
+    return [configuration.problem(fault.path, fault.remedy) for fault in broken_rules(venues, funds, names, keys=keys)]
 
 
 def _sound(table: Table, section: str, model: type[M]) -> dict[str, M]:

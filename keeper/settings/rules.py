@@ -21,9 +21,12 @@ class Fault:
 
 
 def broken_rules(
-    venues: Mapping[str, VenueSettings], funds: Mapping[str, FundSettings], named: Collection[str]
+    venues: Mapping[str, VenueSettings], funds: Mapping[str, FundSettings], named: Collection[str], *, keys: bool = True
 ) -> Iterator[Fault]:
-    """Every rule that sound ``venues`` and ``funds`` break together; ``named``: all venues, sound or not."""
+    """Every rule that sound ``venues`` and ``funds`` break together; ``named``: all venues, sound or not.
+
+    keys: whether the keys of the accounts are looked at.
+    """
     for name, fund in funds.items():
         if fund.venue not in named:
             yield Fault(("funds", name, "venue"), f"no such venue: {did_you_mean(fund.venue, sorted(named))}")
@@ -31,7 +34,7 @@ def broken_rules(
             yield from _markets(name, fund, venues.get(fund.venue))
     used = {fund.venue: venues[fund.venue] for fund in funds.values() if fund.venue in venues}
     unfit = {name: tuple(unfit_secrets(name, venue)) for name, venue in used.items()}
-    for found in unfit.values():
+    for found in unfit.values() if keys else ():
         yield from (Fault(each.path, each.remedy) for each in found)
     yield from _shared_accounts(funds, {name: venue for name, venue in used.items() if not unfit[name]})
 

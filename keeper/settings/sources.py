@@ -77,6 +77,11 @@ class Settings(BaseSettings):
         """The journal's URL, absolute: were its file to start where a command happens to run, a fund could have two."""
         return anchored_url(self.keeper.journal, self._directory)
 
+    @property
+    def origin(self) -> str:
+        """The directory of the configuration, for a message about what stands nowhere in it."""
+        return str(self._directory)
+
     def source(self, path: Path) -> str:
         """Where the value at ``path`` came from: "default", "FILE:LINE" or a variable's name."""
         return self._sources.get(path, "default")

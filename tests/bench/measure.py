@@ -122,7 +122,7 @@ class Bench:
             out, err = process.communicate()
         if process.returncode:
             raise RuntimeError(f"probe {name}: {err}")
-        read: dict[str, float] = json.loads(out)
+        read: dict[str, float] = json.loads(out.splitlines()[-1])  # whatever is logged comes before
         return read
 
     @contextmanager

@@ -206,9 +206,6 @@ def tell(document: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    from keeper.cli.log import start
-
-    start("error")
     name, argument = sys.argv[1], (sys.argv[2] if len(sys.argv) > 2 else "")
     if name == "imports":
         tell(imports(argument))

@@ -141,7 +141,7 @@ def test_every_reading_command_works_on_what_it_left(demos: Demos, tmp_path: Pat
     assert keeper_here(*config, "report", run, "--html", str(page)).code == 0
     assert page.read_text() == (demo.folder / "report.html").read_text()
     unknown = keeper_here(*config, "runs", "show", "btc-none")
-    assert (unknown.code, unknown.out) == (78, "")
+    assert (unknown.code, unknown.out) == (64, "")
     assert "btc-none" in unknown.err
 
 

@@ -13,7 +13,7 @@ from keeper.domain.observation import Observation, Quote
 from keeper.domain.order import Fill
 from keeper.domain.run import RunStatus
 from keeper.execution import engine
-from keeper.execution.pacing import Pacing, Style
+from keeper.execution.pacing import FINISHING_STEP, Pacing, Style
 from keeper.planning.build import Brief, build
 from keeper.planning.gate import Limits
 from keeper.policy.mandate import Mandate
@@ -36,7 +36,7 @@ def start(observation: Observation, targets: dict[str, str], pacing: Pacing = TW
         slicer=pacing.planned_slices,
         horizon=pacing.horizon,
     )
-    return engine.begin(build(brief, observation), pacing, slippage_bps=Decimal(30), now=NOON)
+    return engine.begin(build(brief, observation), pacing, limits=LIMITS, now=NOON)
 
 
 def fill(observation: Observation, one: engine.Slice, amount: Decimal) -> Observation:
@@ -230,6 +230,59 @@ def test_three_rejections_block_a_leg() -> None:
     assert isinstance(decision, engine.Finish)
     assert decision.status is RunStatus.INCOMPLETE
     assert "margin" in decision.reason
+
+
+def test_nothing_is_increased_once_what_had_to_be_reduced_before_was_not() -> None:
+    positions = {**holding(BTC, "30", "100"), **holding(ETH, "100", "10")}
+    run = Run(observe({"USDT": "1000"}, {linear(): quote("100"), linear(ETH): quote("10")}, positions), {ETH: "2", BTC: "1"})
+    reducing_leg = next(index for index, leg in enumerate(run.state.legs) if leg.plan.symbol == BTC)
+    for _ in range(engine.MAX_REJECTIONS):
+        run.state = engine.failed(run.state, reducing_leg, "-2019: margin is insufficient", sent=True)
+    end = run.to_end()
+    assert run.sent == []
+    assert end.status is RunStatus.INCOMPLETE
+    assert "had to be reduced before" in end.reason
+
+
+def test_no_order_is_above_the_largest_and_the_leg_is_done_all_the_same() -> None:
+    run = Run(drifted(), {BTC: "3"})
+    run.state = replace(run.state, limits=replace(LIMITS, max_order_notional=Decimal(1000)))
+    assert run.to_end().status is RunStatus.COMPLETED
+    assert len(run.sent) > 9
+    assert max(one.amount * one.price for _, one in run.sent) <= 1000
+
+
+def test_an_order_can_be_so_limited_that_the_market_takes_none() -> None:
+    run = Run(
+        observe({"USDT": "100000"}, {replace(linear(lot="1"), min_cost=Decimal(500)): quote("105")}, holding(BTC, "3000", "100")),
+        {BTC: "3"},
+    )
+    run.state = replace(run.state, limits=replace(LIMITS, max_order_notional=Decimal(200)))
+    end = run.to_end()
+    assert run.sent == []
+    assert "max_order_notional" in end.reason
+
+
+@pytest.mark.parametrize(("held", "target"), [("29.5", "-1"), ("-0.5", "3"), ("30.2", "0"), ("0.7", "-2")])
+def test_crossing_zero_never_strands_on_a_rest_that_is_too_small_to_close(held: str, target: str) -> None:
+    market = replace(linear(lot="0.1"), min_amount=Decimal(1))
+    run = Run(observe({"USDT": "1000"}, {market: quote("100")}, holding(BTC, held, "100")), {BTC: target})
+    assert run.to_end().status is RunStatus.COMPLETED
+    left = Decimal(target) * run.observation.valuation().nav / 100 - run.observation.account.held(market)
+    assert abs(left) < 1
+    for _, one in run.sent:
+        assert one.amount >= 1
+
+
+def test_what_the_market_does_is_waited_out() -> None:
+    observation, state = drifted(), start(drifted(), {BTC: "3"})
+    state, decision = engine.step(state, observation, NOON)
+    assert isinstance(decision, engine.Send)
+    state = engine.postponed(state, 0, "mid and mark are apart", NOON)
+    state, decision = engine.step(state, observation, NOON)
+    assert decision == engine.Wait(NOON + FINISHING_STEP)
+    _, decision = engine.step(state, observation, NOON + FINISHING_STEP)
+    assert isinstance(decision, engine.Send)
 
 
 def test_an_empty_book_is_waited_for() -> None:

@@ -37,7 +37,7 @@ class Account:
             horizon=PACING.horizon,
         )
         self.observation, self.now, self.settled = observation, NOON, 0
-        self.state = engine.begin(build(brief, observation), PACING, slippage_bps=Decimal(30), now=NOON)
+        self.state = engine.begin(build(brief, observation), PACING, limits=LIMITS, now=NOON)
         self.sent: list[engine.Slice] = []
 
     def next(self) -> engine.Decision:
@@ -119,8 +119,21 @@ def test_after_the_horizon_nothing_is_begun_again() -> None:
 def test_a_market_that_carried_the_fund_past_its_goal_while_settling_is_not_traded_back() -> None:
     account = drifted()
     assert account.next() == engine.Settle()
-    account.price("100")
-    assert account.next() == engine.Finish(RunStatus.COMPLETED, "every gap is below the smallest order")
+    account.price("104")
+    end = account.next()
+    assert isinstance(end, engine.Finish)
+    assert end.status is RunStatus.COMPLETED
+    assert "wanted the other way: -" in end.reason
+    assert {one.side for one in account.sent} == {Side.BUY}
+
+
+def test_a_market_that_went_further_than_the_run_was_to_go_calls_for_another_one() -> None:
+    account = drifted()
+    assert account.next() == engine.Settle()
+    account.price("99")
+    end = account.next()
+    assert isinstance(end, engine.Finish)
+    assert end.status is RunStatus.INCOMPLETE
     assert {one.side for one in account.sent} == {Side.BUY}
 
 

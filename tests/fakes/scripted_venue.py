@@ -34,6 +34,8 @@ class Fault(StrEnum):
     LOST_REPLY = auto()
     LATE = auto()
     """No answer, and it arrives just after the venue said for the first time that it has no such order."""
+    LATER = auto()
+    """No answer, and it arrives just after the venue said so for the second time."""
     REJECTED = auto()
     HANG_BEFORE = auto()
     HANG_AFTER = auto()
@@ -74,7 +76,7 @@ class ScriptedVenue:
         self.in_flight = 0
         self.most_in_flight = 0
         self._truths = [(self.clock.now(), inner._ledger.account)]
-        self._in_the_air: dict[str, OrderRequest] = {}
+        self._in_the_air: dict[str, list[OrderRequest]] = {}
 
     @property
     def info(self) -> VenueInfo:
@@ -132,8 +134,10 @@ class ScriptedVenue:
 
     async def lookup(self, symbol: str, client_id: str) -> OrderReport | None:
         report = await self._read("lookup", lambda: self.inner.lookup(symbol, client_id))
-        if client_id in self._in_the_air:
-            await self._land(self._in_the_air.pop(client_id))
+        if flying := self._in_the_air.get(client_id):
+            request = flying.pop()
+            if not flying:
+                await self._land(request)
         if report is None or not self._is_seen(client_id, self.lag):
             return None
         return self._told(client_id, report)
@@ -158,8 +162,8 @@ class ScriptedVenue:
                 return Rejected("-2019", "margin is insufficient")
             case Fault.LOST_REQUEST:
                 return Unknown("no answer in time")
-            case Fault.LATE:
-                self._in_the_air[request.client_id] = request
+            case Fault.LATE | Fault.LATER:
+                self._in_the_air[request.client_id] = [request] * (1 if fault is Fault.LATE else 2)
                 return Unknown("no answer in time")
             case Fault.HANG_BEFORE:
                 await self._hang()

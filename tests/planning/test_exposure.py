@@ -7,12 +7,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from keeper.domain.account import Account
+from keeper.domain.book import Level
 from keeper.domain.market import Market, Side
 from keeper.domain.numbers import rounded, sign
-from keeper.domain.observation import Observation
+from keeper.domain.observation import Observation, Quote
 from keeper.domain.order import Fill
 from keeper.planning.exposure import Want, gaps, reducing, solve
-from tests.fakes.markets import BTC, ETH, NOON, holding, inverse, linear, observe, quote, spot
+from tests.fakes.markets import BTC, ETH, NOON, book, holding, inverse, linear, observe, quote, spot
 
 ONE_SLICE = lambda _contracts, _smallest: 1  # noqa: E731 - a table entry
 
@@ -65,7 +66,7 @@ def traded(observation: Observation, symbol: str, contracts: Decimal) -> Observa
 )
 def test_worked_examples(observation: Observation, target: str, contracts: str) -> None:
     symbol = next(iter(observation.markets))
-    assert gaps(observation, {symbol: Decimal(target)}, ONE_SLICE)[symbol].contracts == Decimal(contracts)
+    assert gaps(observation, {symbol: Decimal(target)}, ONE_SLICE, Decimal(30))[symbol].contracts == Decimal(contracts)
 
 
 def test_fee_aware_trades_of_example_7() -> None:
@@ -107,7 +108,6 @@ def test_leverage_after_the_trades_is_the_goal(legs: list[tuple[Decimal, Decimal
     after = nav - sum(costs.values())
     for want in wants:
         trade = trades[want.symbol]
-        assert trade == 0 or sign(trade) == sign(want.goal * nav - want.exposure)
         if trade:
             exposure = want.exposure + trade - (costs[want.symbol] if want.paid_in_coin else 0)
             assert abs(exposure / after - want.goal) < Decimal("1e-25")
@@ -126,13 +126,13 @@ def test_a_trade_never_passes_the_goal_and_leaves_less_than_a_lot(market: Market
     balances = {"BTC": "10"} if coin else {"USDT": "1000"}
     observation = observe(balances, {market: quote(str(price))})
     assume(goal >= 0 or market.kind != "spot")
-    contracts = gaps(observation, {market.symbol: goal}, ONE_SLICE)[market.symbol].contracts
+    contracts = gaps(observation, {market.symbol: goal}, ONE_SLICE, Decimal(30))[market.symbol].contracts
     assume(contracts != 0)
     before = goal - observation.valuation().leverage(market.symbol)
     after_trade = traded(observation, market.symbol, contracts)
     left = goal - after_trade.valuation().leverage(market.symbol)
     assert left == 0 or sign(rounded(left, 20)) in (0, sign(before))
-    again = gaps(after_trade, {market.symbol: goal}, ONE_SLICE)[market.symbol].contracts
+    again = gaps(after_trade, {market.symbol: goal}, ONE_SLICE, Decimal(30))[market.symbol].contracts
     assert abs(again) <= market.lot
 
 
@@ -180,11 +180,44 @@ def test_the_part_of_a_trade_that_reduces(held: str, contracts: str, cut: str) -
     assert reducing(Decimal(held), Decimal(contracts)) == Decimal(cut)
 
 
-def test_a_leg_that_would_trade_only_to_pay_for_another_is_left_alone() -> None:
+def test_a_market_at_its_goal_is_traded_for_what_the_others_cost() -> None:
     wants = [
-        Want(symbol=BTC, goal=Decimal(3), exposure=Decimal(0), rate=Decimal("0.01"), paid_in_coin=False),
-        Want(symbol=ETH, goal=Decimal(1), exposure=Decimal("99.9"), rate=Decimal("0.01"), paid_in_coin=False),
+        Want(symbol=BTC, goal=Decimal(3), exposure=Decimal(300), rate=Decimal("0.001"), paid_in_coin=False),
+        Want(symbol=ETH, goal=Decimal(1), exposure=Decimal(0), rate=Decimal("0.001"), paid_in_coin=False),
     ]
     trades = solve(Decimal(100), wants)
-    assert trades[ETH] == 0
-    assert trades[BTC] > 0
+    nav = 100 - sum((abs(trade) for trade in trades.values()), Decimal(0)) / 1000
+    assert rounded((300 + trades[BTC]) / nav, 20) == 3
+    assert rounded(trades[ETH] / nav, 20) == 1
+    assert trades[BTC] < 0
+
+
+def test_costs_that_would_eat_more_than_there_is_are_left_out() -> None:
+    wants = [
+        Want(symbol=BTC, goal=Decimal(5), exposure=Decimal(700), rate=Decimal("0.25"), paid_in_coin=False),
+    ]
+    trade = solve(Decimal(100), wants)[BTC]
+    assert trade == -200
+
+
+THIN = [("5", "0.62"), ("5", "0.66"), ("5", "0.7")]
+
+
+@pytest.mark.parametrize(("near", "far"), THIN)
+def test_a_thin_book_neither_hides_nor_swells_a_reduction(near: str, far: str) -> None:
+    """Beyond the collar no order pays, so what stands there can't decide how much is sold."""
+    levels = (Level(Decimal(100), Decimal(near)), Level(Decimal(100) * Decimal(far), Decimal(10**6)))
+    thin = replace(book("100", half_spread="0.01"), bids=levels)
+    observation = observe(
+        {"USDT": "77778"}, {linear(lot="0.001"): Quote(mark=Decimal(100), book=thin)}, holding(BTC, "3000", "100")
+    )
+    gap = gaps(observation, {BTC: Decimal(3)}, ONE_SLICE, Decimal(30))[BTC].contracts
+    assert Decimal(-690) < gap < Decimal(-660)
+
+
+def test_only_the_cost_of_one_slice_is_counted_not_of_the_whole_leg() -> None:
+    deep = book("100", half_spread="0.01", depth="100", levels=20)
+    observation = observe({"USDT": "100000"}, {linear(): Quote(mark=Decimal(100), book=deep)}, holding(BTC, "2000", "100"))
+    whole = gaps(observation, {BTC: Decimal(3)}, ONE_SLICE, Decimal(1000))[BTC].contracts
+    sliced = gaps(observation, {BTC: Decimal(3)}, lambda _contracts, _smallest: 10, Decimal(1000))[BTC].contracts
+    assert sliced > whole

@@ -179,3 +179,26 @@ def test_the_estimate_adds_up_and_grows_with_the_trade() -> None:
         replace(observation, account=replace(observation.account, balances={"USDT": Decimal(92_000)})), {BTC: "3"}
     ).cost
     assert 0 < smaller.impact < cost.impact
+
+
+def test_turnover_stops_what_adds_and_lets_through_what_reduces() -> None:
+    positions = {**holding(BTC, "30", "100"), **holding(ETH, "100", "10")}
+    observation = observe({"USDT": "1000"}, {linear(ETH): quote("10"), linear(): quote("100")}, positions)
+    plan = plan_of(observation, {ETH: "2", BTC: "1"}, turnover=Decimal(2500))
+    assert [leg.symbol for leg in plan.legs] == [BTC]
+    assert plan.refusals == ()
+    assert "max_turnover_per_day" in plan.reason
+    adding = plan_of(drifted(), {BTC: "3"}, turnover=Decimal(330_000))
+    assert [refusal.code for refusal in adding.refusals] == ["turnover"]
+    assert plan_of(drifted(), {BTC: "3"}, turnover=Decimal(300_000)).refusals == ()
+
+
+def test_without_a_band_every_market_is_brought_to_its_target() -> None:
+    observation = observe(
+        {"USDT": "100000"},
+        {linear(taker="0.001"): quote("100"), linear(ETH, taker="0.001"): quote("10")},
+        holding(BTC, "3000", "100"),
+    )
+    plan = plan_of(observation, {BTC: "3", ETH: "1"})
+    assert {leg.symbol: leg.side.value for leg in plan.legs} == {BTC: "sell", ETH: "buy"}
+    assert all(rounded(leg.leverage_after - leg.goal, 6) == 0 for leg in plan.legs)

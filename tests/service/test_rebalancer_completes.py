@@ -36,7 +36,8 @@ async def truth(desk: Desk) -> Observation:
 async def gaps_left(desk: Desk) -> dict[str, Decimal]:
     """What an order of no cost would still have to trade, contracts in whole lots."""
     wanted = desk.fund.mandate.targets
-    return {symbol: gap.contracts for symbol, gap in gaps(await truth(desk), wanted, lambda _contracts, _smallest: 1).items()}
+    found = gaps(await truth(desk), wanted, lambda _contracts, _smallest: 1, Decimal(30))
+    return {symbol: gap.contracts for symbol, gap in found.items()}
 
 
 async def test_a_fund_that_drifted_is_brought_back_in_even_slices(tmp_path: Path) -> None:

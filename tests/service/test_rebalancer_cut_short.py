@@ -114,10 +114,10 @@ async def test_a_live_fund_only_plans(tmp_path: Path) -> None:
 
 
 async def test_what_the_gate_refuses_from_the_first_child_on_is_a_refused_run(tmp_path: Path) -> None:
-    async with desk_of(drifted(), tmp_path, limits=replace(LIMITS, max_order_notional=Decimal(100))) as desk:
+    async with desk_of(drifted(), tmp_path, limits=replace(LIMITS, max_leverage=Decimal(2))) as desk:
         run = await desk.run()
         assert run.status is RunStatus.REFUSED
-        assert "max_order_notional" in run.reason
+        assert "max_leverage" in run.reason
         assert desk.venue.sent == []
         assert await desk.journal.children(run.id) == ()
 
@@ -132,9 +132,18 @@ async def test_what_the_gate_refuses_later_leaves_the_run_incomplete(tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["account", "quote"])
+async def test_a_read_that_fails_for_a_while_in_mid_run_is_waited_for(tmp_path: Path, kind: str) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        desk.venue.after = {4: lambda: desk.venue.failing.update({kind: 3})}
+        run = await desk.run()
+        assert run.status is RunStatus.COMPLETED
+        assert len(desk.venue.sent) == len(await desk.journal.children(run.id)) > 4
+
+
+@pytest.mark.parametrize("kind", ["account", "quote"])
 async def test_a_read_that_fails_in_mid_run_ends_it_with_what_was_done(tmp_path: Path, kind: str) -> None:
     async with desk_of(drifted(), tmp_path) as desk:
-        desk.venue.after = {4: lambda: desk.venue.failing.update({kind: 1})}
+        desk.venue.after = {4: lambda: desk.venue.failing.update({kind: 100_000})}
         run = await desk.run()
         assert (run.status, run.reason) == (RunStatus.INCOMPLETE, f"{kind}: no answer")
         assert len(desk.venue.sent) == 4

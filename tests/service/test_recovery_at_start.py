@@ -65,6 +65,19 @@ async def test_an_order_that_found_nothing_is_found_canceled(tmp_path: Path) -> 
         await finishes(desk)
 
 
+async def test_an_order_that_was_missed_twice_before_its_deadline_may_still_arrive(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        desk.venue.faults = {3: Fault.LATER}
+        await desk.run()
+        (unknown,) = await desk.journal.open_children("btc3l")
+        for _ in range(2):
+            assert await desk.venue.lookup(PERP, unknown.request.client_id) is None
+        assert unknown.request.client_id in desk.venue.orders
+        assert await desk.rebalancer.recover() == ()
+        assert (await states(desk))[-1] is ChildState.FILLED
+        await finishes(desk)
+
+
 async def test_an_order_that_never_arrived_is_settled_once_it_cannot_arrive_any_more(tmp_path: Path) -> None:
     async with desk_of(drifted(lag=0.5), tmp_path) as desk:
         desk.venue.faults = {3: Fault.LOST_REQUEST}

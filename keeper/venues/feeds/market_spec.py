@@ -38,6 +38,9 @@ class MarketSpec:
             if not (positive.is_finite() and positive > 0):
                 message = f"{name} of {symbol} is {positive}: write a number above 0"
                 raise ValueError(message)
+        if kind is MarketKind.SPOT and self.contract_size != 1:
+            message = f"contract_size of {symbol} is {self.contract_size}: a spot contract is 1 unit of {base}, leave it out"
+            raise ValueError(message)
         for name, number in (("min_amount", self.min_amount), ("min_cost", self.min_cost)):
             if not (number.is_finite() and number >= 0):
                 message = f"{name} of {symbol} is {number}: write 0 or more"

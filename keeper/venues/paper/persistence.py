@@ -12,6 +12,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from keeper.domain.account import Account, Position
 from keeper.domain.errors import VenueUnavailable
 from keeper.domain.market import Side
@@ -19,6 +21,7 @@ from keeper.domain.order import ChildState, Fill, OrderReport
 from keeper.venues.paper.ledger import Booked, Ledger
 
 _VERSION = 1
+log = structlog.get_logger()
 
 
 class PaperStore:
@@ -53,6 +56,7 @@ class PaperStore:
             if document["version"] != _VERSION:
                 raise self._unreadable(f"its version is {document['version']}, not {_VERSION}")
             if document["config"] != self._fingerprint:
+                log.warning("paper.started_over", file=str(self._path), reason="its configured account or feed was changed")
                 return None
             return _ledger(document)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
