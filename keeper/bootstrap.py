@@ -1,6 +1,6 @@
 """The only place that wires parts together: from the configuration to a fund's desk, and to its records."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,19 +12,26 @@ from keeper.domain.run import Command, CommandKind
 from keeper.journal.database import directory_of
 from keeper.journal.lock import AccountLock
 from keeper.journal.store import Mode, SqlJournal
-from keeper.ports import Clock, Entropy, Environment, Journal, Venue, VenueInfo
+from keeper.ports import Bell, Entropy, Environment, Journal, Venue, VenueInfo
+from keeper.service.daemon import Daemon
+from keeper.service.keeping import Charge, FundKeeper
 from keeper.service.observer import Observer
 from keeper.service.rebalancer import Fund, Rebalancer
+from keeper.service.slots import Book
 from keeper.settings.addresses import PAPER
-from keeper.settings.feeds import AccountSettings, FixedFeed, SyntheticFeed
-from keeper.settings.keys import dotted
+from keeper.settings.feeds import AccountSettings, CcxtFeed, Feed, FixedFeed, MarketSettings, RecordedFeed, SyntheticFeed
+from keeper.settings.keys import Path, dotted
 from keeper.settings.secrets import account_fingerprint, credentials_of
 from keeper.settings.sections import VenueSettings
 from keeper.settings.sources import Settings
-from keeper.system import SystemClock, SystemEntropy
+from keeper.settings.values import duration_text
+from keeper.system import ServiceManager, SystemClock, SystemEntropy
 
 if TYPE_CHECKING:
-    from keeper.venues.feeds.feed import Feed
+    from keeper.bells import Tower
+    from keeper.venues.feeds import feed as feeds
+    from keeper.venues.feeds import public, recorded
+    from keeper.venues.feeds.market_spec import MarketSpec
 
 ORDER_TTL = 5.0
 READ_LAG = 0.5
@@ -42,11 +49,16 @@ class Desk:
 
     async def command(self, reason: str) -> str:
         """Record the operator's request, take it, and return the trigger of the run that answers it."""
+        identity = await self.ask(reason)
+        await self.journal.take_command(identity, self.venue.clock.now())
+        return f"manual:{identity}"
+
+    async def ask(self, reason: str) -> str:
+        """Record the operator's request for whichever process holds the account, and return its id."""
         now = self.venue.clock.now()
         identity = f"{now:%Y%m%dT%H%M%S}-{self.entropy.token()[:4]}"
         await self.journal.submit_command(Command(id=identity, fund=self.fund, kind=CommandKind.REBALANCE, reason=reason, at=now))
-        await self.journal.take_command(identity, now)
-        return f"manual:{identity}"
+        return identity
 
 
 @asynccontextmanager
@@ -64,30 +76,116 @@ async def open_desk(settings: Settings, name: str, *, acting: bool) -> AsyncIter
             stack.enter_context(AccountLock(directory_of(url), account))
         journal = SqlJournal.open(url, mode=Mode.WRITER, inline=_owns_its_clock(venue_settings))
         stack.push_async_callback(journal.close)
-        venue = await stack.enter_async_context(_venue(settings, configured.venue, account))
-        fund = Fund(name=name, mandate=configured.mandate(), limits=configured.limits_value(), pacing=configured.pacing())
+        venue = _venue(settings, configured.venue, account)
+        make = await stack.enter_async_context(_connected(settings, name, venue, journal))
+        yield Desk(name, venue, journal, make(), SystemEntropy())
+
+
+@asynccontextmanager
+async def open_daemon(settings: Settings, names: Sequence[str], env: Mapping[str, str]) -> AsyncIterator[Daemon]:
+    """The daemon of funds ``names``, each with a schedule; this process alone may trade their accounts until it is closed.
+
+    env: of the process, for its service manager. AccountBusy when another process holds one of the accounts, ConfigError for
+    a fund without a schedule or on a feed whose time nobody can wait for. No venue is asked yet.
+    """
+    from keeper.bells import Tower
+
+    url, clock = settings.journal_url, SystemClock()
+    async with AsyncExitStack() as stack:
+        venues = {name: settings.venues[settings.funds[name].venue] for name in names}
+        for name, venue in venues.items():
+            account = account_fingerprint(settings.funds[name].venue, venue)
+            stack.enter_context(AccountLock(directory_of(url), account))
+        inline = any(_owns_its_clock(venue, daily=True) for venue in venues.values())
+        journal = SqlJournal.open(url, mode=Mode.WRITER, inline=inline)
+        stack.push_async_callback(journal.close)
+        tower = await stack.enter_async_context(Tower(clock))
+        keepers = [FundKeeper(_charge(settings, name, journal, tower)) for name in names]
+        yield Daemon(keepers, journal, clock, ServiceManager(env))
+
+
+async def order(settings: Settings, names: Sequence[str], kind: CommandKind, reason: str) -> None:
+    """Record an operator's request to halt or resume funds; it holds whether a process keeps them or not."""
+    clock, entropy = SystemClock(), SystemEntropy()
+    journal = SqlJournal.open(settings.journal_url, mode=Mode.WRITER)
+    try:
+        for name in names:
+            now = clock.now()
+            identity = f"{now:%Y%m%dT%H%M%S}-{entropy.token()}"
+            await journal.submit_command(Command(id=identity, fund=name, kind=kind, reason=reason, at=now))
+    finally:
+        await journal.close()
+
+
+def _charge(settings: Settings, name: str, journal: Journal, tower: "Tower") -> Charge:
+    configured = settings.funds[name]
+    schedule = configured.schedule_value()
+    if schedule is None:
+        remedy = f'say when: schedule = {{ at = "00:15" }}; without one, use `keeper rebalance {name}`'
+        raise ConfigError(_problem(settings, ("funds", name, "schedule"), "(unset)", remedy))
+    account = account_fingerprint(configured.venue, settings.venues[configured.venue])
+    venue = _venue(settings, configured.venue, account, daily=True)
+    return Charge(
+        book=Book(fund=name, schedule=schedule, venue=venue.info, currency=configured.currency),
+        seed=SystemEntropy().token(),
+        journal=journal,
+        clock=venue.clock,
+        bell=_bell(settings, name, venue, tower),
+        open=lambda: _connected(settings, name, venue, journal),
+    )
+
+
+def _bell(settings: Settings, name: str, venue: Venue, tower: "Tower") -> Bell:
+    from keeper.bells import HEARTBEAT, ClockBell
+
+    venue_name = settings.funds[name].venue
+    feed = settings.venues[venue_name].feed
+    if feed is None or not _owns_its_clock(settings.venues[venue_name], daily=True):
+        return tower.bell(name)
+    speed = feed.speed if isinstance(feed, SyntheticFeed | RecordedFeed) else None
+    if speed is None:
+        remedy = "set how many of its seconds pass in one of ours: time that takes no time has no days to wait for"
+        raise ConfigError(_problem(settings, ("venues", venue_name, "feed", "speed"), "(unset)", remedy))
+    return ClockBell(venue.clock, heartbeat=HEARTBEAT * max(float(speed), 1.0))
+
+
+@asynccontextmanager
+async def _connected(settings: Settings, name: str, venue: Venue, journal: Journal) -> AsyncIterator[Callable[[], Rebalancer]]:
+    """A connection to the venue of fund ``name``, for which each call makes a fresh Rebalancer."""
+    configured = settings.funds[name]
+    fund = Fund(name=name, mandate=configured.mandate(), limits=configured.limits_value(), pacing=configured.pacing())
+    async with venue:
+        if isinstance(settings.venues[configured.venue].feed, RecordedFeed):
+            _refuse_short_recording(settings, name, venue)
         observer = await _observer(settings, name, venue, fund)
-        yield Desk(name, venue, journal, Rebalancer(fund, venue, journal, observer), SystemEntropy())
+        yield lambda: Rebalancer(fund, venue, journal, observer)
 
 
-def _owns_its_clock(venue: VenueSettings) -> bool:
-    """Whether time at the venue is made by its feed. Such a clock does not see threads, so nothing may run in one."""
-    return isinstance(venue.feed, FixedFeed) or (isinstance(venue.feed, SyntheticFeed) and venue.feed.speed is not None)
+def _owns_its_clock(venue: VenueSettings, *, daily: bool = False) -> bool:
+    """Whether time at the venue is made by its feed. Such a clock does not see threads, so nothing may run in one.
+
+    daily: for a daemon, for which prices that stand still do so in real time.
+    """
+    fast = isinstance(venue.feed, SyntheticFeed) and venue.feed.speed is not None
+    return fast or isinstance(venue.feed, RecordedFeed) or (isinstance(venue.feed, FixedFeed) and not daily)
 
 
 async def _observer(settings: Settings, name: str, venue: Venue, fund: Fund) -> Observer:
+    configured = settings.funds[name]
+    key, symbols = "assets", configured.kept_symbols()
     try:
-        return await Observer.on(venue, fund.symbols, settings.funds[name].currency, venue.clock)
+        await venue.markets(symbols)
+        key, symbols = "target", (*fund.symbols, *symbols)
+        return await Observer.on(venue, symbols, configured.currency, venue.clock, configured.own_assets())
     except VenueRefused as error:
-        path = ("funds", name, "target")
-        symbols = ", ".join(fund.symbols)
-        raise ConfigError(Problem(settings.source(path), dotted(path), symbols, error.message)) from error
+        path = ("funds", name, key)
+        raise ConfigError(Problem(settings.source(path), dotted(path), ", ".join(symbols), error.message)) from error
 
 
-def _venue(settings: Settings, name: str, account: str) -> Venue:
+def _venue(settings: Settings, name: str, account: str, *, daily: bool = False) -> Venue:
     venue = settings.venues[name]
     if venue.exchange == PAPER:
-        return _paper(settings, name, venue, account)
+        return _paper(settings, name, venue, account, daily=daily)
     from keeper.venues.ccxt_venue import CcxtVenue
 
     credentials = credentials_of(name, venue)
@@ -108,7 +206,9 @@ def _venue(settings: Settings, name: str, account: str) -> Venue:
     )
 
 
-def _paper(settings: Settings, name: str, venue: VenueSettings, account: str) -> Venue:
+def _paper(settings: Settings, name: str, venue: VenueSettings, account: str, *, daily: bool) -> Venue:
+    from keeper.venues.feeds.recorded import RecordedFeed as RecordedMarket
+    from keeper.venues.paper.matching import REFILL_HALF_LIFE
     from keeper.venues.paper.persistence import PaperStore
     from keeper.venues.paper.venue import LATENCY, PaperVenue
 
@@ -116,50 +216,130 @@ def _paper(settings: Settings, name: str, venue: VenueSettings, account: str) ->
     if feed is None or holdings is None:
         path = ("venues", name, "feed")
         raise ConfigError(Problem(settings.source(path), dotted(path), "(unset)", "a paper venue needs a feed and an account"))
-    now = SystemClock().now()
     info = VenueInfo(name=name, exchange=PAPER, environment=Environment.PAPER, account=account, read_lag=0.0, order_ttl=ORDER_TTL)
     identity = feed.model_dump_json(exclude={"speed"})
     store = PaperStore(
         directory_of(settings.journal_url) / f"paper-{name}.json",
         f"{identity} {holdings.model_dump_json()}",
     )
-    instant = isinstance(feed, FixedFeed)
     try:
-        market = _feed(feed, now)
+        made = _feed(settings, name, feed, daily=daily)
     except ValueError as error:
         path = ("venues", name, "feed")
         raise ConfigError(Problem(settings.source(path), dotted(path), feed.kind, str(error))) from error
+    # an answer of a real exchange is late by itself
+    late = isinstance(feed, SyntheticFeed | RecordedFeed)
     return PaperVenue(
         info,
-        market,
-        _start(holdings, now),
+        made,
+        _start(holdings, made.clock.now()),
         store=store,
         borrow=holdings.may_borrow,
-        latency=timedelta(0) if instant else LATENCY,
-        seed=0 if isinstance(feed, FixedFeed) else feed.seed,
+        latency=LATENCY if late else timedelta(0),
+        refill=made.refill if isinstance(made, RecordedMarket) else REFILL_HALF_LIFE,
+        seed=feed.seed if isinstance(feed, SyntheticFeed | RecordedFeed) else 0,
     )
 
 
-def _feed(feed: FixedFeed | SyntheticFeed, now: datetime) -> "Feed":
+def _feed(settings: Settings, name: str, feed: Feed, *, daily: bool) -> "feeds.Feed":
     from keeper.venues.feeds import fixed, synthetic
-    from keeper.venues.feeds.market_spec import MarketSpec
     from keeper.venues.paper.clock import AcceleratedClock
 
-    markets = {symbol: MarketSpec(**dict(rules)) for symbol, rules in feed.markets.items()}
-    if isinstance(feed, FixedFeed):
-        depth = None if feed.depth == "unlimited" else feed.depth
-        return fixed.FixedFeed(feed.prices, start=now, spread_bps=feed.spread_bps, depth=depth, markets=markets)
-    clock: Clock = SystemClock() if feed.speed is None else AcceleratedClock(now, float(feed.speed))
-    return synthetic.SyntheticFeed(
-        feed.prices,
-        clock=clock,
-        start=now,
-        seed=feed.seed,
-        volatility=feed.volatility,
-        spread_bps=feed.spread_bps,
-        daily_volume=feed.daily_volume,
-        markets=markets,
-    )
+    now = SystemClock().now()
+    match feed:
+        case FixedFeed():
+            depth = None if feed.depth == "unlimited" else feed.depth
+            markets = _specs(feed.markets)
+            return fixed.FixedFeed(
+                feed.prices,
+                start=now,
+                spread_bps=feed.spread_bps,
+                depth=depth,
+                markets=markets,
+                clock=SystemClock() if daily else None,
+            )
+        case SyntheticFeed():
+            return synthetic.SyntheticFeed(
+                feed.prices,
+                clock=SystemClock() if feed.speed is None else AcceleratedClock(now, float(feed.speed)),
+                start=now,
+                seed=feed.seed,
+                volatility=feed.volatility,
+                spread_bps=feed.spread_bps,
+                daily_volume=feed.daily_volume,
+                markets=_specs(feed.markets),
+            )
+        case RecordedFeed():
+            return _recorded(settings, name, feed)
+        case CcxtFeed():
+            return _public(settings, name, feed)
+
+
+def _specs(markets: Mapping[str, MarketSettings]) -> "dict[str, MarketSpec]":
+    from keeper.venues.feeds.market_spec import MarketSpec
+
+    return {symbol: MarketSpec(**dict(rules)) for symbol, rules in markets.items()}
+
+
+def _recorded(settings: Settings, name: str, feed: RecordedFeed) -> "recorded.RecordedFeed":
+    """The recordings of a feed. ConfigError for each that can't be played."""
+    from keeper.venues.feeds import bars, order_books, recorded, recording
+    from keeper.venues.feeds.market_spec import MarketSpec
+
+    window, specs = recording.Window(start=feed.start, end=feed.end), _specs(feed.markets)
+    played: dict[str, recording.Recording] = {}
+    problems = []
+    for symbol, files in feed.files.items():
+        market, path = specs.get(symbol, MarketSpec()).market(symbol), settings.anchored(files.path)
+        try:
+            if files.name is None:
+                played[symbol] = bars.BarRecording(path, market, window=window, seed=feed.seed, spread_bps=feed.spread_bps)
+            else:
+                played[symbol] = order_books.BookRecording(path, files.name, market, window=window)
+        except recording.BadRecording as error:
+            problems.append(_problem(settings, ("venues", name, "feed", "files", symbol), str(error.path), error.why))
+    if problems:
+        raise ConfigError(*problems)
+    try:
+        return recorded.RecordedFeed(played, speed=None if feed.speed is None else float(feed.speed))
+    except ValueError as error:
+        raise ConfigError(_problem(settings, ("venues", name, "feed", "files"), ", ".join(played), str(error))) from None
+
+
+def _public(settings: Settings, name: str, feed: CcxtFeed) -> "public.PublicFeed":
+    """The public market of a real exchange, for what the venue's funds hold and want. ConfigError for one without a dialect."""
+    from keeper.venues.dialects import DIALECTS
+    from keeper.venues.feeds.public import PublicFeed
+    from keeper.venues.public_data import PublicData
+
+    if feed.exchange not in DIALECTS:
+        remedy = f"public data is read from {', '.join(sorted(DIALECTS))}"
+        raise ConfigError(_problem(settings, ("venues", name, "feed", "exchange"), feed.exchange, remedy))
+    data = PublicData(f"{name}.feed", feed.exchange, Environment.LIVE, hosts=feed.hosts, clock=SystemClock())
+    funds = [fund for fund in settings.funds.values() if fund.venue == name]
+    holdings = settings.venues[name].account
+    symbols = [symbol for fund in funds for symbol in (*fund.target, *fund.kept_symbols())]
+    return PublicFeed(data, tuple(dict.fromkeys((*symbols, *(holdings.positions if holdings else ())))))
+
+
+def _refuse_short_recording(settings: Settings, name: str, venue: Venue) -> None:
+    """ConfigError when fund ``name`` could not end a run on what is left of its venue's recording."""
+    from keeper.venues.feeds.recorded import RecordedFeed as RecordedMarket
+    from keeper.venues.paper.venue import PaperVenue
+
+    feed = venue.feed if isinstance(venue, PaperVenue) else None
+    horizon = settings.funds[name].execution.horizon
+    if isinstance(feed, RecordedMarket) and not horizon <= feed.left:
+        left = max(feed.left.total_seconds(), 0)
+        remedy = (
+            f"{left:.0f} s are left of the recording, from the account's {feed.clock.now():%Y-%m-%d %H:%M:%S} UTC on:"
+            " set a shorter horizon, an earlier feed.start, or move the account's file away"
+        )
+        raise ConfigError(_problem(settings, ("funds", name, "execution", "horizon"), duration_text(horizon), remedy))
+
+
+def _problem(settings: Settings, path: Path, value: str, remedy: str) -> Problem:
+    return Problem(settings.source(path), dotted(path), value, remedy)
 
 
 def _start(holdings: AccountSettings, now: datetime) -> Account:

@@ -5,13 +5,14 @@ Nothing here imports an adapter, and nothing in service/ knows one.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from types import TracebackType
 from typing import Protocol, Self
 
 from keeper.domain.account import Account
+from keeper.domain.fund import FirstStart, FundState, Standing
 from keeper.domain.market import Market
 from keeper.domain.observation import MarketStats, Quote
 from keeper.domain.order import Child, ChildState, Fill, OrderReport, OrderRequest, Outcome
@@ -35,6 +36,43 @@ class Clock(Protocol):
 
     async def sleep_until(self, at: datetime) -> None:
         """Return once ``now()`` is ``at`` or later."""
+        ...
+
+
+class Bell(Protocol):
+    """Wakes one fund's loop: at a time, every now and then, or when somebody rings. Whoever is woken asks the ledger."""
+
+    def ring_at(self, at: datetime) -> None:
+        """Ring at ``at`` (aware), instead of at the time named before."""
+        ...
+
+    def ring(self) -> None:
+        """Ring now."""
+        ...
+
+    async def wait(self) -> None:
+        """Return at the next ring; at once when it rang since the last wait."""
+        ...
+
+
+class Supervisor(Protocol):
+    """Whoever started this process and watches over it."""
+
+    @property
+    def interval(self) -> timedelta | None:
+        """How often it wants to hear that the process is alive; None: not at all."""
+        ...
+
+    def ready(self) -> None:
+        """The process does its work from here on."""
+        ...
+
+    def alive(self) -> None:
+        """The process still does its work."""
+        ...
+
+    def stopping(self) -> None:
+        """The process is about to end."""
         ...
 
 
@@ -140,12 +178,28 @@ class Journal(Protocol):
         """Claim a request for this process; False when another has it."""
         ...
 
+    async def find_command(self, command_id: str) -> Command | None:
+        """One request of an operator."""
+        ...
+
+    async def waiting_commands(self) -> tuple[Command, ...]:
+        """The requests that no process has taken, oldest first."""
+        ...
+
+    async def end_command(self, command_id: str, *, at: datetime, exit_code: int | None = None, answer: str = "") -> None:
+        """Say what came of a request that was taken. InvariantViolation when it was not, or has ended."""
+        ...
+
     async def open_run(self, run: Run) -> bool:
         """Create the row; False, and nothing written, when (fund, trigger) exists."""
         ...
 
     async def close_run(self, run_id: str, status: RunStatus, *, reason: str, result: Mapping[str, object], at: datetime) -> None:
         """End a RUNNING run. InvariantViolation when it is not running."""
+        ...
+
+    async def reopen_run(self, run_id: str, *, plan: Mapping[str, object], reason: str, deadline: datetime, at: datetime) -> None:
+        """Take a run up again in its own row, as one attempt more. InvariantViolation when its status does not allow it."""
         ...
 
     async def amend_run(self, run_id: str, *, result: Mapping[str, object], at: datetime) -> None:
@@ -188,6 +242,26 @@ class Journal(Protocol):
 
     async def runs(self, *, fund: str | None = None, limit: int = 50) -> tuple[Run, ...]:
         """The latest runs, newest first."""
+        ...
+
+    async def slot_runs(self, fund: str, first: date) -> tuple[Run, ...]:
+        """The runs of a fund's slots of local date ``first`` and later, oldest first, and the newest one before those."""
+        ...
+
+    async def standing(self, fund: str) -> Standing:
+        """Whether a fund may trade, and what keeps it from it."""
+        ...
+
+    async def set_state(self, fund: str, state: FundState, *, reason: str, at: datetime) -> None:
+        """Halt or resume a fund."""
+        ...
+
+    async def set_trouble(self, fund: str, trouble: str, *, at: datetime) -> None:
+        """Record what keeps a fund's process from its work, empty when nothing does any more."""
+        ...
+
+    async def first_start(self, start: FirstStart) -> FirstStart:
+        """Record when a fund's schedule was first followed, unless that was done before; what stands is returned."""
         ...
 
     async def run(self, run_id: str) -> Run | None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from keeper.domain.fund import Standing
 from keeper.domain.order import Child, Fill
 from keeper.domain.run import Run
 from keeper.journal.database import describe, directory_of, exists
@@ -58,7 +59,7 @@ async def status_of(settings: Settings, clock: Clock | None = None) -> Document:
             points = await journal.nav_points(name, limit=1) if journal else ()
             funds.append(
                 fund_status(
-                    name,
+                    await journal.standing(name) if journal else Standing(fund=name),
                     venue=fund.venue,
                     environment=str(venue.environment),
                     last_run=runs[0] if runs else None,

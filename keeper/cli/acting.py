@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from keeper.bootstrap import Desk
+    from keeper.domain.errors import AccountBusy
     from keeper.domain.run import Run
     from keeper.planning.plan import Plan
     from keeper.settings.sources import Settings
 
+ABORTED = 1
 WOULD_TRADE = 2
 REFUSED = 3
 INCOMPLETE = 4
@@ -92,28 +94,57 @@ def run_now(settings: "Settings", fund: str, *, yes: bool, as_json: bool, reason
 async def _run_now(settings: "Settings", fund: str, *, yes: bool, as_json: bool, reason: str, html: "Path | None") -> int:
     from keeper.bootstrap import open_desk
     from keeper.cli.progress import LiveProgress
+    from keeper.cli.stopping import stopping_on_signals
+    from keeper.domain.errors import AccountBusy
+
+    screen = console(stderr=as_json)
+    try:
+        async with open_desk(settings, fund, acting=True) as desk:
+            await desk.rebalancer.recover()
+            made = await _approved(desk, screen, yes=yes)
+            if made is None:
+                return ABORTED
+            with stopping_on_signals(desk.rebalancer.stop):
+                run = await desk.rebalancer.execute(made, await desk.command(reason), LiveProgress(screen), reason)
+            return await _report(desk, run, screen, as_json=as_json, html=html)
+    except AccountBusy as error:
+        busy = error
+    return await _ask_holder(settings, fund, busy, yes=yes, as_json=as_json, reason=reason)
+
+
+async def _ask_holder(settings: "Settings", fund: str, busy: "AccountBusy", *, yes: bool, as_json: bool, reason: str) -> int:
+    """Have the daemon that holds the account do it. AccountBusy when the holder is none that takes commands."""
+    from keeper.bootstrap import open_desk
+    from keeper.cli.asking import followed
+
+    screen = console(stderr=as_json)
+    async with open_desk(settings, fund, acting=False) as desk:
+        if await _approved(desk, screen, yes=yes) is None:
+            return ABORTED
+        command = await followed(settings, desk, await desk.ask(reason), busy, screen)
+        run = await desk.journal.run(f"{fund}-{command.id}")
+        if run is not None and run.status.ended:
+            return await _report(desk, run, screen, as_json=as_json, html=None)
+        typer.echo(f"keeper: {command.answer}", err=True)
+        return command.exit_code or INCOMPLETE
+
+
+async def _report(desk: "Desk", run: "Run", screen: "Console", *, as_json: bool, html: "Path | None") -> int:
+    """Show a run that has ended; its exit code is returned."""
     from keeper.cli.reading import write_page
     from keeper.cli.render import run_summary
     from keeper.service.documents import run_document
     from keeper.service.report_page import report_page
 
-    screen = console(stderr=as_json)
-    async with open_desk(settings, fund, acting=True) as desk:
-        await desk.rebalancer.recover()
-        made = await _approved(desk, screen, yes=yes)
-        if made is None:
-            return 1
-        with _stopping_on_signals(desk):
-            run = await desk.rebalancer.execute(made, await desk.command(reason), LiveProgress(screen), reason)
-        children, fills = await desk.journal.children(run.id), await desk.journal.fills(run.id)
-        document = run_document(run, children, fills)
-        if as_json:
-            print_json(document)
-        else:
-            run_summary(document, screen, plan=run.plan)
-        if html is not None:
-            write_page(html, report_page(document, run.plan, children, fills))
-        return _exit_code(run)
+    children, fills = await desk.journal.children(run.id), await desk.journal.fills(run.id)
+    document = run_document(run, children, fills)
+    if as_json:
+        print_json(document)
+    else:
+        run_summary(document, screen, plan=run.plan)
+    if html is not None:
+        write_page(html, report_page(document, run.plan, children, fills))
+    return _exit_code(run)
 
 
 async def _approved(desk: "Desk", screen: "Console", *, yes: bool) -> "Plan | None":
@@ -143,33 +174,6 @@ def _interruptible() -> "Iterator[None]":
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-@contextmanager
-def _stopping_on_signals(desk: "Desk") -> "Iterator[None]":
-    """SIGINT, SIGTERM and a closed terminal end the run once the order in flight has an outcome; a second one does not wait."""
-    import asyncio
-    import signal
-
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    seen: set[int] = set()
-
-    def stop(number: int) -> None:
-        if seen and task is not None:
-            task.cancel()
-        seen.add(number)
-        desk.rebalancer.stop(f"stopped by {signal.Signals(number).name}")
-
-    # who started us with nohup wants us to outlive the terminal
-    heeded = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
-    for number in heeded:
-        loop.add_signal_handler(number, stop, number)
-    try:
-        yield
-    finally:
-        for number in heeded:
-            loop.remove_signal_handler(number)
 
 
 def _exit_code(run: "Run") -> int:

@@ -24,10 +24,14 @@ _STYLES = {
     "idle": "green",
     "running": "cyan",
     "trading": "cyan",
+    "waiting": "green",
     "incomplete": "yellow",
     "interrupted": "yellow",
     "refused": "red",
     "blocked": "red",
+    "missed": "red",
+    "halted": "red",
+    "trouble": "yellow",
 }
 
 
@@ -139,9 +143,14 @@ def _notes(fund: Document) -> list[tuple[str, str]]:
     notes = []
     if fund["blocked_by"]:
         notes.append((f"does not trade until the outcome is known of {', '.join(fund['blocked_by'])}", "red"))
+    if fund["halted"]:
+        since = f" since {figures.moment(fund['halted']['at'])}" if fund["halted"]["at"] else ""
+        notes.append((f"halted{since} ({fund['halted']['reason'] or 'no reason given'}); `keeper resume {fund['fund']}`", "red"))
+    if fund["trouble"]:
+        notes.append((f"tries again: {fund['trouble']}", "yellow"))
     if fund["state"] == "interrupted":
         notes.append(("a run was left behind; the next one settles its orders first", "yellow"))
-    if fund["last_run"] and fund["last_run"]["status"] in ("incomplete", "refused"):
+    if fund["last_run"] and fund["last_run"]["status"] in ("incomplete", "refused", "missed"):
         notes.append((f"{fund['last_run']['run']}: {fund['last_run']['reason']}", "yellow"))
     if fund["next_slot"]:
         notes.append((f"next at {figures.moment(fund['next_slot']['utc'])} ({fund['next_slot']['local']})", "dim"))

@@ -5,7 +5,7 @@ of it. Exposure to an asset is derivatives notional plus the coins of it that ar
 Source of the formulas: Cheng and Madhavan 2009; the leverage identities follow from exposure / NAV.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -45,6 +45,10 @@ class Account:
             return self.balances.get(market.base, ZERO)
         position = self.positions.get(market.symbol)
         return position.contracts if position else ZERO
+
+    def only(self, assets: Collection[str]) -> "Account":
+        """This account without the balances of other assets; positions and orders stay as they are."""
+        return replace(self, balances={asset: amount for asset, amount in self.balances.items() if asset in assets})
 
     @exact
     def after(self, fill: Fill, market: Market) -> "Account":

@@ -19,6 +19,13 @@ class MarketKind(StrEnum):
     INVERSE = "inverse"
 
 
+class FeeAsset(StrEnum):
+    """What a market takes its fees in: the asset that it settles in, or, on spot, whatever the trade brings in."""
+
+    SETTLE = "settle"
+    RECEIVED = "received"
+
+
 class Side(StrEnum):
     """The side of an order."""
 
@@ -42,7 +49,7 @@ class Market:
 
     symbol: ccxt's unified symbol; base, quote, settle: asset codes (settle equals quote on spot and linear, base on
     inverse); contract_size: base per contract (spot, linear) or quote per contract (inverse); tick: quote per base;
-    lot, min_amount: contracts; min_cost: quote; taker, maker: fraction of notional.
+    lot, min_amount: contracts; min_cost: quote; taker, maker: fraction of notional; fee_in: what they are taken in.
     """
 
     symbol: str
@@ -57,6 +64,12 @@ class Market:
     min_cost: Decimal = ZERO
     taker: Decimal = ZERO
     maker: Decimal = ZERO
+    fee_in: FeeAsset = FeeAsset.SETTLE
+
+    def fee_asset(self, side: Side) -> str:
+        """What the fee of an order of ``side`` is taken in: a spot buy whose fee is in what it receives pays in coins."""
+        received = self.fee_in is FeeAsset.RECEIVED and self.kind is MarketKind.SPOT
+        return self.base if received and side is Side.BUY else self.settle
 
     @exact
     def notional(self, contracts: Decimal, price: Decimal) -> Decimal:

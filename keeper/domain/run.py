@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -17,22 +17,67 @@ class RunStatus(StrEnum):
     NOTHING_DUE = "nothing_due"
     INCOMPLETE = "incomplete"
     REFUSED = "refused"
+    MISSED = "missed"
 
     @property
     def ended(self) -> bool:
         """Whether the run is over."""
         return self is not RunStatus.RUNNING
 
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the run of a slot may be taken up again while its window is open."""
+        return self in (RunStatus.INCOMPLETE, RunStatus.MISSED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """One scheduled occurrence of one fund.
+
+    local: nominal date and time on the schedule's wall, naive; zone: its name; at: its instant, aware UTC, before jitter.
+    """
+
+    local: datetime
+    zone: str
+    at: datetime
+
+    @property
+    def day(self) -> date:
+        """The local date: at most one run of a fund belongs to each."""
+        return self.local.date()
+
+    @property
+    def trigger(self) -> str:
+        """What makes a run the run of this slot, such as ``slot:2026-03-01T00:15[Europe/Berlin]``; sorts by local time."""
+        return f"{SLOT_PREFIX}{self.local:%Y-%m-%dT%H:%M}[{self.zone}]"
+
+
+SLOT_PREFIX = "slot:"
+_DAY = slice(len(SLOT_PREFIX), len(SLOT_PREFIX) + len("2026-03-01"))
+
 
 @dataclass(frozen=True, slots=True)
 class RunKey:
     """What makes a run the only one of its kind: the fund and what triggered it.
 
-    trigger: ``manual:<command id>``; unique together with the fund.
+    trigger: ``manual:<command id>`` or that of a slot; unique together with the fund.
     """
 
     fund: str
     trigger: str
+
+    @property
+    def day(self) -> date | None:
+        """The local date of the slot that triggered the run, None for any other trigger."""
+        return date.fromisoformat(self.trigger[_DAY]) if self.trigger.startswith(SLOT_PREFIX) else None
+
+    @property
+    def run_id(self) -> str:
+        """The run's name everywhere: the fund and what is unique in the trigger."""
+        if self.day is None:
+            return f"{self.fund}-{self.trigger.rpartition(':')[2]}"
+        local = self.trigger.removeprefix(SLOT_PREFIX).partition("[")[0]
+        return f"{self.fund}-{local.replace('-', '').replace(':', '')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +85,8 @@ class Run:
     """One run as the journal keeps it.
 
     id: names it everywhere; plan and result: JSON documents of the shapes in the README (result is
-    None until the run ended); account: fingerprint of the venue account; times are aware UTC.
+    None until the run ended); account: fingerprint of the venue account; times are aware UTC; attempts: how often it was
+    begun, 0 where it was only missed.
     """
 
     id: str
@@ -56,6 +102,7 @@ class Run:
     started_at: datetime
     deadline: datetime
     ended_at: datetime | None = None
+    attempts: int = 1
 
     def ended(self, status: RunStatus, reason: str) -> RunStatus:
         """``status`` if this run may end so; InvariantViolation when it is over already or ``status`` is no end."""
@@ -63,6 +110,13 @@ class Run:
             message = f"run {self.id} can't go from {self.status} to {status} ({reason})"
             raise InvariantViolation(message)
         return status
+
+    def reopened(self) -> RunStatus:
+        """RUNNING if this run may be taken up again; InvariantViolation when it may not."""
+        if not self.status.may_go_on:
+            message = f"run {self.id} is {self.status}: it can't be taken up again"
+            raise InvariantViolation(message)
+        return RunStatus.RUNNING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +151,17 @@ class CommandKind(StrEnum):
     """What an operator may ask the process that trades a fund to do."""
 
     REBALANCE = "rebalance"
+    HALT = "halt"
+    RESUME = "resume"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A request of an operator, taken by exactly one process. id: short and unique; at, taken_at: aware UTC."""
+    """A request of an operator, taken by exactly one process.
+
+    id: short and unique; at, taken_at, ended_at: aware UTC; exit_code: what whoever asked ends with where no run tells,
+    answer: in which words.
+    """
 
     id: str
     fund: str
@@ -109,3 +169,6 @@ class Command:
     reason: str
     at: datetime
     taken_at: datetime | None = None
+    ended_at: datetime | None = None
+    exit_code: int | None = None
+    answer: str = ""

@@ -16,12 +16,13 @@ from decimal import Decimal
 from enum import StrEnum
 
 from keeper.domain.market import MarketKind, Side
-from keeper.domain.numbers import ONE, ZERO, exact, plain
+from keeper.domain.numbers import BPS, ZERO, exact, plain
 from keeper.domain.observation import Observation
 from keeper.domain.run import RunStatus
 from keeper.execution.pacing import FINISHING_STEP, Pacing, share
 from keeper.execution.placement import capped_by_depth, collared_price
 from keeper.planning.build import smallest_order
+from keeper.planning.cash import affordable, reserved
 from keeper.planning.exposure import Slicer, gaps, reducing
 from keeper.planning.gate import Limits
 from keeper.planning.plan import Plan, PlanLeg
@@ -166,12 +167,13 @@ def step(state: State, observation: Observation, now: datetime) -> tuple[State, 
     for index in current:
         state = _with(state, index, replace(state.legs[index], start=state.legs[index].start or now))
     lacking = _wanted(state, observation, _slicer(state, current, now))
-    slices = []
+    slices, spent = [], ZERO
     for index in current:
-        leg, proposal = _work(state, index, observation, lacking[state.legs[index].plan.symbol], now)
+        leg, proposal = _work(state, index, observation, lacking[state.legs[index].plan.symbol], now, spent)
         state = _with(state, index, leg)
         if proposal is not None:
             slices.append(proposal)
+            spent += _reserved(leg, proposal, observation)
     if slices:
         return state, Send(tuple(slices))
     following = _current_stage(state)
@@ -189,22 +191,37 @@ def _after_settling(state: State, observation: Observation, now: datetime) -> tu
     lacking = _wanted(state, observation, lambda _contracts, _smallest: 1)
     open_legs: list[int] = []
     passed: list[int] = []
+    unpaid: list[int] = []
     for index, leg in enumerate(state.legs):
         contracts = lacking[leg.plan.symbol]
         market = observation.markets[leg.plan.symbol]
-        worth_it = abs(contracts) >= smallest_order(market, observation, contracts)
-        if worth_it:
-            (open_legs if Side.of(contracts) is leg.plan.side else passed).append(index)
+        smallest = smallest_order(market, observation, contracts, state.limits.max_slippage_bps)
+        if Side.of(contracts) is not leg.plan.side:
+            passed += [index] if abs(contracts) >= smallest else []
+        elif _payable(state, leg, abs(contracts), observation, ZERO) >= smallest:
+            open_legs.append(index)
+        elif _short_of_cash(state, leg, abs(contracts), smallest * (len(observation.markets) + 1)):
+            unpaid.append(index)
     blocked = [leg for leg in state.legs if leg.state is LegState.BLOCKED]
-    if not open_legs:
+    if not open_legs and not unpaid:
         return state, _finish_past(state, lacking, passed)
-    if not blocked and now < state.deadline and state.rounds < MAX_ROUNDS:
+    if open_legs and not blocked and now < state.deadline and state.rounds < MAX_ROUNDS:
         for index in open_legs:
             state = _with(state, index, replace(state.legs[index], state=LegState.WORKING, next_at=now))
         return step(replace(state, settled=False, rounds=state.rounds + 1), observation, now)
-    left = ", ".join(f"{plain(lacking[state.legs[i].plan.symbol])} of {state.legs[i].plan.symbol}" for i in open_legs)
-    why = "; ".join(dict.fromkeys(leg.why for leg in blocked)) or "the market kept moving"
+    symbols = [state.legs[index].plan.symbol for index in (*open_legs, *unpaid)]
+    left = ", ".join(f"{plain(lacking[symbol])} of {symbol}" for symbol in symbols)
+    without = "the market kept moving" if open_legs else "there is no cash to pay for it"
+    why = "; ".join(dict.fromkeys(leg.why for leg in blocked)) or without
     return state, Finish(RunStatus.INCOMPLETE, f"{why}; contracts left: {left}")
+
+
+def _short_of_cash(state: State, leg: Leg, missing: Decimal, rest: Decimal) -> bool:
+    """Whether ``missing`` contracts that nothing pays for are a failure.
+
+    Each market may have kept what is no order (``rest``, together), and an order reserves more cash than it spends.
+    """
+    return missing >= max(rest, leg.plan.amount * state.limits.max_slippage_bps / BPS)
 
 
 def _finish_past(state: State, lacking: Mapping[str, Decimal], passed: Sequence[int]) -> Finish:
@@ -222,47 +239,35 @@ def _finish_past(state: State, lacking: Mapping[str, Decimal], passed: Sequence[
 
 
 def _wanted(state: State, observation: Observation, slicer: Slicer) -> dict[str, Decimal]:
-    """What each market lacks (signed contracts by symbol), spot buys cut to what the cash at hand pays for.
-
-    A venue reserves an order at its limit price, fee included, so the last of the cash can't buy all that it is worth at
-    the mid; what is left of it is asked for again. Where credit is wanted (more spot than NAV, or cash below zero) nothing
-    is cut.
-    """
-    wanted = {
-        symbol: gap.contracts for symbol, gap in gaps(observation, state.goals, slicer, state.limits.max_slippage_bps).items()
-    }
-    spot = [symbol for symbol in wanted if observation.markets[symbol].kind is MarketKind.SPOT]
-    cash = observation.account.balances.get(observation.currency, ZERO)
-    if cash < 0 or sum(state.goals[symbol] for symbol in spot) > 1:
-        return wanted
-    for symbol in spot:
-        market, book = observation.markets[symbol], observation.quotes[symbol].book
-        if wanted[symbol] > 0 and not book.faults():
-            limit = collared_price(market, book, Side.BUY, state.limits.max_slippage_bps)
-            reserved = market.notional(ONE, limit) * (1 + market.taker)
-            wanted[symbol] = min(wanted[symbol], market.whole_lots(cash / reserved))
-            cash -= wanted[symbol] * reserved
-    return wanted
+    """What each market lacks, signed contracts by symbol."""
+    lacking = gaps(observation, state.goals, slicer, state.limits.max_slippage_bps)
+    return {symbol: gap.contracts for symbol, gap in lacking.items()}
 
 
-def _work(state: State, index: int, observation: Observation, gap: Decimal, now: datetime) -> tuple[Leg, Slice | None]:
-    """What leg ``index`` becomes and what it proposes, given its gap in contracts (signed)."""
+def _work(
+    state: State, index: int, observation: Observation, gap: Decimal, now: datetime, spent: Decimal
+) -> tuple[Leg, Slice | None]:
+    """What leg ``index`` becomes and what it proposes, given its gap in contracts (signed) and what others just spent."""
     leg = state.legs[index]
     market, quote = observation.markets[leg.plan.symbol], observation.quotes[leg.plan.symbol]
-    if Side.of(gap) is not leg.plan.side or abs(gap) < smallest_order(market, observation, gap):
+    smallest = smallest_order(market, observation, gap, state.limits.max_slippage_bps)
+    # what the gap is, or what the cash would buy of it, may be no order any more
+    if Side.of(gap) is not leg.plan.side or _payable(state, leg, abs(gap), observation, ZERO) < smallest:
         return replace(leg, state=LegState.DONE), None
     if now < leg.next_at:
         return leg, None
     if faults := quote.book.faults():
         return replace(leg, next_at=now + FINISHING_STEP, why=f"order book {', '.join(faults)}"), None
-    return _slice(state, index, observation, gap, now)
+    return _slice(state, index, observation, gap, now, spent)
 
 
-def _slice(state: State, index: int, observation: Observation, gap: Decimal, now: datetime) -> tuple[Leg, Slice | None]:
+def _slice(
+    state: State, index: int, observation: Observation, gap: Decimal, now: datetime, spent: Decimal
+) -> tuple[Leg, Slice | None]:
     """The slice that is due now, capped by the book's depth, the largest order and what the leg may still trade."""
     leg = state.legs[index]
     market, quote, side = observation.markets[leg.plan.symbol], observation.quotes[leg.plan.symbol], leg.plan.side
-    smallest = smallest_order(market, observation, gap)
+    smallest = smallest_order(market, observation, gap, state.limits.max_slippage_bps)
     limit = collared_price(market, quote.book, side, state.limits.max_slippage_bps)
     wanted, reduce_only = _size(state, leg, gap, observation.account.held(market), observation, now)
     least = market.minimum_reduction if reduce_only else smallest
@@ -273,7 +278,7 @@ def _slice(state: State, index: int, observation: Observation, gap: Decimal, now
         why = cap if left < smallest else "limits.max_order_notional is below the smallest order"
         return replace(leg, state=LegState.BLOCKED, why=why), None
     amount = capped_by_depth(market, quote.book, side, wanted, limit=limit, share=state.pacing.max_depth)
-    amount = min(amount, left, largest)
+    amount = _payable(state, leg, min(amount, left, largest), observation, spent)
     interval = state.pacing.interval(leg.plan.slices)
     if amount < least:
         return replace(leg, next_at=now + min(interval, FINISHING_STEP), why="the book is too thin"), None
@@ -297,7 +302,7 @@ def _slice(state: State, index: int, observation: Observation, gap: Decimal, now
 def _size(state: State, leg: Leg, gap: Decimal, held: Decimal, observation: Observation, now: datetime) -> tuple[Decimal, bool]:
     """Contracts (> 0) wanted of this slice before the book's depth, and whether it may only reduce."""
     market = observation.markets[leg.plan.symbol]
-    smallest = smallest_order(market, observation, gap)
+    smallest = smallest_order(market, observation, gap, state.limits.max_slippage_bps)
     parts = _slices_left(state.pacing, leg, now)
     parts = min(parts, state.pacing.planned_slices(gap, smallest))
     wanted = max(share(abs(gap), parts, market.lot), smallest)
@@ -309,6 +314,20 @@ def _size(state: State, leg: Leg, gap: Decimal, held: Decimal, observation: Obse
     # an order that crosses zero is two orders: the first one closes, and leaves nothing too small to close
     closing = min(wanted, cut)
     return (cut if cut - closing < market.minimum_reduction else closing), True
+
+
+def _payable(state: State, leg: Leg, contracts: Decimal, observation: Observation, spent: Decimal) -> Decimal:
+    """``contracts`` (> 0), or as many as the cash less ``spent`` (quote) pays for where the leg may spend no other."""
+    market, book = observation.markets[leg.plan.symbol], observation.quotes[leg.plan.symbol].book
+    if not leg.plan.cash_only or book.faults():
+        return contracts
+    limit = collared_price(market, book, leg.plan.side, state.limits.max_slippage_bps)
+    return min(contracts, affordable(market, observation.account.balances.get(market.quote, ZERO) - spent, limit))
+
+
+def _reserved(leg: Leg, proposal: Slice, observation: Observation) -> Decimal:
+    """The cash (quote) that nobody else may spend while ``proposal`` is on its way."""
+    return reserved(observation.markets[proposal.symbol], proposal.amount, proposal.price) if leg.plan.cash_only else ZERO
 
 
 def _slices_left(pacing: Pacing, leg: Leg, now: datetime) -> int:

@@ -1,7 +1,7 @@
 """The durable record, on SQLAlchemy Core.
 
 Reading order: ``schema`` (the tables), ``events`` (the chain that every write extends), ``runs``, ``children``, ``nav``,
-``commands`` (one subject each: rows and their event in one transaction), ``audit`` (whether it is what was written),
+``commands``, ``funds`` (one subject each: rows and their event in one transaction), ``audit`` (whether it is what was written),
 ``database`` (connections and their failures), ``store`` (all of it as the port ``Journal``), ``lock`` (one trading process
 per account).
 """

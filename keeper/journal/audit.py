@@ -11,10 +11,22 @@ from itertools import islice
 from sqlalchemy import Connection, RowMapping, Table, Text, select, type_coerce
 
 from keeper.journal.events import BOOKING, GENESIS, digest
-from keeper.journal.schema import Document, canonical, chain_head, children, commands, events, fills, nav_points, runs
+from keeper.journal.schema import (
+    Document,
+    canonical,
+    chain_head,
+    children,
+    commands,
+    events,
+    fills,
+    first_starts,
+    fund_states,
+    nav_points,
+    runs,
+)
 from keeper.ports import ChainFault
 
-BOOKED = {table.name: table for table in (runs, children, fills, nav_points, commands)}
+BOOKED = {table.name: table for table in (runs, children, fills, nav_points, commands, fund_states, first_starts)}
 _CANDIDATES = 200
 """How many numbers a displaced event is tried under."""
 _Told = dict[tuple[str, tuple[object, ...]], dict[str, tuple[object, int]]]
@@ -111,7 +123,8 @@ def _differences(
     table: Table, key: tuple[object, ...], row: RowMapping, record: dict[str, tuple[object, int]]
 ) -> Iterator[ChainFault]:
     for column in table.columns:
-        value, seq = record[column.name]
+        # an event from before the column was there does not tell of it
+        value, seq = record.get(column.name, (column.info.get("before"), record["event"][1]))
         if value is not None and isinstance(column.type, Document):
             value = canonical(value)
         if row[column.name] != value:

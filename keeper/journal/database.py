@@ -19,7 +19,7 @@ from keeper.domain.errors import JournalError
 
 R = TypeVar("R")
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision of the tables that this version of Keeper reads and writes."""
 BUSY = 5.0
 """Seconds to wait for another process's transaction."""

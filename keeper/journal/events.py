@@ -27,8 +27,13 @@ CHILD_ADVANCED = "child.advanced"
 NAV_RECORDED = "nav.recorded"
 COMMAND_SUBMITTED = "command.submitted"
 COMMAND_TAKEN = "command.taken"
+COMMAND_ENDED = "command.ended"
+RUN_REOPENED = "run.reopened"
+FUND_STARTED = "fund.started"
+FUND_CHANGED = "fund.changed"
 BOOKING = frozenset(
-    {RUN_OPENED, RUN_CLOSED, RUN_AMENDED, CHILD_INTENDED, CHILD_ADVANCED, NAV_RECORDED, COMMAND_SUBMITTED, COMMAND_TAKEN},
+    {RUN_OPENED, RUN_CLOSED, CHILD_INTENDED, CHILD_ADVANCED, NAV_RECORDED, COMMAND_SUBMITTED, COMMAND_TAKEN}
+    | {COMMAND_ENDED, RUN_AMENDED, RUN_REOPENED, FUND_STARTED, FUND_CHANGED},
 )
 """Kinds whose payload is what was written to other tables: by table, the columns of each row."""
 

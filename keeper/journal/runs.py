@@ -1,12 +1,12 @@
-"""Runs: one row per (fund, trigger), opened once and ended once."""
+"""Runs: one row per (fund, trigger), opened once. It ends once, save that a slot's run may be taken up again in its row."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from keeper.domain.errors import InvariantViolation
-from keeper.domain.run import Run, RunKey, RunStatus
+from keeper.domain.run import SLOT_PREFIX, Run, RunKey, RunStatus
 from keeper.journal import events
 from keeper.journal.schema import runs
 
@@ -34,6 +34,7 @@ def open_run(connection: Connection, run: Run) -> bool:
         "started_at": run.started_at,
         "deadline": run.deadline,
         "ended_at": run.ended_at,
+        "attempts": run.attempts,
     }
     seq = events.append(
         connection,
@@ -56,6 +57,36 @@ def close_run(
     connection.execute(update(runs).where(runs.c.id == run_id).values(**changes))
     payload = events.booked(runs, {"id": run_id, **changes})
     events.append(connection, at=at, kind=events.RUN_CLOSED, fund=run.key.fund, run=run_id, payload=payload)
+
+
+def reopen_run(
+    connection: Connection, run_id: str, *, plan: Mapping[str, object], reason: str, deadline: datetime, at: datetime
+) -> None:
+    """Take an ended run up again, as one attempt more. InvariantViolation when its status does not allow that."""
+    run = required(connection, run_id)
+    changes: dict[str, object] = {
+        "status": run.reopened(),
+        "reason": reason,
+        "plan": plan,
+        "result": None,
+        "deadline": deadline,
+        "ended_at": None,
+        "attempts": run.attempts + 1,
+    }
+    if not run.attempts:
+        changes["started_at"] = at
+    connection.execute(update(runs).where(runs.c.id == run_id).values(**changes))
+    payload = events.booked(runs, {"id": run_id, **changes})
+    events.append(connection, at=at, kind=events.RUN_REOPENED, fund=run.key.fund, run=run_id, payload=payload)
+
+
+def slot_runs(connection: Connection, fund: str, first: date) -> tuple[Run, ...]:
+    """The runs of a fund's slots of local date ``first`` and later, oldest first, and the newest one before those."""
+    # bounds instead of a pattern, since those an index can follow; ";" comes right after ":"
+    slots, border = select(runs).where(runs.c.fund == fund), f"{SLOT_PREFIX}{first.isoformat()}"
+    older = slots.where(runs.c.trigger >= SLOT_PREFIX, runs.c.trigger < border).order_by(runs.c.trigger.desc()).limit(1)
+    later = slots.where(runs.c.trigger >= border, runs.c.trigger < SLOT_PREFIX.replace(":", ";")).order_by(runs.c.trigger)
+    return tuple(_run(row) for query in (older, later) for row in connection.execute(query).mappings())
 
 
 def amend_run(connection: Connection, run_id: str, *, result: Mapping[str, object], at: datetime) -> None:

@@ -4,8 +4,9 @@ Decimals are plain text without an exponent, since SQLite would make floats of t
 digits of a second, so that their text sorts as they do; JSON documents are canonical text. Values of the field that can't
 be stored exactly are refused, never rounded. ``migrations/`` must build the same tables; a test compares.
 
-Each row of ``runs``, ``children``, ``fills``, ``nav_points`` and ``commands`` carries ``event``: the number of the event that
-brought it in.
+Each row of ``runs``, ``children``, ``fills``, ``nav_points``, ``commands``, ``fund_states`` and ``first_starts`` carries
+``event``: the number of the event that brought it in. A column that a later revision added says in its ``info`` what
+stands in rows of ``before``.
 """
 
 import json
@@ -33,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DontWrapMixin
 
 from keeper.domain.errors import InvariantViolation, JournalError
+from keeper.domain.fund import FundState
 from keeper.domain.market import Side
 from keeper.domain.order import ChildState
 from keeper.domain.run import CommandKind, RunStatus
@@ -218,6 +220,7 @@ runs = Table(
     Column("started_at", Instant, nullable=False),
     Column("deadline", Instant, nullable=False),
     Column("ended_at", Instant),
+    Column("attempts", Integer, nullable=False, server_default="1", info={"before": 1}),
     UniqueConstraint("fund", "trigger", name="one_run_per_trigger"),
 )
 
@@ -292,6 +295,30 @@ commands = Table(
     Column("reason", Text, nullable=False),
     Column("at", Instant, nullable=False),
     Column("taken_at", Instant),
+    Column("ended_at", Instant, info={"before": None}),
+    Column("exit_code", Integer, info={"before": None}),
+    Column("answer", Text, nullable=False, server_default="", info={"before": ""}),
+)
+Index("commands_by_taking", commands.c.taken_at)
+
+fund_states = Table(
+    "fund_states",
+    metadata,
+    Column("fund", Text, primary_key=True),
+    Column("event", Integer, nullable=False),
+    Column("state", Choice(FundState), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Instant),
+    Column("trouble", Text, nullable=False),
+)
+
+first_starts = Table(
+    "first_starts",
+    metadata,
+    Column("fund", Text, primary_key=True),
+    Column("event", Integer, nullable=False),
+    Column("seed", Text, nullable=False),
+    Column("since", Instant, nullable=False),
 )
 
 events = Table(

@@ -8,7 +8,7 @@ to judge, and what was to be sent must not be.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Concatenate, ParamSpec, Self, TypeVar
@@ -16,9 +16,10 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection
 
 from keeper.domain.errors import JournalError
+from keeper.domain.fund import FirstStart, FundState, Standing
 from keeper.domain.order import Child, ChildState, Fill, OrderReport
 from keeper.domain.run import Command, Event, NavPoint, Run, RunStatus
-from keeper.journal import audit, children, commands, database, events, nav, runs
+from keeper.journal import audit, children, commands, database, events, funds, nav, runs
 from keeper.ports import ChainFault
 
 P = ParamSpec("P")
@@ -74,6 +75,18 @@ class SqlJournal:
         """Claim a request for this process; False when another has it. InvariantViolation when there is none."""
         return await self._write(commands.take, command_id, at)
 
+    async def find_command(self, command_id: str) -> Command | None:
+        """One request of an operator."""
+        return await self._read(commands.find, command_id)
+
+    async def waiting_commands(self) -> tuple[Command, ...]:
+        """The requests that no process has taken, oldest first."""
+        return await self._read(commands.waiting)
+
+    async def end_command(self, command_id: str, *, at: datetime, exit_code: int | None = None, answer: str = "") -> None:
+        """Say what came of a request that was taken. InvariantViolation when it was not, or has ended."""
+        await self._write(commands.end, command_id, exit_code=exit_code, answer=answer, at=at)
+
     async def open_run(self, run: Run) -> bool:
         """Create the row; False, and nothing written, when (fund, trigger) exists."""
         return await self._write(runs.open_run, run)
@@ -81,6 +94,10 @@ class SqlJournal:
     async def close_run(self, run_id: str, status: RunStatus, *, reason: str, result: Mapping[str, object], at: datetime) -> None:
         """End a RUNNING run. InvariantViolation when it is not running."""
         await self._write(runs.close_run, run_id, status, reason=reason, result=result, at=at)
+
+    async def reopen_run(self, run_id: str, *, plan: Mapping[str, object], reason: str, deadline: datetime, at: datetime) -> None:
+        """Take a run up again in its own row, as one attempt more. InvariantViolation when its status does not allow it."""
+        await self._write(runs.reopen_run, run_id, plan=plan, reason=reason, deadline=deadline, at=at)
 
     async def amend_run(self, run_id: str, *, result: Mapping[str, object], at: datetime) -> None:
         """Correct the result of an ended run. InvariantViolation when it has not ended."""
@@ -135,6 +152,26 @@ class SqlJournal:
     async def runs(self, *, fund: str | None = None, limit: int = 50) -> tuple[Run, ...]:
         """The latest runs, newest first."""
         return await self._read(runs.latest, fund=fund, limit=limit)
+
+    async def slot_runs(self, fund: str, first: date) -> tuple[Run, ...]:
+        """The runs of a fund's slots of local date ``first`` and later, oldest first, and the newest one before those."""
+        return await self._read(runs.slot_runs, fund, first)
+
+    async def standing(self, fund: str) -> Standing:
+        """Whether a fund may trade, and what keeps it from it."""
+        return await self._read(funds.standing, fund)
+
+    async def set_state(self, fund: str, state: FundState, *, reason: str, at: datetime) -> None:
+        """Halt or resume a fund."""
+        await self._write(funds.set_state, fund, state, reason=reason, at=at)
+
+    async def set_trouble(self, fund: str, trouble: str, *, at: datetime) -> None:
+        """Record what keeps a fund's process from its work, empty when nothing does any more."""
+        await self._write(funds.set_trouble, fund, trouble, at=at)
+
+    async def first_start(self, start: FirstStart) -> FirstStart:
+        """Record when a fund's schedule was first followed, unless that was done before; what stands is returned."""
+        return await self._write(funds.first_start, start)
 
     async def run(self, run_id: str) -> Run | None:
         """One run."""

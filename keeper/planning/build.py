@@ -8,9 +8,10 @@ from decimal import Decimal
 from keeper.domain.account import Valuation, move_to_leverage
 from keeper.domain.market import Market, MarketKind, Side
 from keeper.domain.numbers import BPS, ONE, ZERO, exact, plain, sign
-from keeper.domain.observation import Observation
+from keeper.domain.observation import Observation, Quote
+from keeper.planning.cash import borrows, funded
 from keeper.planning.costs import estimate
-from keeper.planning.exposure import Gap, Slicer, gaps, reducing
+from keeper.planning.exposure import Gap, Slicer, gaps, paid_in_coin, reducing
 from keeper.planning.gate import Limits, Refusal
 from keeper.planning.plan import Cause, Plan, PlanLeg, Trigger
 from keeper.policy.mandate import Mandate
@@ -40,7 +41,8 @@ def build(brief: Brief, observation: Observation) -> Plan:
     valuation = observation.valuation()
     faults = _book_faults(observation)
     decision = decide(brief.mandate, valuation)
-    goals = decision.goals if isinstance(decision, Due) and not faults else {}
+    due = decision.goals if isinstance(decision, Due) and not faults else {}
+    goals = funded(brief.mandate.targets, due, valuation, observation.markets)
     lacking = gaps(observation, goals, brief.slicer, brief.limits.max_slippage_bps)
     wanted = _legs(brief, observation, valuation, goals, lacking)
     over = _turnover(brief, valuation, wanted)
@@ -79,7 +81,7 @@ def _legs(
     tradable = {}
     for symbol, gap in lacking.items():
         market = observation.markets[symbol]
-        if abs(gap.contracts) >= smallest_order(market, observation, gap.contracts):
+        if abs(gap.contracts) >= smallest_order(market, observation, gap.contracts, brief.limits.max_slippage_bps):
             tradable[symbol] = gap.contracts
     spent = sum((_cost_paid(brief, observation, symbol, contracts) for symbol, contracts in tradable.items()), ZERO)
     legs = [_leg(brief, observation, valuation, goals[symbol], (symbol, size, spent)) for symbol, size in tradable.items()]
@@ -94,9 +96,11 @@ def _leg(
     amount, side = abs(contracts), Side.of(contracts)
     held = observation.account.held(market)
     cut = reducing(held, contracts)
-    slices = brief.slicer(amount, market.minimum_order(quote.mark))
+    worst = _worst_price(quote, contracts, brief.limits.max_slippage_bps)
+    slices = brief.slicer(amount, market.minimum_order(worst))
     change = market.notional(contracts, quote.mark)
-    paid_in_coin = _cost_paid(brief, observation, symbol, contracts) if market.kind is MarketKind.INVERSE else ZERO
+    spot_buy = market.kind is MarketKind.SPOT and side is Side.BUY
+    in_coin = abs(change) * paid_in_coin(market, side, _rate(brief, observation, symbol, contracts))
     return PlanLeg(
         symbol=symbol,
         side=side,
@@ -107,7 +111,7 @@ def _leg(
         decision_mid=quote.book.mid,
         goal=goal,
         leverage_before=valuation.leverage(symbol),
-        leverage_after=(valuation.exposures[symbol] + change - paid_in_coin) / (valuation.nav - spent),
+        leverage_after=(valuation.exposures[symbol] + change - in_coin) / (valuation.nav - spent),
         cap=market.whole_lots(amount * CAP),
         slices=slices,
         reduce_only=market.kind is not MarketKind.SPOT and cut == contracts,
@@ -122,13 +126,20 @@ def _leg(
             horizon=brief.horizon,
             slippage_bps=brief.limits.max_slippage_bps,
         ),
+        cash_only=spot_buy and not borrows(brief.mandate.targets, observation.markets),
     )
 
 
 def _cost_paid(brief: Brief, observation: Observation, symbol: str, contracts: Decimal) -> Decimal:
     """What trading ``contracts`` takes out of NAV at the rate that sized it, currency."""
+    notional = observation.markets[symbol].notional(contracts, observation.quotes[symbol].mark)
+    return abs(notional) * _rate(brief, observation, symbol, contracts)
+
+
+def _rate(brief: Brief, observation: Observation, symbol: str, contracts: Decimal) -> Decimal:
+    """The cost per notional that sized a trade of ``contracts``."""
     market, quote = observation.markets[symbol], observation.quotes[symbol]
-    cost = estimate(
+    return estimate(
         market=market,
         book=quote.book,
         stats=None,
@@ -137,16 +148,25 @@ def _cost_paid(brief: Brief, observation: Observation, symbol: str, contracts: D
         slices=brief.slicer(abs(contracts), market.minimum_order(quote.mark)),
         horizon=brief.horizon,
         slippage_bps=brief.limits.max_slippage_bps,
-    )
-    return abs(market.notional(contracts, quote.mark)) * cost.total
+    ).total
 
 
-def smallest_order(market: Market, observation: Observation, contracts: Decimal) -> Decimal:
-    """The smallest order that can be sent toward ``contracts`` (signed), which depends on whether it only reduces."""
+def smallest_order(market: Market, observation: Observation, contracts: Decimal, slippage_bps: Decimal) -> Decimal:
+    """The smallest order that can be sent toward ``contracts`` (signed), which depends on whether it only reduces.
+
+    slippage_bps: how far from the mid its limit price may lie, since venues count the minimum cost of an order at that price.
+    """
     held = observation.account.held(market)
     if market.kind is not MarketKind.SPOT and reducing(held, contracts) == contracts:
         return market.minimum_reduction
-    return market.minimum_order(observation.quotes[market.symbol].mark)
+    return market.minimum_order(_worst_price(observation.quotes[market.symbol], contracts, slippage_bps))
+
+
+def _worst_price(quote: Quote, contracts: Decimal, slippage_bps: Decimal) -> Decimal:
+    """The price (quote per base) at which an order toward ``contracts`` (signed) is worth least."""
+    if contracts > 0 or quote.book.faults():
+        return quote.mark
+    return min(quote.mark, quote.book.collar(Side.SELL, slippage_bps))
 
 
 def _book_faults(observation: Observation) -> tuple[Refusal, ...]:

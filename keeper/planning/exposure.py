@@ -5,8 +5,9 @@ c_i and sign s_i, the cost of all K and the trades t_i follow together:
 
     K = sum(c_i s_i (L_i NAV - e_i) / d_i) / (1 + sum(c_i s_i L_i / d_i)),  t_i = (L_i (NAV - K) - e_i) / d_i
 
-with d_i = 1, or 1 - c_i s_i where the cost is paid in coins that count as exposure themselves (inverse contracts). For
-one leg that is gap / (1 + s c L), with coin equity gap / (1 + s c (L - 1)). Leverage after the trade is exactly L.
+with d_i = 1 - f_i s_i, where f_i is the part of c_i that is paid in coins which count as exposure themselves: all of it on
+inverse contracts, the fee of a spot buy that is taken in the coin bought, else nothing. For one leg without such a part that
+is gap / (1 + s c L), with coin equity gap / (1 + s c (L - 1)). Leverage after the trade is exactly L.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,13 +25,16 @@ Slicer = Callable[[Decimal, Decimal], int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """One leg of the equation. goal: multiple of NAV; exposure: currency; rate: cost per notional; paid_in_coin: see above."""
+    """One leg of the equation.
+
+    goal: multiple of NAV; exposure: currency; rate: cost per notional; coin_rate: the part of it paid in coins, as above.
+    """
 
     symbol: str
     goal: Decimal
     exposure: Decimal
     rate: Decimal
-    paid_in_coin: bool
+    coin_rate: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +88,9 @@ def gaps(observation: Observation, goals: Mapping[str, Decimal], slicer: Slicer,
         exposure = valuation.exposures[symbol]
         rough = market.to_contracts(goal * valuation.nav - exposure, quote.mark)
         slices = slicer(abs(rough), market.minimum_order(quote.mark))
-        rate = sizing_rate(market, quote.book, Side.of(rough), abs(rough) / slices, slippage_bps)
-        wants.append(Want(symbol=symbol, goal=goal, exposure=exposure, rate=rate, paid_in_coin=market.kind is MarketKind.INVERSE))
+        side = Side.of(rough)
+        rate = sizing_rate(market, quote.book, side, abs(rough) / slices, slippage_bps)
+        wants.append(Want(symbol=symbol, goal=goal, exposure=exposure, rate=rate, coin_rate=paid_in_coin(market, side, rate)))
     trades = solve(valuation.nav, wants)
     return {symbol: _cut(observation.markets[symbol], trade, observation.quotes[symbol].mark) for symbol, trade in trades.items()}
 
@@ -95,7 +100,14 @@ def _cut(market: Market, notional: Decimal, mark: Decimal) -> Gap:
 
 
 def _divisor(want: Want, direction: int) -> Decimal:
-    return ONE - want.rate * direction if want.paid_in_coin else ONE
+    return ONE - want.coin_rate * direction
+
+
+def paid_in_coin(market: Market, side: Side, rate: Decimal) -> Decimal:
+    """The part of ``rate`` (cost per notional) that trading ``side`` takes out of the coins that count as exposure."""
+    if market.kind is MarketKind.INVERSE:
+        return rate
+    return market.taker if market.fee_asset(side) == market.base else ZERO
 
 
 def reducing(held: Decimal, contracts: Decimal) -> Decimal:

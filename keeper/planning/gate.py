@@ -59,7 +59,8 @@ class Situation:
 
     turnover: notional that risk-adding orders intended in the last 24 h, quote currency; open_children: client ids of this
     fund's children that are not terminal; left: contracts that the leg may still trade under its cap; now: aware UTC;
-    beside: symbol and signed contracts of the orders of other legs that go out at the same time.
+    halted: why the fund is halted, None when it is not; beside: symbol and signed contracts of the orders of other legs that
+    go out at the same time.
     """
 
     observation: Observation
@@ -68,13 +69,21 @@ class Situation:
     open_children: tuple[str, ...]
     left: Decimal
     now: datetime
+    halted: str | None = None
     beside: tuple[tuple[str, Decimal], ...] = ()
+
+
+def halt_refusal(reason: str) -> Refusal:
+    """What is said of everything that a halted fund would do."""
+    return Refusal("halted", f"the fund is halted ({reason or 'no reason given'}): `keeper resume` lets it trade again")
 
 
 @exact
 def check(request: OrderRequest, situation: Situation) -> Approved | Refused:
     """Judge one order against limits, account and book; all broken rules are named, not the first alone."""
     market = situation.observation.markets.get(request.symbol)
+    if situation.halted is not None:
+        return Refused((halt_refusal(situation.halted),))
     if market is None:
         return Refused((Refusal("market", f"{request.symbol} is not a market of this fund"),))
     if not (request.amount.is_finite() and request.price.is_finite() and request.amount > 0 and request.price > 0):

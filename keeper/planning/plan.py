@@ -25,7 +25,8 @@ class PlanLeg:
 
     amount: contracts (> 0); amount_base: base units; notional: currency; price: mark at the decision, decision_mid: mid
     then, both quote per base; goal, leverage_before, leverage_after: multiples of NAV; cap: contracts that may be traded
-    at the most; stage: legs of a stage start when the stage before is done.
+    at the most; stage: legs of a stage start when the stage before is done; cash_only: whether it may spend no more than
+    the quote currency that is there.
     """
 
     symbol: str
@@ -43,6 +44,7 @@ class PlanLeg:
     reduce_only: bool
     stage: int
     cost: CostEstimate
+    cash_only: bool = False
 
 
 class Cause(StrEnum):

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from keeper.accounting.attribution import Shortfall
+from keeper.domain.fund import Standing
 from keeper.domain.numbers import ZERO, exact, plain, rounded
 from keeper.domain.order import Child, ChildState, Fill
 from keeper.domain.run import NavPoint, Run, RunStatus
@@ -108,7 +109,7 @@ def status_document(funds: Sequence[Document]) -> Document:
 
 
 def fund_status(
-    fund: str,
+    standing: Standing,
     *,
     venue: str,
     environment: str,
@@ -118,28 +119,35 @@ def fund_status(
     next_slot: datetime | None,
     is_trading: bool,
 ) -> Document:
-    """One fund as it stands.
+    """One fund as it stands; ``standing`` names it.
 
     open_children: those in state INTENT, LIVE or UNKNOWN; nav: the latest point; next_slot: aware, in the schedule's
-    zone; is_trading: whether a process works on a run of this fund now.
+    zone; is_trading: whether a process holds the fund's account now.
 
-    state: ``trading`` while it does; else ``blocked`` while a child's outcome is unknown, ``interrupted`` when the last
-    run was left behind, ``idle`` otherwise.
+    state: ``trading`` while a process works on a run; else ``halted``, ``blocked`` while a child's outcome is unknown, in
+    ``trouble`` where a process can't reach the venue, ``interrupted`` when the last run was left behind, ``waiting`` where a
+    process holds the account, ``idle`` otherwise.
     """
     unknown = [child.request.client_id for child in open_children if child.state in (ChildState.UNKNOWN, ChildState.LIVE)]
-    left_behind = bool(open_children) or (last_run is not None and not last_run.status.ended)
-    if is_trading:
-        state = "trading"
-    elif unknown:
-        state = "blocked"
-    else:
-        state = INTERRUPTED if left_behind else "idle"
+    running = last_run is not None and not last_run.status.ended
+    trouble = standing.trouble if is_trading else ""
+    states = {
+        "trading": is_trading and running,
+        "halted": standing.halted,
+        "blocked": bool(unknown),
+        "trouble": bool(trouble),
+        "waiting": is_trading,
+        INTERRUPTED: running or bool(open_children),
+    }
+    state = next((name for name, holds in states.items() if holds), "idle")
     return {
-        "fund": fund,
+        "fund": standing.fund,
         "venue": venue,
         "environment": environment,
         "state": state,
         "blocked_by": unknown,
+        "halted": {"reason": standing.reason, "at": utc_text(standing.at) if standing.at else None} if standing.halted else None,
+        "trouble": trouble or None,
         "last_run": _last_run(last_run, is_trading=is_trading) if last_run else None,
         "nav": plain(nav.nav) if nav else None,
         "currency": nav.currency if nav else None,

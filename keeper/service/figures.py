@@ -124,7 +124,8 @@ def headline(document: Mapping[str, Any]) -> str:
     elif children:
         deed = f"sent {orders(len(children))}, none of which filled,"
     else:
-        deed = {"refused": "was refused", "running": "has sent nothing yet"}.get(status, "sent nothing")
+        deeds = {"refused": "was refused", "running": "has sent nothing yet", "missed": "missed its slot"}
+        deed = deeds.get(status, "sent nothing")
     if before is None or after is None:
         return f"{fund} {deed.rstrip(',')}" + (" before it was interrupted" if status == "interrupted" else "")
     if leverage(before) == leverage(after):

@@ -1,7 +1,7 @@
 """Reads an account and its markets in one round trip: every read is in flight together."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any, Self
 
 from keeper.domain.account import Account
@@ -12,17 +12,25 @@ from keeper.ports import Clock, Venue
 
 
 class Observer:
-    """Observes the markets of one fund on one venue. currency: what the fund counts in."""
+    """Observes the markets of one fund on one venue.
 
-    def __init__(self, venue: Venue, markets: Mapping[str, Market], currency: str, clock: Clock) -> None:
+    currency: what the fund counts in; assets: whose balances are the fund's, None where all of them are.
+    """
+
+    def __init__(
+        self, venue: Venue, markets: Mapping[str, Market], currency: str, clock: Clock, assets: Collection[str] | None = None
+    ) -> None:
         self._venue = venue
         self._clock = clock
         self.markets = markets
         self.currency = currency
+        self._assets = assets
 
     @classmethod
-    async def on(cls, venue: Venue, symbols: Sequence[str], currency: str | None, clock: Clock) -> Self:
-        """An observer of ``symbols``; ``currency`` defaults to what they are quoted in.
+    async def on(
+        cls, venue: Venue, symbols: Sequence[str], currency: str | None, clock: Clock, assets: Collection[str] | None = None
+    ) -> Self:
+        """An observer of ``symbols``; ``currency`` defaults to what they are quoted in, ``assets`` to all that is there.
 
         VenueRefused when the venue lacks a symbol, or one is not quoted in the currency.
         """
@@ -32,7 +40,7 @@ class Observer:
             if market.quote != counted:
                 message = f"{market.symbol} is quoted in {market.quote}, the fund counts in {counted}: all its markets must agree"
                 raise VenueRefused("currency", message)
-        return cls(venue, markets, counted, clock)
+        return cls(venue, markets, counted, clock, assets)
 
     async def observe(self, *, with_stats: bool = False) -> Observation:
         """The account and every market now. VenueUnavailable, VenueRefused or StaleData when any read fails."""
@@ -59,7 +67,7 @@ class Observer:
             message = "the account was not read"
             raise VenueRefused("account", message)
         return Observation(
-            account=account,
+            account=account if self._assets is None else account.only(self._assets),
             markets=self.markets,
             quotes=quotes,
             currency=self.currency,

@@ -30,6 +30,16 @@ class LegProgress:
     state: str
 
 
+class Unwatched:
+    """A ``Progress`` for runs that nobody watches."""
+
+    def update(self, legs: Sequence[LegProgress], at: datetime) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
 class Progress(Protocol):
     """A watcher of one run. Its methods return at once and never raise for what they show."""
 

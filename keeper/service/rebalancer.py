@@ -20,7 +20,7 @@ from keeper.domain.run import NavPoint, Run, RunKey, RunStatus
 from keeper.execution import engine
 from keeper.execution.pacing import Pacing
 from keeper.planning.build import Brief, build
-from keeper.planning.gate import Limits, Refusal, Refused
+from keeper.planning.gate import Limits, Refusal, Refused, halt_refusal
 from keeper.planning.plan import Plan
 from keeper.policy.mandate import Mandate
 from keeper.ports import Clock, Environment, Journal, Venue
@@ -54,7 +54,10 @@ class Fund:
 
 @dataclass(slots=True)
 class _Course:
-    """A run on its way: what is known of it so far. expected: holdings that our own fills lead to, by symbol."""
+    """A run on its way: what is known of it so far.
+
+    expected: holdings that our own fills lead to, by symbol; sequence: the highest of an earlier attempt's children.
+    """
 
     run: Run
     state: engine.State
@@ -64,6 +67,7 @@ class _Course:
     fills: list[Fill] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     cut_short: str = ""
+    sequence: int = 0
 
 
 class Rebalancer:
@@ -116,21 +120,40 @@ class Rebalancer:
         if not await self._journal.open_run(run):
             message = f"run {run.id} exists already: {self.fund.name} was triggered by {trigger} before"
             raise InvariantViolation(message)
-        with structlog.contextvars.bound_contextvars(run=run.id, fund=self.fund.name, venue=run.venue):
-            return await self._opened(run, plan, progress)
+        return await self._begin(run, plan, progress)
 
-    async def _opened(self, run: Run, plan: Plan, progress: Progress) -> Run:
+    async def take_up(self, run: Run, plan: Plan, progress: Progress) -> Run:
+        """Go on with a run that was left incomplete, or missed, in its own row; ``plan`` is of now.
+
+        The run keeps the legs that it was planned with, so that its result tells of all attempts; its children are numbered
+        on. InvariantViolation when the run may not be taken up.
+        """
+        now = self._clock.now()
+        document, deadline = carried_on(run.plan, plan.document()), now + self.fund.pacing.horizon
+        await self._journal.reopen_run(run.id, plan=document, reason=plan.reason, deadline=deadline, at=now)
+        again = replace(run, status=run.reopened(), plan=document, result=None, deadline=deadline, ended_at=None)
+        again = replace(again, attempts=run.attempts + 1, started_at=run.started_at if run.attempts else now)
+        sequences = [child.sequence for child in await self._journal.children(run.id)]
+        return await self._begin(again, plan, progress, sequence=max(sequences, default=0))
+
+    async def _begin(self, run: Run, plan: Plan, progress: Progress, *, sequence: int = 0) -> Run:
+        """Work on a run whose row is open. sequence: the highest that a child of it has."""
+        with structlog.contextvars.bound_contextvars(run=run.id, fund=self.fund.name, venue=run.venue):
+            return await self._opened(run, plan, progress, sequence)
+
+    async def _opened(self, run: Run, plan: Plan, progress: Progress, sequence: int) -> Run:
         log.info("run.opened", legs=len(plan.legs), nav=f"{plan.nav:.2f}", leverage=f"{plan.leverage:.4f}")
         if plan.refusals:
             return await self._close(run, RunStatus.REFUSED, "; ".join(r.message for r in plan.refusals))
         if not plan.legs:
-            return await self._close(run, RunStatus.NOTHING_DUE, plan.reason, after=await self._settled_if_possible())
+            status = RunStatus.COMPLETED if sequence else RunStatus.NOTHING_DUE
+            return await self._close(run, status, plan.reason, after=await self._settled_if_possible())
         try:
-            return await self._execute(run, plan, progress)
+            return await self._execute(run, plan, progress, sequence)
         finally:
             progress.close()
 
-    async def _execute(self, run: Run, plan: Plan, progress: Progress) -> Run:
+    async def _execute(self, run: Run, plan: Plan, progress: Progress, sequence: int) -> Run:
         course: _Course | None = None
         after: Observation | None = None
         try:
@@ -138,7 +161,7 @@ class Rebalancer:
             now = self._clock.now()
             state = engine.begin(plan, self.fund.pacing, limits=self.fund.limits, now=now)
             prices = dict(observation.valuation().prices)
-            course = _Course(run=run, state=state, expected=holdings(observation), prices=prices)
+            course = _Course(run=run, state=state, expected=holdings(observation), prices=prices, sequence=sequence)
             await self._record_nav(run, "before", observation)
             status, reason, after = await self._work(course, observation, progress)
             await self._record_nav(run, "after", after)
@@ -146,7 +169,7 @@ class Rebalancer:
             status, reason, after = RunStatus.INCOMPLETE, str(error), await self._settled_if_possible()
         if course is None:
             return await self._close(run, status, reason)
-        if not course.sent and course.refusals:
+        if not course.sent and not sequence and course.refusals:
             status, reason = RunStatus.REFUSED, "; ".join(dict.fromkeys(course.refusals))
         elif course.cut_short:
             status, reason = RunStatus.INCOMPLETE, course.cut_short
@@ -193,8 +216,9 @@ class Rebalancer:
         course.expected = held
 
     async def _send(self, course: _Course, slices: Sequence[engine.Slice], observation: Observation) -> None:
+        numbered = [replace(one, sequence=one.sequence + course.sequence) for one in slices]
         sending = (
-            self._sender.send(course.run, one, observation, [other for other in slices if other is not one]) for one in slices
+            self._sender.send(course.run, one, observation, [other for other in numbered if other is not one]) for one in numbered
         )
         # an error of one leg must not hide what became of another
         outcomes = await asyncio.gather(*sending, return_exceptions=True)
@@ -227,11 +251,11 @@ class Rebalancer:
                 self._cut(course, f"the outcome of {child.request.client_id} is not known ({child.reason})")
 
     def _expect(self, course: _Course, fill: Fill) -> None:
-        market = self._observer.markets[fill.symbol]
-        change = fill.amount * fill.side.sign
-        if market.kind is MarketKind.SPOT and fill.fee_asset == market.base:
-            change -= fill.fee
-        course.expected[fill.symbol] = _added(course.expected[fill.symbol], change)
+        course.expected[fill.symbol] = _added(course.expected[fill.symbol], fill.amount * fill.side.sign)
+        for symbol, market in self._observer.markets.items():
+            # a fee may be taken in the coins of another market of the fund, such as BNB
+            if market.kind is MarketKind.SPOT and fill.fee_asset == market.base:
+                course.expected[symbol] = _added(course.expected[symbol], -fill.fee)
 
     def _cut(self, course: _Course, why: str) -> None:
         """Propose nothing more; the run settles and ends as incomplete for this reason, the first one named."""
@@ -285,6 +309,8 @@ class Rebalancer:
             )
             for child in await self._journal.open_children(self.fund.name)
         ]
+        if (standing := await self._journal.standing(self.fund.name)).halted:
+            blocked.append(halt_refusal(standing.reason))
         if info.environment is Environment.LIVE:
             blocked.append(Refusal("not_enabled", "a live fund only plans: trade on paper or on a testnet"))
         return Brief(
@@ -301,9 +327,10 @@ class Rebalancer:
 
     def _open(self, plan: Plan, trigger: str, asked: str) -> Run:
         info, now = self._venue.info, self._clock.now()
+        key = RunKey(self.fund.name, trigger)
         return Run(
-            id=f"{self.fund.name}-{trigger.rpartition(':')[2]}",
-            key=RunKey(self.fund.name, trigger),
+            id=key.run_id,
+            key=key,
             venue=info.name,
             environment=str(info.environment),
             account=info.account,
@@ -396,6 +423,15 @@ class Rebalancer:
     def _average(self, course: _Course, symbol: str) -> Decimal | None:
         fills = [fill for fill in course.fills if fill.symbol == symbol]
         return average_price(fills, inverse=self._observer.markets[symbol].kind is MarketKind.INVERSE)
+
+
+def carried_on(before: Mapping[str, object], now: Mapping[str, object]) -> Mapping[str, object]:
+    """The plan document of a run that goes on: as it was made ``before``, and the legs that only ``now`` has."""
+    old, new = before.get("legs"), now["legs"]
+    if not isinstance(old, list) or not old or not isinstance(new, list):
+        return now
+    planned = {leg["market"] for leg in old}
+    return {**before, "legs": [*old, *(leg for leg in new if leg["market"] not in planned)]}
 
 
 @exact

@@ -106,6 +106,7 @@ class Sender:
             for child in await self._journal.open_children(fund)
             if child.run != run.id or child.leg == proposal.leg
         ]
+        standing = await self._journal.standing(fund)
         situation = Situation(
             observation=observation,
             limits=self._limits,
@@ -113,6 +114,7 @@ class Sender:
             open_children=tuple(open_children),
             left=proposal.left,
             now=now,
+            halted=standing.reason if standing.halted else None,
             beside=tuple((other.symbol, other.amount * other.side.sign) for other in beside),
         )
         verdict = check(request, situation)

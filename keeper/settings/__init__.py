@@ -4,7 +4,16 @@ Everything that reads a configuration goes through ``find`` and ``load``; a prog
 ``assemble``. pydantic and pydantic-settings are imported in this package only.
 """
 
-from keeper.settings.feeds import AccountSettings, FixedFeed, MarketSettings, PositionSettings, SyntheticFeed
+from keeper.settings.feeds import (
+    AccountSettings,
+    CcxtFeed,
+    FixedFeed,
+    MarketSettings,
+    PositionSettings,
+    RecordedFeed,
+    RecordingSettings,
+    SyntheticFeed,
+)
 from keeper.settings.loading import assemble, find, load
 from keeper.settings.schema import Effective, Known, effective, known_keys, schema, schema_text
 from keeper.settings.secrets import Credentials, account_fingerprint, credentials_of, read_secret
@@ -13,6 +22,7 @@ from keeper.settings.sources import Settings
 
 __all__ = [
     "AccountSettings",
+    "CcxtFeed",
     "Credentials",
     "Effective",
     "FixedFeed",
@@ -21,6 +31,8 @@ __all__ = [
     "Known",
     "MarketSettings",
     "PositionSettings",
+    "RecordedFeed",
+    "RecordingSettings",
     "Settings",
     "SyntheticFeed",
     "VenueSettings",

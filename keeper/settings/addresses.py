@@ -17,7 +17,8 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from keeper.settings.values import did_you_mean, fault, read_text
 
 PAPER = "paper"
-_EXCHANGE = re.compile(r"[a-z0-9]{2,40}")
+SUPPORTED = ("binance", "binanceusdm")
+"""The exchanges that have a dialect; a test compares."""
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
 _LOOPBACK = re.compile(r"https?://(127(?:\.[0-9]{1,3}){3}|\[::1\])(?::([0-9]{1,5}))?/?")
 _HIGHEST_PORT = 65535
@@ -37,13 +38,15 @@ def known_exchanges() -> tuple[str, ...]:
 
 
 def read_exchange(value: object) -> str:
-    """A ccxt id, or "paper"."""
+    """One of SUPPORTED, or "paper"."""
     text = read_text(value)
-    known = known_exchanges()
-    if text == PAPER or text in known or (not known and _EXCHANGE.fullmatch(text)):
+    if text in (PAPER, *SUPPORTED):
         return text
-    near = did_you_mean(text, [PAPER, *known])
-    raise fault('must be "paper" or the id of a ccxt exchange' + (f"; {near}" if near.startswith("did") else ""))
+    choices = " or ".join(f'"{name}"' for name in (PAPER, *SUPPORTED))
+    if text in known_exchanges():
+        raise fault(f"is an exchange that ccxt knows and Keeper can't trade on yet: must be {choices}")
+    near = did_you_mean(text, [PAPER, *SUPPORTED])
+    raise fault(f"must be {choices}" + (f"; {near}" if near.startswith("did") else ""))
 
 
 def read_host(value: object) -> str:

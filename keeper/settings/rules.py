@@ -6,9 +6,14 @@ Each rule looks at the sections that are sound by themselves, so that one bad se
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from keeper.domain.market import MarketKind
+from keeper.domain.numbers import plain
+from keeper.settings.addresses import PAPER
+from keeper.settings.feeds import feed_markets
 from keeper.settings.keys import Path
 from keeper.settings.secrets import account_fingerprint, unfit_secrets
-from keeper.settings.sections import FundSettings, VenueSettings
+from keeper.settings.sections import FundSettings, VenueSettings, gross
+from keeper.settings.symbols import symbol_parts
 from keeper.settings.values import did_you_mean
 
 
@@ -32,6 +37,7 @@ def broken_rules(
             yield Fault(("funds", name, "venue"), f"no such venue: {did_you_mean(fund.venue, sorted(named))}")
         else:
             yield from _markets(name, fund, venues.get(fund.venue))
+            yield from _weights(name, fund, venues.get(fund.venue))
     used = {fund.venue: venues[fund.venue] for fund in funds.values() if fund.venue in venues}
     unfit = {name: tuple(unfit_secrets(name, venue)) for name, venue in used.items()}
     for found in unfit.values() if keys else ():
@@ -41,13 +47,35 @@ def broken_rules(
 
 def _markets(name: str, fund: FundSettings, venue: VenueSettings | None) -> Iterator[Fault]:
     """On paper the markets are known before anything is opened."""
-    if venue is None or venue.feed is None:
+    known = feed_markets(venue.feed) if venue is not None and venue.feed is not None else None
+    if known is None:
         return
-    prices = venue.feed.prices
+    symbols, listed = known
     for symbol in fund.target:
-        if symbol not in prices:
-            remedy = f"venue {fund.venue} has no such market in feed.prices: {did_you_mean(symbol, list(prices))}"
+        if symbol not in symbols:
+            remedy = f"venue {fund.venue} has no such market in {listed}: {did_you_mean(symbol, list(symbols))}"
             yield Fault(("funds", name, "target", symbol), remedy)
+    for symbol in fund.kept_symbols():
+        if symbol not in symbols:
+            remedy = f"venue {fund.venue} has no price of {symbol} in {listed}: add it, or leave the asset out"
+            yield Fault(("funds", name, "assets"), remedy)
+
+
+def _weights(name: str, fund: FundSettings, venue: VenueSettings | None) -> Iterator[Fault]:
+    """A spot account of an exchange holds what was paid for: Keeper does not borrow there."""
+    if venue is None or venue.exchange == PAPER:
+        return
+    spot = {symbol: weight for symbol, weight in fund.target.items() if symbol_parts(symbol).kind is MarketKind.SPOT}
+    for symbol, weight in spot.items():
+        if not weight >= 0:
+            remedy = (
+                f"weight >= 0 must hold on spot, where nothing is borrowed, but {plain(weight)} < 0: short a perpetual instead"
+            )
+            yield Fault(("funds", name, "target", symbol), remedy)
+    total = gross(spot)
+    if not total <= 1:
+        remedy = f"sum of weights <= 1 must hold on spot, where nothing is borrowed, but {plain(total)} > 1: lower the target"
+        yield Fault(("funds", name, "target"), remedy)
 
 
 def _shared_accounts(funds: Mapping[str, FundSettings], venues: Mapping[str, VenueSettings]) -> Iterator[Fault]:

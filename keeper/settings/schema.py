@@ -6,9 +6,9 @@ Everything here is made to be printed, so no secret passes through it.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
@@ -17,7 +17,7 @@ from keeper.domain.numbers import plain
 from keeper.settings.keys import NAMED, Path, dotted, entry_of, models_at
 from keeper.settings.masking import MASK, without_password
 from keeper.settings.sources import Settings
-from keeper.settings.values import duration_text
+from keeper.settings.values import duration_text, instant_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ def effective(settings: Settings) -> list[Effective]:
     return [Effective(dotted(path), _shown(value), settings.source(path)) for path, value in _values(settings, ())]
 
 
-def known_keys() -> list[Known]:
-    """Every key with its default."""
+def known_keys(feed: str = "") -> list[Known]:
+    """Every key with its default; with ``feed``, of all kinds of feeds only that one's."""
     merged: dict[str, Known] = {}
-    for known in _known(Settings, ()):
+    for known in _known(Settings, (), feed):
         before = merged.get(known.key)
         merged[known.key] = known if before is None else _either(before, known)
     return list(merged.values())
@@ -113,18 +113,22 @@ def _shown(value: object) -> object:
         return plain(value)
     if isinstance(value, timedelta):
         return duration_text(value)
+    if isinstance(value, datetime):
+        return instant_text(value)
     return f"{value:%H:%M}" if isinstance(value, time) else value
 
 
-def _known(place: Any, path: Path) -> Iterator[Known]:
-    for model in models_at(place):
-        for name, field in model.model_fields.items():
+def _known(place: Any, path: Path, feed: str) -> Iterator[Known]:
+    models = models_at(place)
+    for model in models:
+        kinds = get_args(model.model_fields["kind"].annotation) if feed and len(models) > 1 else (feed,)
+        for name, field in model.model_fields.items() if feed in kinds else ():
             below = (*path, name)
             entry = entry_of(field.annotation)
             if models_at(field.annotation):
-                yield from _known(field.annotation, below)
+                yield from _known(field.annotation, below, feed)
             elif entry is not None and models_at(entry):
-                yield from _known(entry, (*below, NAMED))
+                yield from _known(entry, (*below, NAMED), feed)
             else:
                 yield Known(
                     dotted(below if entry is None else (*below, NAMED)), _default(field.default), str(field.description or "")

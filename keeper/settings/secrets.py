@@ -146,4 +146,8 @@ def _content(raw: bytes) -> SecretStr | str:
     except UnicodeDecodeError:
         return "is not text: name a file that holds nothing but the secret"
     text = text.removesuffix("\n").removesuffix("\r")
-    return SecretStr(text) if text.strip() else "is empty: write the secret into it"
+    if not text.strip():
+        return "is empty: write the secret into it"
+    if not (text.isascii() and text.isprintable() and " " not in text):
+        return "holds a space or a character that no key has: write the key alone on one line"
+    return SecretStr(text)

@@ -13,15 +13,16 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from keeper.domain.market import MarketKind
 from keeper.domain.numbers import ZERO, exact, plain
 from keeper.execution.pacing import Pacing, Style
 from keeper.planning.gate import Limits
 from keeper.policy.mandate import BandGoal, Mandate
-from keeper.policy.schedule import Schedule
+from keeper.policy.schedule import CATCH_UP, SHORTEST_DAY, Schedule
 from keeper.ports import Environment
 from keeper.settings.addresses import PAPER, Exchange, Host, JournalUrl, Loopback, TimeOfDay, Zone
-from keeper.settings.feeds import AccountSettings, Feed, PaperFeed, Section
-from keeper.settings.symbols import Symbol, symbol_parts
+from keeper.settings.feeds import AccountSettings, Feed, Section, feed_markets
+from keeper.settings.symbols import Assets, Symbol, symbol_parts
 from keeper.settings.values import (
     Amount,
     Duration,
@@ -32,6 +33,7 @@ from keeper.settings.values import (
     Within,
     chosen,
     did_you_mean,
+    duration_text,
     fault,
     read_choice,
     read_text,
@@ -82,7 +84,7 @@ class CredentialsSettings(Section):
 class VenueSettings(Section):
     """One exchange account."""
 
-    exchange: Exchange = Field(description='a ccxt id such as "binanceusdm", or "paper"')
+    exchange: Exchange = Field(description='"binanceusdm", "binance" (spot) or "paper"')
     environment: Environment = Field(
         default=Environment.PAPER,
         validate_default=True,
@@ -91,7 +93,9 @@ class VenueSettings(Section):
     credentials: CredentialsSettings = Field(default=CredentialsSettings(), description="the account's keys")
     hosts: Mapping[Host, Loopback] = Field(default={}, description="hosts replaced by servers on this machine, for tests")
     feed: Feed | None = Field(
-        default=None, validate_default=True, description='the market of a paper venue: kind = "fixed" or "synthetic"'
+        default=None,
+        validate_default=True,
+        description='the market of a paper venue: kind = "fixed", "synthetic", "recorded" or "ccxt"',
     )
     account: AccountSettings | None = Field(
         default=None, validate_default=True, description="what a paper account holds at the start"
@@ -134,12 +138,14 @@ class VenueSettings(Section):
     @classmethod
     def _priced(cls, account: AccountSettings | None, info: ValidationInfo) -> AccountSettings | None:
         feed = info.data.get("feed")
-        if account is None or not isinstance(feed, PaperFeed):
+        known = feed_markets(feed) if feed is not None else None
+        if account is None or known is None:
             return account
+        symbols, listed = known
         for symbol in account.positions:
-            if symbol not in feed.prices:
-                near = did_you_mean(symbol, list(feed.prices))
-                raise fault(f"has no price in feed.prices: {near}", at=("account", "positions", symbol))
+            if symbol not in symbols:
+                near = did_you_mean(symbol, list(symbols))
+                raise fault(f"has no price in {listed}: {near}", at=("account", "positions", symbol))
         return account
 
 
@@ -148,6 +154,24 @@ class ScheduleSettings(Section):
 
     at: TimeOfDay = Field(description='local time of day, "HH:MM"')
     timezone: Zone = Field(default="UTC", description='IANA time zone, such as "Europe/Berlin"')
+    catch_up: Annotated[Duration, Within(at_least=timedelta(seconds=1), at_most=timedelta(hours=20))] = Field(
+        default=CATCH_UP,
+        description="how late a run may begin, after a pause of this machine or of the exchange",
+        json_schema_extra={"default": "6h"},
+    )
+    jitter: Annotated[Duration, Within(at_least=timedelta(0), at_most=timedelta(hours=20))] = Field(
+        default=timedelta(0),
+        description="a run begins later by up to this, differently each day; below catch_up",
+        json_schema_extra={"default": "0s"},
+    )
+
+    @field_validator("jitter")
+    @classmethod
+    def _inside_catch_up(cls, jitter: timedelta, info: ValidationInfo) -> timedelta:
+        catch_up = info.data.get("catch_up")
+        if catch_up is not None and not jitter < catch_up:
+            raise fault(f'must be below catch_up = "{duration_text(catch_up)}", or a day could pass without its run')
+        return jitter
 
 
 class BandSettings(Section):
@@ -207,6 +231,10 @@ class FundSettings(Section):
     currency: str = Field(
         default="", validate_default=True, description="what NAV is counted in; unset: the quote currency of the target's symbols"
     )
+    assets: Assets | None = Field(
+        default=None,
+        description="what of a spot account is the fund's, the rest is left alone; unset: the target's assets and the currency",
+    )
     schedule: ScheduleSettings | None = Field(default=None, description="unset: only when asked")
     bands: BandSettings = Field(default=BandSettings(), description="how far the fund may stray")
     emergency: EmergencySettings | None = Field(
@@ -248,6 +276,26 @@ class FundSettings(Section):
             raise fault(f'must be "{quote}", the quote currency of the target, or left out')
         return currency
 
+    @field_validator("assets")
+    @classmethod
+    def _its_own(cls, assets: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        target, currency = info.data.get("target"), info.data.get("currency")
+        if assets is None or not target or not currency:
+            return assets
+        if not all(symbol_parts(symbol).kind is MarketKind.SPOT for symbol in target):
+            raise fault("belongs to funds of spot markets only: everything in a derivatives account is collateral; remove it")
+        missing = [asset for asset in _traded_assets(target, currency) if asset not in assets]
+        if missing:
+            raise fault(f"must name {' and '.join(missing)} as well: the fund trades in it")
+        kept = [asset for asset in assets if asset not in _traded_assets(target, currency)]
+        if kept and not gross(target) < 1:
+            total = plain(gross(target))
+            raise fault(
+                f"{' and '.join(kept)} has no target and needs room: sum of weights < 1 must hold, but {total} >= 1;"
+                " lower the weights or give it one"
+            )
+        return assets
+
     @field_validator("emergency")
     @classmethod
     def _above_target(cls, emergency: EmergencySettings | None, info: ValidationInfo) -> EmergencySettings | None:
@@ -259,6 +307,18 @@ class FundSettings(Section):
                 at=("emergency", "max_leverage"),
             )
         return emergency
+
+    @field_validator("execution")
+    @classmethod
+    def _over_before_the_next(cls, execution: ExecutionSettings, info: ValidationInfo) -> ExecutionSettings:
+        schedule = info.data.get("schedule")
+        if schedule and not schedule.jitter + execution.horizon <= SHORTEST_DAY:
+            raise fault(
+                f'schedule.jitter + execution.horizon must be at most "{duration_text(SHORTEST_DAY)}", or one day\'s run could'
+                " reach into the next day's: shorten one of them",
+                at=("execution", "horizon"),
+            )
+        return execution
 
     @field_validator("limits")
     @classmethod
@@ -276,6 +336,17 @@ class FundSettings(Section):
         """What the fund holds."""
         emergency = self.emergency.max_leverage if self.emergency else None
         return Mandate(targets=dict(self.target), deadband=self.bands.deadband, goal=self.bands.to, emergency_leverage=emergency)
+
+    def own_assets(self) -> frozenset[str] | None:
+        """The assets that are the fund's; None where all of the account is, as with derivatives."""
+        if not all(symbol_parts(symbol).kind is MarketKind.SPOT for symbol in self.target):
+            return None
+        return frozenset(self.assets or _traded_assets(self.target, self.currency))
+
+    def kept_symbols(self) -> tuple[str, ...]:
+        """The spot markets that price the assets which the fund owns and does not trade, such as the coin that pays fees."""
+        traded = _traded_assets(self.target, self.currency)
+        return tuple(f"{asset}/{self.currency}" for asset in self.assets or () if asset not in traded)
 
     def limits_value(self) -> Limits:
         """What no order of the fund may exceed."""
@@ -297,7 +368,15 @@ class FundSettings(Section):
 
     def schedule_value(self) -> Schedule | None:
         """When the fund acts by itself; None where it only acts when asked."""
-        return Schedule(at=self.schedule.at, zone=ZoneInfo(self.schedule.timezone)) if self.schedule else None
+        if self.schedule is None:
+            return None
+        told = self.schedule
+        return Schedule(at=told.at, zone=ZoneInfo(told.timezone), jitter=told.jitter, catch_up=told.catch_up)
+
+
+def _traded_assets(target: Mapping[str, Decimal], currency: str) -> tuple[str, ...]:
+    """The bases of ``target``, and what they are paid with."""
+    return (*(symbol_parts(symbol).base for symbol in target), currency)
 
 
 @exact

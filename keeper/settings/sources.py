@@ -77,6 +77,10 @@ class Settings(BaseSettings):
         """The journal's URL, absolute: were its file to start where a command happens to run, a fund could have two."""
         return anchored_url(self.keeper.journal, self._directory)
 
+    def anchored(self, name: str) -> pathlib.Path:
+        """A file that the configuration names, absolute: a relative name starts at the configuration's directory."""
+        return self._directory / pathlib.Path(name).expanduser()
+
     @property
     def origin(self) -> str:
         """The directory of the configuration, for a message about what stands nowhere in it."""

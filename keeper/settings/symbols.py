@@ -10,9 +10,10 @@ from typing import Annotated
 from pydantic import BeforeValidator, WithJsonSchema
 
 from keeper.domain.market import MarketKind
-from keeper.settings.values import fault
+from keeper.settings.values import EnvText, fault
 
 _ASSET = r"[^\s/:\-]{1,40}"
+_ASSET_ALONE = re.compile(_ASSET)
 _SYMBOL = re.compile(rf"({_ASSET})/({_ASSET})(?::({_ASSET}))?(-.*)?")
 
 
@@ -52,4 +53,18 @@ def read_symbol(value: object) -> str:
     return str(value)
 
 
+def read_assets(value: object) -> tuple[str, ...]:
+    """Names of assets, each once; in an environment variable with commas between them."""
+    named = [part.strip() for part in value.split(",")] if isinstance(value, EnvText) else value
+    if not isinstance(named, list | tuple) or not named:
+        raise fault('must be an array such as ["BTC", "ETH", "USDT"]')
+    for name in named:
+        if not isinstance(name, str) or not _ASSET_ALONE.fullmatch(name):
+            raise fault('must hold names of assets in quotes, such as "BTC"')
+        if named.count(name) > 1:
+            raise fault(f'names "{name}" twice')
+    return tuple(str(name) for name in named)
+
+
+Assets = Annotated[tuple[str, ...], BeforeValidator(read_assets)]
 Symbol = Annotated[str, BeforeValidator(read_symbol), WithJsonSchema({"type": "string", "pattern": "^[^/]+/[^/]+$"})]

@@ -7,7 +7,7 @@ section, a file or a variable, and nothing here reads a secret.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
@@ -132,6 +132,23 @@ def read_duration(value: object) -> timedelta:
     return timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
 
+def read_instant(value: object) -> datetime:
+    """A time with its zone, in quotes or as TOML writes one; in UTC. A time without a zone is a fault."""
+    refused = fault('must be a time with its zone, such as "2024-08-08T23:55:00Z"')
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        raise refused from None
+    if not isinstance(at, datetime) or at.utcoffset() is None:
+        raise refused
+    return at.astimezone(UTC)
+
+
+def instant_text(value: datetime) -> str:
+    """An aware time as ``read_instant`` takes it."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def duration_text(value: timedelta) -> str:
     """The shortest way to write ``value`` (whole seconds): "1h30m"."""
     minutes, seconds = divmod(int(value.total_seconds()), 60)
@@ -222,6 +239,12 @@ Duration = Annotated[
     BeforeValidator(read_duration),
     PlainSerializer(duration_text, return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"}),
+]
+Instant = Annotated[
+    datetime,
+    BeforeValidator(read_instant),
+    PlainSerializer(instant_text, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 
 

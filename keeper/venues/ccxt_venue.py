@@ -4,42 +4,29 @@ ccxt signs, routes and names errors; rounding, outcomes, retries and hosts are d
 send an order twice, take an exception for a rejection, or show a key. ccxt is imported on connecting, not before.
 """
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
-from difflib import get_close_matches
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from keeper.domain.account import Account
-from keeper.domain.errors import ConfigError, InvariantViolation, Problem, StaleData, VenueRefused, VenueUnavailable
-from keeper.domain.market import Market
+from keeper.domain.account import Account, Position
+from keeper.domain.errors import ConfigError, Problem, StaleData, VenueRefused, VenueUnavailable
 from keeper.domain.numbers import plain
-from keeper.domain.observation import MarketStats, Quote
 from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Unknown
-from keeper.ports import Clock, Environment, VenueInfo
+from keeper.ports import Clock, VenueInfo
 from keeper.venues import parsing, verdicts
-from keeper.venues.dialects import dialect_of
-from keeper.venues.transport import GuardedSession, loopback_origins, note_answer, watched
+from keeper.venues.public_data import PublicData, together
+from keeper.venues.transport import watched
 
 T = TypeVar("T")
-LARGEST_OFFSET = timedelta(seconds=1)
-BOOK_LEVELS = 100
 MOST_TRADES = 1000
-FIRST_WAIT, LONGEST_WAIT = 0.2, 2.0
 OK = range(200, 300)
-NEAREST = 3
 
 
-class CcxtVenue:
+class CcxtVenue(PublicData):
     """One exchange account in one environment; see ``ports.Venue`` for what each method promises.
 
-    info.exchange: an id of ``dialects.DIALECTS``; api_key, secret: of that account in that environment; hosts: host name
-    to loopback origin, for tests, and then no other host is reached; timeout: seconds for one request; attempts: how
-    often a read is tried; max_age: seconds, a book or mark older than that is StaleData.
-    ConfigError for an exchange or environment without a dialect, missing keys, or hosts that leave this machine.
+    api_key, secret: of the account in its environment; the rest as ``PublicData`` says. Connecting also checks the position
+    mode, which proves the keys. ConfigError for missing keys, too.
     """
 
     def __init__(
@@ -54,8 +41,16 @@ class CcxtVenue:
         attempts: int = 3,
         max_age: float = 10.0,
     ) -> None:
-        self._dialect = dialect_of(info.name, info.exchange, info.environment)
-        self._origins = loopback_origins(info.name, hosts)
+        super().__init__(
+            info.name,
+            info.exchange,
+            info.environment,
+            hosts=hosts,
+            clock=clock,
+            timeout=timeout,
+            attempts=attempts,
+            max_age=max_age,
+        )
         missing = [name for name, value in (("api_key", api_key), ("secret", secret)) if not value]
         if missing:
             remedy = "write the file that holds it, or set it in the environment"
@@ -64,110 +59,20 @@ class CcxtVenue:
         self._info = info
         self._api_key = api_key
         self._secret = secret
-        self._clock = clock
-        self._timeout = timeout
-        self._attempts = attempts
-        self._max_age = timedelta(seconds=max_age)
-        self._offset = timedelta(0)
-        self._session: GuardedSession | None = None
-        self._connected: Any = None
 
     @property
     def info(self) -> VenueInfo:
         """Name, environment, account and timing of this venue."""
         return self._info
 
-    @property
-    def clock(self) -> Clock:
-        """Real time."""
-        return self._clock
+    def _on_connecting(self) -> list[Awaitable[Any]]:
+        return [*super()._on_connecting(), self._read("account's mode", self._check_mode)]
 
-    async def __aenter__(self) -> Self:
-        """Connect: measure the clock's offset, load markets, check the position mode, which proves the keys too."""
-        try:
-            self._connect()
-            await self._check_clock()
-            await together(
-                self._read("markets", self._load_markets),
-                self._read("position mode", self._check_mode),
-            )
-        except BaseException:
-            await self._disconnect()
-            raise
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Disconnect."""
-        await self._disconnect()
-
-    def _connect(self) -> None:
-        import ccxt.async_support
-
-        # at DEBUG ccxt prints every header, the key among them
-        logging.getLogger("ccxt").setLevel(logging.WARNING)
-        allowed = self._dialect.hosts[self._info.environment]
-        self._session = GuardedSession(allowed=allowed, origins=self._origins, clock=self._clock)
-        exchange = getattr(ccxt.async_support, self._dialect.exchange)(
-            {
-                "apiKey": self._api_key,
-                "secret": self._secret,
-                "number": str,
-                "enableRateLimit": False,  # ccxt's limiter does not refill while idle; reads are few and 429 means silence
-                "timeout": int(self._timeout * 1000),
-                "session": self._session,
-                "ssl_context": False,  # the session has its own
-                "timeout_on_exit": 0,
-                "options": dict(self._dialect.options),
-            }
-        )
-        exchange.on_rest_response = note_answer
-        exchange.milliseconds = lambda: parsing.milliseconds(self._clock.now())
-        if self._info.environment is Environment.TESTNET:
-            getattr(exchange, self._dialect.testnet_switch)(enable=True)
-        self._connected = exchange
-
-    async def _disconnect(self) -> None:
-        exchange, session = self._connected, self._session
-        self._connected = self._session = None
-        if exchange is not None:
-            await exchange.close()
-        if session is not None:
-            await session.close()
-
-    async def _check_clock(self) -> None:
-        # the first request also opens the connection, so the second one measures better
-        samples = [await self._read("clock", self._sample_clock) for _ in range(2)]
-        _, self._offset = min(samples)
-        if not abs(self._offset) <= LARGEST_OFFSET:
-            seconds = self._offset.total_seconds()
-            remedy = (
-                f"this machine's clock is {seconds:+.3f} s off the venue's, allowed is 1 s: synchronise it (NTP) and start again"
-            )
-            raise VenueRefused("clock", remedy)
-        self._exchange.options["timeDifference"] = self._offset // timedelta(milliseconds=1)
-
-    async def _sample_clock(self) -> tuple[timedelta, timedelta]:
-        before = self._clock.now()
-        told = await self._exchange.fetch_time()
-        after = self._clock.now()
-        return after - before, before + (after - before) / 2 - parsing.instant(told, "time of the venue")
-
-    async def _load_markets(self) -> None:
-        if not await self._exchange.load_markets(reload=True):
-            raise VenueUnavailable("the venue's answer holds no markets")
+    def _keys(self) -> dict[str, str]:
+        return {"apiKey": self._api_key, "secret": self._secret}
 
     async def _check_mode(self) -> None:
-        if parsing.part(await self._call("mode"), "dualSidePosition") is not False:
-            raise parsing.hedge_mode()
-
-    async def markets(self, symbols: Sequence[str]) -> Mapping[str, Market]:
-        """The markets named; from what was loaded on connecting."""
-        known = self._exchange.markets
-        for symbol in symbols:
-            if symbol not in known:
-                near = ", ".join(get_close_matches(symbol, known, n=NEAREST, cutoff=0.5))
-                raise VenueRefused("symbol", f"{self._info.exchange} has no market {symbol}{'; near: ' + near if near else ''}")
-        return {symbol: parsing.market(symbol, known[symbol]) for symbol in symbols}
+        self._dialect.wording.mode(await self._call("mode"))
 
     async def account(self) -> Account:
         """Balances, positions and open orders, read together."""
@@ -179,32 +84,18 @@ class CcxtVenue:
         return Account(balances=balances, positions=positions, open_orders=orders, at=self._clock.now())
 
     async def _balances(self) -> dict[str, Decimal]:
-        return parsing.balances(await self._call("account"), self._exchange.safe_currency_code)
+        return self._dialect.wording.balances(await self._call("account"), self._exchange.safe_currency_code)
 
-    async def _positions(self) -> Any:
+    async def _positions(self) -> Mapping[str, Position]:
         exchange = self._exchange
-        return parsing.positions(
+        if "positions" not in self._dialect.calls:
+            return {}
+        return self._dialect.wording.positions(
             await self._call("positions"), lambda market_id: str(exchange.safe_symbol(market_id, None, None, "contract"))
         )
 
     async def _open_orders(self) -> tuple[str, ...]:
         return parsing.open_orders(await self._call("orders"))
-
-    async def quote(self, symbol: str) -> Quote:
-        """Mark and book of one market, read together, each no older than ``max_age`` by the venue's clock."""
-        market = self._market_id(symbol)
-        mark, book = await together(
-            self._read(f"mark of {symbol}", lambda: self._call("mark", symbol=market)),
-            self._read(f"book of {symbol}", lambda: self._call("book", symbol=market, limit=BOOK_LEVELS)),
-        )
-        levels = parsing.book(book)
-        self._refuse_stale(f"book of {symbol}", levels.at)
-        self._refuse_stale(f"mark of {symbol}", parsing.instant(parsing.part(mark, "time"), "time of the mark"))
-        return Quote(mark=parsing.positive(mark, "markPrice"), book=levels)
-
-    async def stats(self, symbol: str) -> MarketStats:
-        """The last 24 hours of one market."""
-        return parsing.stats(await self._read(f"day of {symbol}", lambda: self._call("day", symbol=self._market_id(symbol))))
 
     async def place(self, request: OrderRequest) -> Outcome:
         """Send one limit order, immediate or cancel, once."""
@@ -248,9 +139,9 @@ class CcxtVenue:
 
     async def fills(self, symbol: str, order_id: str) -> tuple[Fill, ...]:
         """Every trade of one order, oldest first."""
-        what, market = f"trades of order {order_id}", self._market_id(symbol)
+        what, market, side = f"trades of order {order_id}", self._market_id(symbol), self._dialect.wording.side
         trades = await self._read(what, lambda: self._call("trades", symbol=market, orderId=order_id, limit=MOST_TRADES))
-        read = self._whole(what, lambda: parsing.fills(trades, symbol, order_id, self._exchange.safe_currency_code))
+        read = self._whole(what, lambda: parsing.fills(trades, symbol, order_id, self._exchange.safe_currency_code, side))
         if not len(trades) < MOST_TRADES:
             raise VenueUnavailable(f"{what}: {len(trades)} in one answer, so some may be missing")
         return read
@@ -260,54 +151,6 @@ class CcxtVenue:
             return parse()
         except StaleData as error:
             raise VenueUnavailable(f"{what}: {error}") from None
-
-    @property
-    def _exchange(self) -> Any:
-        if self._connected is None:
-            raise InvariantViolation(f"venue {self._info.name} is used while it is not connected")
-        return self._connected
-
-    def _market_id(self, symbol: str) -> str:
-        if symbol not in self._exchange.markets:
-            raise VenueRefused("symbol", f"{self._info.exchange} has no market {symbol}")
-        return str(self._exchange.markets[symbol]["id"])
-
-    async def _call(self, name: str, **parameters: object) -> Any:
-        return await getattr(self._exchange, self._dialect.calls[name])(parameters)
-
-    def _refuse_stale(self, what: str, at: datetime) -> None:
-        age = self._clock.now() - self._offset - at
-        if not abs(age) <= self._max_age:
-            raise StaleData(f"{what} is {age.total_seconds():.1f} s old, allowed is {self._max_age.total_seconds():.0f} s")
-
-    async def _read(self, what: str, call: Callable[[], Awaitable[T]], absent: frozenset[str] = frozenset()) -> Any:
-        """The answer of ``call``, tried again while the venue is unavailable; None when its code is one of ``absent``."""
-        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
-
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(self._worth_retrying),
-            stop=stop_after_attempt(self._attempts),
-            wait=wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
-            sleep=self._sleep,
-            reraise=True,
-        )
-        return await retrying(self._read_once, what, call, absent)
-
-    async def _read_once(self, what: str, call: Callable[[], Awaitable[T]], absent: frozenset[str]) -> T | None:
-        with watched() as flight:
-            try:
-                return await call()
-            except verdicts.wire_faults() as error:
-                coded = verdicts.code_of(flight)
-                if coded is not None and coded[0] in absent:
-                    return None
-                raise verdicts.of_read(self._dialect, flight, what, error) from None
-
-    def _worth_retrying(self, error: BaseException) -> bool:
-        return isinstance(error, VenueUnavailable) and self._session is not None and not self._session.silent
-
-    async def _sleep(self, seconds: float) -> None:
-        await self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds))
 
 
 def wire_numbers(exchange: Any, request: OrderRequest) -> tuple[float, float]:
@@ -324,14 +167,3 @@ def wire_numbers(exchange: Any, request: OrderRequest) -> tuple[float, float]:
                 "not_exact", f"its {name} {plain(asked)} would be sent as {wire}: not a whole number of the market's steps"
             )
     return amount, price
-
-
-async def together(*reads: Awaitable[Any]) -> list[Any]:
-    """The answers of reads that are in flight at the same time; the first failure cancels the rest and is raised."""
-    tasks = [asyncio.ensure_future(read) for read in reads]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

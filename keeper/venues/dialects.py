@@ -8,19 +8,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from keeper.domain.errors import ConfigError, Problem
+from keeper.domain.market import FeeAsset
 from keeper.ports import Environment
+from keeper.venues import wording
+from keeper.venues.wording import Wording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
     """How one exchange speaks through ccxt.
 
+    Raw codes stand alone in the tables or, where the venue uses one for several things, with what it says to each:
+    ``-2010 Market is closed.``; such an entry goes before the code alone.
+
     hosts: the only ones that may be called, by environment; testnet_switch: the ccxt method that leaves live trading;
     options: ccxt's, each one set for a reason; client_id: the parameter of a new order, lookup_id: of a query by it;
     client_id_limit: characters; rejections: raw codes that prove an order was not taken, and what to do about them;
     refusals: raw codes of a read that asking again will not cure; not_found: raw codes that say there is no such order;
-    order_window: milliseconds, the longest life that the venue grants to a request on its way; calls: ccxt's methods for
-    reads that are parsed here.
+    duplicate: raw codes that say that an order of this client id exists; order_window: milliseconds, the longest life that
+    the venue grants to a request on its way; calls: ccxt's methods for reads that are parsed here, less those that the
+    exchange does not have; wording: their parsers; fee_in: what fees are taken in.
     """
 
     exchange: str
@@ -36,6 +43,8 @@ class Dialect:
     duplicate: frozenset[str]
     order_window: int
     calls: Mapping[str, str]
+    wording: Wording
+    fee_in: FeeAsset = FeeAsset.SETTLE
 
 
 _KEYS = {
@@ -45,6 +54,16 @@ _KEYS = {
 }
 _TIME = {"-1021": "the timestamp lies outside the venue's window: synchronise this machine's clock"}
 _SYMBOL = {"-1121": "the venue has no such market: check the symbol"}
+_REQUEST = {
+    "-1015": "too many orders in a short time: use fewer slices",
+    "-1100": "a parameter has illegal characters",
+    "-1102": "a mandatory parameter is missing or malformed",
+    "-1111": "the amount or price has more digits than the market takes: the market's rules changed, start again",
+    "-1115": "the time in force is not taken by this market",
+    "-1116": "the order type is not taken by this market",
+    "-1117": "the side is not taken",
+    "-1131": "the receive window is too long",
+}
 
 BINANCE_USDM = Dialect(
     exchange="binanceusdm",
@@ -65,15 +84,8 @@ BINANCE_USDM = Dialect(
         **_KEYS,
         **_TIME,
         **_SYMBOL,
+        **_REQUEST,
         "-1013": "the order fails a filter of the market: reload the market",
-        "-1015": "too many orders in a short time: use fewer slices",
-        "-1100": "a parameter has illegal characters",
-        "-1102": "a mandatory parameter is missing or malformed",
-        "-1111": "the amount or price has more digits than the market takes: the market's rules changed, start again",
-        "-1115": "the time in force is not taken by this market",
-        "-1116": "the order type is not taken by this market",
-        "-1117": "the side is not taken",
-        "-1131": "the receive window is too long",
         "-2018": "the balance is insufficient: transfer collateral or lower the target",
         "-2019": "the margin is insufficient: raise the symbol's leverage setting, transfer collateral or lower the target",
         "-2020": "the order can't be filled",
@@ -123,9 +135,85 @@ BINANCE_USDM = Dialect(
         "mark": "fapiPublicGetPremiumIndex",
         "day": "fapiPublicGetTicker24hr",
     },
+    wording=wording.BINANCE_USDM,
 )
 
-DIALECTS = {row.exchange: row for row in (BINANCE_USDM,)}
+# what spot's matching engine says with -2010 (and, rarely, -1010); "Duplicate order sent." says the opposite of a rejection
+_ENGINE = {
+    "Account has insufficient balance for requested action.": "the balance is insufficient: free what other orders hold back",
+    "Market is closed.": "the market is closed",
+    "Price * QTY is zero or less.": "price times amount is nothing",
+    "This account may not place or cancel orders.": "the account may not place orders: ask the venue why",
+    "This action is disabled on this account.": "the account may not do this: ask the venue why",
+    "This symbol is not permitted for this account.": "the account may not trade this market: name another",
+    "This symbol is restricted for this account.": "the market is restricted for this account: name another",
+    "Rest API trading is not enabled.": "the venue takes no orders over REST now",
+    "Unsupported order combination": "the market takes no immediate-or-cancel limit order",
+}
+_FILTERS = {
+    "PRICE_FILTER": "the price is not on the tick or out of range: the market's rules changed, start again",
+    "PERCENT_PRICE": "the price is too far from the market's average: lower limits.max_slippage_bps",
+    "PERCENT_PRICE_BY_SIDE": "the price is too far from the average on this side: lower limits.max_slippage_bps",
+    "LOT_SIZE": "the amount is not a whole number of lots or out of range: the market's rules changed, start again",
+    "MIN_NOTIONAL": "the notional is below the market's minimum",
+    "NOTIONAL": "the notional is outside of what the market takes",
+    "MAX_POSITION": "the account would hold more of this asset than the market allows: lower the target",
+    "MAX_NUM_ORDERS": "too many open orders in this market: cancel some",
+    "EXCHANGE_MAX_NUM_ORDERS": "too many open orders in this account: cancel some",
+}
+
+BINANCE_SPOT = Dialect(
+    exchange="binance",
+    hosts={
+        Environment.LIVE: frozenset({"api.binance.com"}),
+        Environment.TESTNET: frozenset({"demo-api.binance.com"}),
+    },
+    testnet_switch="enable_demo_trading",
+    options={
+        "fetchMarkets": {"types": ["spot"]},  # the class would load every kind of market, from as many hosts
+        "fetchMargins": False,  # calls margin endpoints, which a spot key may not read
+        "fetchCurrencies": False,  # calls the wallet's endpoints
+        "adjustForTimeDifference": False,  # the offset is measured apart, and refused when large
+        "maxRetriesOnFailure": 0,  # a retried order is a second order
+        "newOrderRespType": {"limit": "RESULT"},  # trades are read apart: an answer with some of them is one more to misread
+    },
+    client_id="newClientOrderId",
+    lookup_id="origClientOrderId",
+    client_id_limit=36,
+    rejections={
+        **_KEYS,
+        **_TIME,
+        **_SYMBOL,
+        **_REQUEST,
+        "-1013": "the order never reached the market, since it breaks one of its rules: reload the market",
+        **{f"-1013 Filter failure: {name}": meaning for name, meaning in _FILTERS.items()},
+        "-1014": "the combination of parameters is not taken",
+        "-1020": "the venue does not take this kind of request",
+        "-1104": "a parameter was not read",
+        "-1105": "a parameter is empty",
+        "-1106": "a parameter is not wanted",
+        "-1128": "the parameters do not go together",
+        "-1130": "a parameter has no valid data",
+        **{f"{code} {said}": meaning for code in ("-1010", "-2010") for said, meaning in _ENGINE.items()},
+    },
+    refusals={**_KEYS, **_TIME, **_SYMBOL},
+    not_found=frozenset({"-2013"}),
+    duplicate=frozenset({"-1010 Duplicate order sent.", "-2010 Duplicate order sent."}),
+    order_window=60_000,
+    # as on USD-M, ccxt's unified reads blur what a size depends on; spot has neither positions nor a mark
+    calls={
+        "account": "privateGetAccount",
+        "mode": "privateGetAccount",
+        "orders": "privateGetOpenOrders",
+        "trades": "privateGetMyTrades",
+        "book": "publicGetDepth",
+        "day": "publicGetTicker24hr",
+    },
+    wording=wording.BINANCE_SPOT,
+    fee_in=FeeAsset.RECEIVED,
+)
+
+DIALECTS = {row.exchange: row for row in (BINANCE_USDM, BINANCE_SPOT)}
 
 
 def dialect_of(venue: str, exchange: str, environment: Environment) -> Dialect:

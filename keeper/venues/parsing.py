@@ -1,22 +1,23 @@
 """The edge: what an exchange answered, as values of the domain or StaleData. Nothing unread passes.
 
-Takes ccxt's unified markets and orders, and Binance USD-M's own words for everything else. Numbers are read from text; NaN,
-infinity, None, a missing field and a negative price are StaleData.
+Takes ccxt's unified markets and orders, and Binance's own words for everything else; where its markets differ, ``wording``
+says how. Numbers are read from text; NaN, infinity, None, a missing field and a negative price are StaleData.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from keeper.domain.account import Position
 from keeper.domain.book import Level, OrderBook
 from keeper.domain.errors import StaleData, VenueRefused
-from keeper.domain.market import Market, MarketKind, Side
+from keeper.domain.market import FeeAsset, Market, MarketKind, Side
 from keeper.domain.numbers import ZERO, exact, parse_wire
 from keeper.domain.observation import MarketStats
 from keeper.domain.order import ChildState, Fill, OrderReport
 
+T = TypeVar("T")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATES = {
     "open": ChildState.LIVE,
@@ -80,6 +81,21 @@ def not_negative(raw: object, name: str) -> Decimal:
     return value
 
 
+def chosen(message: object, name: str, choices: Mapping[Any, T]) -> T:
+    """What field ``name`` stands for. StaleData when it is none of ``choices``."""
+    raw = part(message, name)
+    for word, meaning in choices.items():
+        if raw == word and type(raw) is type(word):
+            return meaning
+    raise StaleData(f"{name} is {_shown(raw)}, which Keeper does not know")
+
+
+@exact
+def added(one: Decimal, other: Decimal) -> Decimal:
+    """The sum of two amounts."""
+    return one + other
+
+
 def instant(raw: object, name: str) -> datetime:
     """Milliseconds since 1970, whole, as aware UTC."""
     value = above_zero(raw, name)
@@ -94,8 +110,8 @@ def milliseconds(at: datetime) -> int:
     return (at - EPOCH) // timedelta(milliseconds=1)
 
 
-def market(symbol: str, entry: Mapping[str, Any]) -> Market:
-    """A market structure of ccxt as a Market. VenueRefused for one that Keeper can't trade."""
+def market(symbol: str, entry: Mapping[str, Any], fee_in: FeeAsset) -> Market:
+    """A market structure of ccxt as a Market that takes its fees in ``fee_in``. VenueRefused for one that Keeper can't trade."""
     kind = _kind(symbol, entry)
     precision, limits = part(entry, "precision"), part(entry, "limits")
     base, quote = str(part(entry, "base")), str(part(entry, "quote"))
@@ -112,6 +128,7 @@ def market(symbol: str, entry: Mapping[str, Any]) -> Market:
         min_cost=_least(limits, "cost"),
         taker=number(entry, "taker"),
         maker=number(entry, "maker"),
+        fee_in=fee_in,
     )
 
 
@@ -173,12 +190,12 @@ def open_orders(orders: object) -> tuple[str, ...]:
     return tuple(str(part(order, "clientOrderId") or part(order, "orderId")) for order in rows(orders, "orders"))
 
 
-def book(message: object) -> OrderBook:
-    """Binance's depth, dated by its last change. StaleData for a book that can't be traded on."""
+def book(message: object, at: datetime) -> OrderBook:
+    """Binance's depth, dated ``at``. StaleData for a book that can't be traded on."""
     read = OrderBook(
         bids=_levels(part(message, "bids"), "bids"),
         asks=_levels(part(message, "asks"), "asks"),
-        at=instant(part(message, "T"), "time of the book"),
+        at=at,
     )
     faults = read.faults()
     if faults:
@@ -222,21 +239,20 @@ def report(order: object, client_id: str) -> OrderReport:
     return OrderReport(order_id=str(order_id), client_id=client_id, state=state, filled=filled, average=average)
 
 
-def fills(message: object, symbol: str, order_id: str, code: Callable[[str], str]) -> tuple[Fill, ...]:
-    """The trades of one order, oldest first; a fee that the venue pays us is negative."""
+def fills(
+    message: object, symbol: str, order_id: str, code: Callable[[str], str], side: Callable[[object], Side]
+) -> tuple[Fill, ...]:
+    """The trades of one order, oldest first, each of the ``side`` its row tells; a fee that the venue pays us is negative."""
     own = [row for row in rows(message, "trades") if str(part(row, "orderId")) == order_id]
-    read = [_fill(row, symbol, code) for row in own]
+    read = [_fill(row, symbol, code, side(row)) for row in own]
     return tuple(sorted(read, key=lambda fill: (fill.at, len(fill.trade_id), fill.trade_id)))
 
 
-def _fill(row: object, symbol: str, code: Callable[[str], str]) -> Fill:
-    side = part(row, "side")
-    if side not in ("BUY", "SELL"):
-        raise StaleData(f"the side of a trade is {_shown(side)}")
+def _fill(row: object, symbol: str, code: Callable[[str], str], side: Side) -> Fill:
     return Fill(
         trade_id=str(part(row, "id")),
         symbol=symbol,
-        side=Side.BUY if side == "BUY" else Side.SELL,
+        side=side,
         amount=positive(row, "qty"),
         price=positive(row, "price"),
         fee=number(row, "commission"),

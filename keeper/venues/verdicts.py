@@ -5,6 +5,7 @@ body cut short. Texts are made here from parts that can't hold a secret; an exce
 """
 
 import json
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
@@ -47,12 +48,18 @@ def of_order(dialect: Dialect, flight: Flight, error: Exception) -> Outcome:
     if coded is None:
         return Unknown(_what_happened(flight, error))
     code, said = coded
-    if code in dialect.duplicate:
+    if _entry(dialect.duplicate, coded) is not None:
         return Unknown(f"{code}: the venue has an order of this client id already ({said})")
-    meaning = dialect.rejections.get(code)
-    if meaning is None or flight.status not in CLIENT_ERRORS:
+    entry = _entry(dialect.rejections, coded)
+    if entry is None or flight.status not in CLIENT_ERRORS:
         return Unknown(f"{_what_happened(flight, error)}; {code}: {said}")
-    return Rejected(code, f"{meaning} (the venue says: {said})")
+    return Rejected(code, f"{dialect.rejections[entry]} (the venue says: {said})")
+
+
+def _entry(table: Collection[str], coded: tuple[str, str]) -> str | None:
+    """What a code and its message are in a table of the dialect: code and message together, or else the code alone."""
+    code, said = coded
+    return next((entry for entry in (f"{code} {said}", code) if entry in table), None)
 
 
 def of_read(dialect: Dialect, flight: Flight, what: str, error: Exception) -> KeeperError:

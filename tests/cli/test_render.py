@@ -13,6 +13,7 @@ from rich.console import Console
 
 from keeper.cli.progress import LiveProgress, legs_table, plain_line
 from keeper.cli.render import config_table, plan_table, run_summary, runs_table, status_table
+from keeper.domain.fund import Standing
 from keeper.domain.market import Side
 from keeper.domain.order import ChildState
 from keeper.domain.run import NavPoint, RunStatus
@@ -122,7 +123,7 @@ def test_a_status_shows_every_fund_and_what_blocks_it(width: int) -> None:
     place = {"venue": "sim", "environment": "paper"}
     funds = [
         fund_status(
-            "btc3l",
+            Standing(fund="btc3l"),
             **place,
             last_run=LOST.run,
             open_children=LOST.children[-1:],
@@ -131,7 +132,7 @@ def test_a_status_shows_every_fund_and_what_blocks_it(width: int) -> None:
             is_trading=False,
         ),
         fund_status(
-            "eth2s",
+            Standing(fund="eth2s"),
             **place,
             last_run=history(Leg(), status=RunStatus.RUNNING).run,
             open_children=(),
@@ -139,7 +140,7 @@ def test_a_status_shows_every_fund_and_what_blocks_it(width: int) -> None:
             next_slot=None,
             is_trading=False,
         ),
-        fund_status("new", **place, last_run=None, open_children=(), nav=None, next_slot=None, is_trading=False),
+        fund_status(Standing(fund="new"), **place, last_run=None, open_children=(), nav=None, next_slot=None, is_trading=False),
     ]
     text = shown(width, lambda console: status_table(status_document(funds), console))
     for essential in (

@@ -50,7 +50,8 @@ TEXTS = {
 }
 
 
-def error(code: int) -> tuple[int, dict[str, Any]]:
+def error(about: int | Reason) -> tuple[int, dict[str, Any]]:
+    code = CODES[about] if isinstance(about, Reason) else about
     status, text = TEXTS[code]
     return status, {"code": code, "msg": text}
 

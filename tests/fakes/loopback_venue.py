@@ -11,7 +11,8 @@ from keeper.domain.market import Side
 from keeper.domain.order import OrderRequest
 from keeper.ports import Environment, VenueInfo
 from keeper.venues.ccxt_venue import CcxtVenue
-from tests.fakes.binance_usdm import API_KEY, SECRET, BinanceUsdm
+from tests.fakes.binance_server import API_KEY, SECRET, BinanceServer
+from tests.fakes.binance_spot import BinanceSpot
 
 BTC = "BTC/USDT:USDT"
 ETH = "ETH/USDT:USDT"
@@ -44,10 +45,11 @@ def info(environment: Environment = Environment.TESTNET, exchange: str = "binanc
     )
 
 
-def venue_at(server: BinanceUsdm, environment: Environment = Environment.TESTNET, **changes: Any) -> CcxtVenue:
+def venue_at(server: BinanceServer, environment: Environment = Environment.TESTNET, **changes: Any) -> CcxtVenue:
     """A venue that reaches ``server``; ``changes`` replace arguments of CcxtVenue."""
+    exchange = "binance" if isinstance(server, BinanceSpot) else "binanceusdm"
     told: dict[str, Any] = {"api_key": API_KEY, "secret": SECRET, "hosts": server.hosts, "clock": ShiftedClock()}
-    return CcxtVenue(info(environment), **(told | changes))
+    return CcxtVenue(info(environment, exchange), **(told | changes))
 
 
 def order(**changes: Any) -> OrderRequest:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+from keeper.domain.fund import FirstStart
 from keeper.domain.order import ChildState
 from keeper.domain.run import RunStatus
 from keeper.journal import Mode, SqlJournal
@@ -26,6 +27,8 @@ HISTORY = (
     "child.advanced",
     "nav.recorded",
     "run.closed",
+    "fund.started",
+    "fund.changed",
 )
 
 
@@ -57,6 +60,8 @@ async def _write(path: Path) -> None:
     )
     await journal.record_nav(a_nav(cause="after", nav="114990"))
     await journal.close_run("r1", RunStatus.COMPLETED, reason="done", result={"fees": "45"}, at=later(5))
+    await journal.first_start(FirstStart(fund="btc3l", seed="7", since=AT))
+    await journal.set_trouble("btc3l", "the exchange is down", at=later(6))
     assert await journal.verify() == ()
     await journal.close()
 

@@ -71,7 +71,7 @@ def test_worked_examples(observation: Observation, target: str, contracts: str) 
 
 def test_fee_aware_trades_of_example_7() -> None:
     def trade(nav: str, exposure: str, goal: str) -> Decimal:
-        want = Want(symbol=BTC, goal=Decimal(goal), exposure=Decimal(exposure), rate=Decimal("0.0005"), paid_in_coin=False)
+        want = Want(symbol=BTC, goal=Decimal(goal), exposure=Decimal(exposure), rate=Decimal("0.0005"))
         return solve(Decimal(nav), [want])[BTC]
 
     assert rounded(trade("115", "315", "3"), 6) == Decimal("29.955067")
@@ -83,8 +83,8 @@ def test_fee_aware_trades_of_example_7() -> None:
 def test_both_legs_of_a_hedge_end_exactly_at_their_goals() -> None:
     rate = Decimal("0.0005")
     wants = [
-        Want(symbol=BTC, goal=Decimal(3), exposure=Decimal(250), rate=rate, paid_in_coin=False),
-        Want(symbol=ETH, goal=Decimal(-3), exposure=Decimal(-280), rate=rate, paid_in_coin=False),
+        Want(symbol=BTC, goal=Decimal(3), exposure=Decimal(250), rate=rate),
+        Want(symbol=ETH, goal=Decimal(-3), exposure=Decimal(-280), rate=rate),
     ]
     trades = solve(Decimal(100), wants)
     nav = 100 - sum(abs(trade) for trade in trades.values()) * rate
@@ -96,11 +96,11 @@ multiples = st.decimals(min_value=-5, max_value=5, places=2)
 rates = st.decimals(min_value=0, max_value="0.01", places=5)
 
 
-@given(st.lists(st.tuples(multiples, multiples, rates, st.booleans()), min_size=1, max_size=4))
-def test_leverage_after_the_trades_is_the_goal(legs: list[tuple[Decimal, Decimal, Decimal, bool]]) -> None:
+@given(st.lists(st.tuples(multiples, multiples, rates, rates), min_size=1, max_size=4))
+def test_leverage_after_the_trades_is_the_goal(legs: list[tuple[Decimal, Decimal, Decimal, Decimal]]) -> None:
     nav = Decimal(1000)
     wants = [
-        Want(symbol=str(index), goal=goal, exposure=at * nav, rate=rate, paid_in_coin=in_coin)
+        Want(symbol=str(index), goal=goal, exposure=at * nav, rate=rate + in_coin, coin_rate=in_coin)
         for index, (goal, at, rate, in_coin) in enumerate(legs)
     ]
     trades = solve(nav, wants)
@@ -109,7 +109,7 @@ def test_leverage_after_the_trades_is_the_goal(legs: list[tuple[Decimal, Decimal
     for want in wants:
         trade = trades[want.symbol]
         if trade:
-            exposure = want.exposure + trade - (costs[want.symbol] if want.paid_in_coin else 0)
+            exposure = want.exposure + trade - abs(trade) * want.coin_rate
             assert abs(exposure / after - want.goal) < Decimal("1e-25")
 
 
@@ -165,7 +165,7 @@ def frictionless(prices: list[Decimal]) -> Decimal:
     """NAV of a fund of 1 that is brought to 3x at each price by the planner's own equation."""
     nav, exposure = Decimal(1), Decimal(0)
     for before, after in itertools.pairwise(prices):
-        want = Want(symbol=BTC, goal=Decimal(3), exposure=exposure, rate=Decimal(0), paid_in_coin=False)
+        want = Want(symbol=BTC, goal=Decimal(3), exposure=exposure, rate=Decimal(0))
         exposure += solve(nav, [want])[BTC]
         profit = exposure * (after / before - 1)
         nav, exposure = nav + profit, exposure + profit
@@ -182,8 +182,8 @@ def test_the_part_of_a_trade_that_reduces(held: str, contracts: str, cut: str) -
 
 def test_a_market_at_its_goal_is_traded_for_what_the_others_cost() -> None:
     wants = [
-        Want(symbol=BTC, goal=Decimal(3), exposure=Decimal(300), rate=Decimal("0.001"), paid_in_coin=False),
-        Want(symbol=ETH, goal=Decimal(1), exposure=Decimal(0), rate=Decimal("0.001"), paid_in_coin=False),
+        Want(symbol=BTC, goal=Decimal(3), exposure=Decimal(300), rate=Decimal("0.001")),
+        Want(symbol=ETH, goal=Decimal(1), exposure=Decimal(0), rate=Decimal("0.001")),
     ]
     trades = solve(Decimal(100), wants)
     nav = 100 - sum((abs(trade) for trade in trades.values()), Decimal(0)) / 1000
@@ -194,7 +194,7 @@ def test_a_market_at_its_goal_is_traded_for_what_the_others_cost() -> None:
 
 def test_costs_that_would_eat_more_than_there_is_are_left_out() -> None:
     wants = [
-        Want(symbol=BTC, goal=Decimal(5), exposure=Decimal(700), rate=Decimal("0.25"), paid_in_coin=False),
+        Want(symbol=BTC, goal=Decimal(5), exposure=Decimal(700), rate=Decimal("0.25")),
     ]
     trade = solve(Decimal(100), wants)[BTC]
     assert trade == -200

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from keeper.accounting.attribution import Shortfall
+from keeper.domain.fund import FundState, Standing
 from keeper.domain.order import ChildState
 from keeper.domain.run import NavPoint, Run, RunStatus
 from keeper.service.documents import (
@@ -173,7 +174,7 @@ INTENT = history(Leg(slices=1, states={1: ChildState.INTENT})).children
 )
 def test_the_state_of_a_fund(last_run: Run | None, open_children: Any, *, is_trading: bool, state: str) -> None:
     status = fund_status(
-        "btc3l",
+        Standing(fund="btc3l"),
         venue="sim",
         environment="paper",
         last_run=last_run,
@@ -186,10 +187,44 @@ def test_the_state_of_a_fund(last_run: Run | None, open_children: Any, *, is_tra
     assert status["blocked_by"] == ([child.request.client_id for child in UNKNOWN] if open_children is UNKNOWN else [])
 
 
+HALTED = Standing(fund="btc3l", state=FundState.HALTED, reason="the book looks wrong", at=NAV.at)
+TROUBLE = Standing(fund="btc3l", trouble="the exchange does not answer")
+
+
+@pytest.mark.parametrize(
+    ("standing", "last_run", "is_trading", "state"),
+    [
+        pytest.param(Standing(fund="btc3l"), DONE, True, "waiting", id="kept-by-a-daemon"),
+        pytest.param(HALTED, DONE, True, "halted", id="halted-beside-a-daemon"),
+        pytest.param(HALTED, DONE, False, "halted", id="halted"),
+        pytest.param(HALTED, RUNNING, True, "trading", id="halted-with-an-order-in-flight"),
+        pytest.param(TROUBLE, DONE, True, "trouble", id="its-exchange-is-down"),
+        pytest.param(TROUBLE, DONE, False, "idle", id="in-trouble-once"),
+    ],
+)
+def test_the_state_of_a_fund_that_is_kept_or_halted(
+    standing: Standing, last_run: Run | None, *, is_trading: bool, state: str
+) -> None:
+    status = fund_status(
+        standing,
+        venue="sim",
+        environment="paper",
+        last_run=last_run,
+        open_children=(),
+        nav=None,
+        next_slot=None,
+        is_trading=is_trading,
+    )
+    assert status["state"] == state
+    since = "2024-08-09T00:15:00+00:00"
+    assert status["halted"] == ({"reason": "the book looks wrong", "at": since} if standing.halted else None)
+    assert status["trouble"] == (TROUBLE.trouble if state == "trouble" else None)
+
+
 def test_a_status_tells_nav_last_run_and_next_slot() -> None:
     slot = datetime(2024, 8, 10, 2, 15, tzinfo=timezone(timedelta(hours=2)))
     status = fund_status(
-        "btc3l",
+        Standing(fund="btc3l"),
         venue="sim",
         environment="paper",
         last_run=DONE,
@@ -212,7 +247,7 @@ def test_a_status_tells_nav_last_run_and_next_slot() -> None:
 
 def test_a_fund_without_history_has_nulls_and_no_lies() -> None:
     status = fund_status(
-        "btc3l",
+        Standing(fund="btc3l"),
         venue="sim",
         environment="paper",
         last_run=None,
@@ -222,7 +257,7 @@ def test_a_fund_without_history_has_nulls_and_no_lies() -> None:
         is_trading=False,
     )
     assert {key for key, value in status.items() if value is None} == {
-        *("last_run", "nav", "currency", "leverage", "gross_leverage", "as_of", "next_slot")
+        *("last_run", "nav", "currency", "leverage", "gross_leverage", "as_of", "next_slot", "halted", "trouble")
     }
 
 

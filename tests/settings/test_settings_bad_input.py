@@ -6,7 +6,7 @@ import pytest
 
 from keeper.domain.errors import ConfigError
 from keeper.settings import load
-from tests.fakes.configurations import PAPER, problems, written
+from tests.fakes.configurations import PAPER, loaded, problems, written
 
 NUMBER = "must be a plain decimal number such as 3, -1.5 or 0.001: no underscore, exponent, nan or inf"
 DURATION = 'must be a duration in quotes such as "90s", "15m", "6h" or "1h30m"'
@@ -34,6 +34,14 @@ BROKEN = [
         'venue = "sim"\njitter = "15m"',
         8,
         "funds.btc3l.jitter",
+        '"15m"',
+        'did you mean "schedule.jitter"?',
+    ),
+    (
+        'venue = "sim"',
+        'venue = "sim"\nzzz = "15m"',
+        8,
+        "funds.btc3l.zzz",
         '"15m"',
         'unknown key; known keys: "venue", "target"',
     ),
@@ -115,7 +123,7 @@ BROKEN = [
         3,
         "venues.sim.feed.kind",
         '"syntetic"',
-        'must be "fixed" or "synthetic"; did you mean',
+        'must be "fixed" or "synthetic" or "recorded" or "ccxt"; did you mean',
     ),
     ('kind = "synthetic",', "", 3, "venues.sim.feed.kind", "(missing)", 'must be "fixed" or "synthetic"'),
     (FEED, f"{FEED} speed = 0,", 3, "venues.sim.feed.speed", "0", "must be above 0 and at most 1000000"),
@@ -191,6 +199,10 @@ FUND_BROKEN = [
     ('schedule = { at = "00:15", timezone = "Europe" }', "schedule.timezone", '"Europe"', "must be an IANA time zone"),
     ('schedule = { at = "00:15", timezone = "/etc/localtime" }', "schedule.timezone", '"/etc/localtime"', "must be an IANA"),
     ('schedule = { at = "00:15", timezone = "" }', "schedule.timezone", '""', "must be text in quotes"),
+    ('schedule = { at = "00:15", catch_up = "0s" }', "schedule.catch_up", '"0s"', 'must be at least "1s" and at most "20h"'),
+    ('schedule = { at = "00:15", catch_up = "24h" }', "schedule.catch_up", '"24h"', 'must be at least "1s" and at most "20h"'),
+    ('schedule = { at = "00:15", jitter = "6h" }', "schedule.jitter", '"6h"', 'must be below catch_up = "6h"'),
+    ('schedule = { at = "00:15", catch_up = "5m", jitter = "5m" }', "schedule.jitter", '"5m"', 'must be below catch_up = "5m"'),
     ("bands = { deadband = 1 }", "bands.deadband", "1", "must be at least 0 and below 1"),
     ("bands = { deadband = -0.1 }", "bands.deadband", "-0.1", "must be at least 0 and below 1"),
     ('bands = { to = "egde" }', "bands.to", '"egde"', 'must be "target" or "edge"; did you mean "edge"?'),
@@ -247,7 +259,7 @@ def test_all_problems_are_told_at_once_and_in_our_words(tmp_path: Path) -> None:
         + 'schedule = { at = "25:00" }\nlimits = { max_leverage = 99 }\n'
         + '[funds.other]\nvenue = "nowhere"\ntarget = { "BTC/USDT:USDT" = 50 }\nemergency = { max_leverage = 2 }\n'
         + '[funds.third]\nvenue = "live"\ntarget = { "BTC/USDT:USDT" = 7 }\nexecution = { slices = 1.5 }\n'
-        + '[venues.live]\nexchange = "bybit"\nenvironment = "live"\n'
+        + '[venues.live]\nexchange = "binance"\nenvironment = "live"\n'
     )
     found = problems(tmp_path, text, {"KEEPER__FUNDS__BTC3L__VENU": "x"})
     assert {each.key for each in found} == {
@@ -327,3 +339,18 @@ def test_a_journal_that_forgets_or_is_unknown_is_refused(tmp_path: Path, url: st
 def test_the_password_of_a_journal_is_never_shown(tmp_path: Path) -> None:
     [problem] = problems(tmp_path, '[keeper]\njournal = "postgres://me:hunter2@db/keeper"\n')
     assert problem.value == '"postgres://***@db/keeper"'
+
+
+def test_a_run_that_could_reach_into_the_next_slot_is_refused(tmp_path: Path) -> None:
+    text = PAPER + 'schedule = { at = "00:15", jitter = "3h" }\nexecution = { horizon = "20h" }\n'
+    [problem] = problems(tmp_path, text)
+    assert (problem.key, problem.value) == ("funds.btc3l.execution.horizon", '"20h"')
+    assert 'schedule.jitter + execution.horizon must be at most "22h"' in problem.remedy
+    loaded(tmp_path, text.replace('"20h"', '"19h"'))
+
+
+def test_an_exchange_that_keeper_cannot_trade_on_is_named_as_such(tmp_path: Path) -> None:
+    found = problems(tmp_path, '[venues.k]\nexchange = "kraken"\nenvironment = "live"\n')
+    [problem] = [one for one in found if one.key == "venues.k.exchange"]
+    assert problem.value == '"kraken"'
+    assert '"binanceusdm"' in problem.remedy

@@ -75,3 +75,10 @@ def test_a_token_that_was_drawn_before_is_drawn_again(monkeypatch: pytest.Monkey
     monkeypatch.setattr(secrets, "token_hex", lambda _: next(drawn))
     entropy = SystemEntropy()
     assert [entropy.token(), entropy.token()] == ["00000001", "00000002"]
+
+
+async def test_a_second_does_not_become_an_hour_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "STEP", 0.01)
+    clock = SteppedClock(START, START - timedelta(hours=1))
+    await asyncio.wait_for(clock.sleep_until(START + timedelta(seconds=0.1)), timeout=5)
+    assert clock.now() == START - timedelta(hours=1)

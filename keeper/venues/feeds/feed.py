@@ -61,6 +61,10 @@ class Feed(Protocol):
         """Go on from the prices of an earlier process, no earlier than ``at`` by its clock."""
         ...
 
+    async def close(self) -> None:
+        """Let go of connections; ``markets`` takes them up again."""
+        ...
+
 
 def known_market(markets: Mapping[str, Market], symbol: str) -> Market:
     """The market named. VenueRefused names the symbol and those that exist."""

@@ -8,6 +8,7 @@ from keeper.domain.book import Level, OrderBook
 from keeper.domain.market import Market
 from keeper.domain.numbers import BPS, ZERO, exact
 from keeper.domain.observation import MarketStats
+from keeper.ports import Clock
 from keeper.venues.feeds.feed import known_market
 from keeper.venues.feeds.market_spec import MarketSpec, markets_of
 from keeper.venues.paper.clock import AcceleratedClock
@@ -19,8 +20,9 @@ class FixedFeed:
     """One level on each side, around a price that stands.
 
     prices: quote per base, by symbol; spread_bps: best ask less best bid, of the price (0 shows a locked book, so that
-    mid and fills are exactly the price); depth: contracts at the one level of each side, None for no limit; start: the
-    clock's, aware UTC. The spread is shown as it was asked for, off the tick if need be.
+    mid and fills are exactly the price); depth: contracts at the one level of each side, None for no limit; clock: None for
+    time that begins at ``start`` (aware UTC) and jumps to whoever sleeps. The spread is shown as it was asked for, off the
+    tick if need be.
     ValueError with words for whatever can't be.
     """
 
@@ -32,6 +34,7 @@ class FixedFeed:
         spread_bps: Decimal = ZERO,
         depth: Decimal | None = None,
         markets: Mapping[str, MarketSpec] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._prices = dict(prices)
         self._markets = markets_of(self._prices, dict(markets or {}))
@@ -43,11 +46,11 @@ class FixedFeed:
             raise ValueError(message)
         self._spread = spread_bps / BPS
         self._depth = UNLIMITED if depth is None else depth
-        self._clock = AcceleratedClock(start, None)
+        self._clock = clock or AcceleratedClock(start, None)
 
     @property
-    def clock(self) -> AcceleratedClock:
-        """Time that jumps to whoever sleeps: nothing happens in between."""
+    def clock(self) -> Clock:
+        """Real time, or time that jumps to whoever sleeps: nothing happens in between."""
         return self._clock
 
     @property
@@ -74,7 +77,11 @@ class FixedFeed:
 
     async def resume(self, prices: Mapping[str, Decimal], at: datetime) -> None:  # noqa: ARG002 - prices stand as configured
         """Move the clock on to ``at``; the prices stand."""
-        self._clock.forward_to(at)
+        if isinstance(self._clock, AcceleratedClock):
+            self._clock.forward_to(at)
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
     @exact
     def _book(self, price: Decimal, at: datetime) -> OrderBook:

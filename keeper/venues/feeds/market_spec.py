@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from keeper.domain.market import Market, MarketKind
+from keeper.domain.market import FeeAsset, Market, MarketKind
 from keeper.domain.numbers import BPS, ONE, ZERO, exact
 
 _UNIFIED = re.compile(r"(?P<base>[A-Z0-9]{1,20})/(?P<quote>[A-Z0-9]{1,20})(:(?P<settle>[A-Z0-9]{1,20})(-[0-9]{6})?)?", re.ASCII)
@@ -15,7 +15,8 @@ class MarketSpec:
     """One paper market; what is not given follows from the symbol or costs nothing.
 
     kind: must agree with the symbol; contract_size: base per contract (inverse: quote per contract); tick: quote per
-    base; lot, min_amount: contracts; min_cost: quote; taker_bps, maker_bps: of notional, a negative one is a rebate.
+    base; lot, min_amount: contracts; min_cost: quote; taker_bps, maker_bps: of notional, a negative one is a rebate; fee_in:
+    what they are taken in.
     """
 
     kind: MarketKind | None = None
@@ -26,6 +27,7 @@ class MarketSpec:
     min_cost: Decimal = ZERO
     taker_bps: Decimal = ZERO
     maker_bps: Decimal = ZERO
+    fee_in: FeeAsset = FeeAsset.SETTLE
 
     @exact
     def market(self, symbol: str) -> Market:
@@ -62,6 +64,7 @@ class MarketSpec:
             min_cost=self.min_cost,
             taker=self.taker_bps / BPS,
             maker=self.maker_bps / BPS,
+            fee_in=self.fee_in,
         )
 
 

@@ -128,6 +128,9 @@ class SyntheticFeed:
         self._prices |= {symbol: price for symbol, price in prices.items() if symbol in self._markets}
         self._lives = self._new_lives(self._start.isoformat())
 
+    async def close(self) -> None:
+        """Nothing is held."""
+
     def _new_lives(self, stretch: str) -> dict[str, PricePath]:
         self._stretch = stretch
         return {

@@ -9,9 +9,9 @@ import heapq
 import math
 from datetime import UTC, datetime
 
-# Before time jumps, whatever is ready to run gets this many turns of the loop to reach its own sleep; a jump that came
-# sooner would carry one sleeper past the time at which another wanted to wake.
-_TURNS = 16
+# Before time jumps, whatever is ready to run gets this many turns of the loop to reach its own sleep, counted from the last
+# one that did; a jump that came sooner would carry one sleeper past the time at which another wanted to wake.
+_TURNS = 64
 
 
 class AcceleratedClock:
@@ -34,6 +34,7 @@ class AcceleratedClock:
         self._speed = speed
         self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._count = 0
+        self._left = 0
         self._moving: asyncio.AbstractEventLoop | None = None
 
     def now(self) -> datetime:
@@ -52,14 +53,16 @@ class AcceleratedClock:
         waiter: asyncio.Future[None] = loop.create_future()
         self._count += 1
         heapq.heappush(self._sleepers, (at, self._count, waiter))
+        self._left = _TURNS
         if self._moving is not loop:
             self._moving = loop
-            loop.call_soon(self._turn, loop, _TURNS)
+            loop.call_soon(self._turn, loop)
         await waiter
 
-    def _turn(self, loop: asyncio.AbstractEventLoop, left: int) -> None:
-        if left:
-            loop.call_soon(self._turn, loop, left - 1)
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._left:
+            self._left -= 1
+            loop.call_soon(self._turn, loop)
         elif (earliest := self._earliest()) is None:
             self._moving = None
         elif self._speed is None:
@@ -78,7 +81,8 @@ class AcceleratedClock:
             _, _, waiter = heapq.heappop(self._sleepers)
             if not waiter.done():
                 waiter.set_result(None)
-        loop.call_soon(self._turn, loop, _TURNS)
+        self._left = _TURNS
+        loop.call_soon(self._turn, loop)
 
     def _earliest(self) -> datetime | None:
         """When the next sleeper wakes whom nobody cancelled; None without one."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from keeper.domain.account import Account
-from keeper.domain.market import Market, MarketKind
+from keeper.domain.market import Market, MarketKind, Side
 from keeper.domain.numbers import ZERO, exact
 from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, average_price
 from keeper.venues.paper.matching import Taking
@@ -36,9 +36,9 @@ class Ledger:
 
 
 @exact
-def taker_fee(market: Market, amount: Decimal, price: Decimal) -> Decimal:
-    """The fee for taking ``amount`` contracts (> 0) at ``price``, in units of the market's settle asset."""
-    if market.kind is MarketKind.INVERSE:
+def taker_fee(market: Market, side: Side, amount: Decimal, price: Decimal) -> Decimal:
+    """The fee for taking ``amount`` contracts (> 0) at ``price``, in units of the market's fee asset on that side."""
+    if market.fee_asset(side) == market.base:
         return market.to_base(amount, price) * market.taker
     return market.notional(amount, price) * market.taker
 
@@ -51,8 +51,8 @@ def trade(market: Market, request: OrderRequest, *, trade_id: str, amount: Decim
         side=request.side,
         amount=amount,
         price=price,
-        fee=taker_fee(market, amount, price),
-        fee_asset=market.settle,
+        fee=taker_fee(market, request.side, amount, price),
+        fee_asset=market.fee_asset(request.side),
         at=at,
     )
 

@@ -71,12 +71,25 @@ class PaperVenue:
         return self._info
 
     @property
+    def feed(self) -> Feed:
+        """Where prices, books and time come from."""
+        return self._feed
+
+    @property
     def clock(self) -> Clock:
         """The feed's clock."""
         return self._feed.clock
 
     async def __aenter__(self) -> Self:
         """Load markets and account. VenueRefused for a position that no market carries, VenueUnavailable for a bad file."""
+        try:
+            await self._load()
+        except BaseException:
+            await self._feed.close()
+            raise
+        return self
+
+    async def _load(self) -> None:
         self._markets = await self._feed.markets(self._feed.symbols)
         if not self._connected:
             saved = self._store.load()
@@ -87,7 +100,6 @@ class PaperVenue:
         for symbol in self._ledger.account.positions:
             if known_market(self._markets, symbol).kind is MarketKind.SPOT:
                 raise VenueRefused("spot_position", f"{symbol} is a spot market: write its coins as a balance")
-        return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Finish what has arrived; keep the last prices if this process traded."""
@@ -97,6 +109,7 @@ class PaperVenue:
                 # every order is on disk already: a failure loses no more than where the price went since
                 with contextlib.suppress(OSError, VenueError, StaleData):
                     await self._save(replace(self._ledger, prices=await self._marks(at), at=at))
+        await self._feed.close()
 
     async def markets(self, symbols: Sequence[str]) -> Mapping[str, Market]:
         """The markets named. VenueRefused names a symbol that the exchange lacks, and those it has."""

@@ -1,0 +1,260 @@
+"""One fund in the daemon's charge: woken by its bell it asks the ledger, runs what is due, and sleeps again.
+
+The loop is the same after a start, a ring, a command or a failure: settle what is open, look at the ledger, act. Nothing
+that was read before the bell decides a size, and no ring decides that something is due.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueRefused
+from keeper.domain.fund import FundState
+from keeper.domain.run import Command, CommandKind, Run, Slot
+from keeper.ports import Bell, Clock, Journal
+from keeper.service.progress import Unwatched
+from keeper.service.rebalancer import Rebalancer
+from keeper.service.slots import Book, SlotLedger
+
+WARM_UP = timedelta(seconds=90)
+"""Before a slot, when connections, markets, fees and clock are refreshed."""
+STALE = timedelta(minutes=10)
+"""Age at which what a connection loaded is refreshed before it is used."""
+FIRST_RETRY, LONGEST_RETRY, LONGEST_REFUSED = timedelta(seconds=5), timedelta(minutes=1), timedelta(minutes=5)
+LATEST = 5
+"""Runs among which one that another process left behind must be, since a fund has one at a time."""
+BUSY = 75
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """What it takes to keep one fund.
+
+    seed: of its jitter, for its first start; clock: what its slots are measured by; open: connects to the venue and yields
+    what makes a fresh Rebalancer; it raises VenueError or StaleData while that can't be done, ConfigError when it never can.
+    """
+
+    book: Book
+    seed: str
+    journal: Journal
+    clock: Clock
+    bell: Bell
+    open: Callable[[], AbstractAsyncContextManager[Callable[[], Rebalancer]]]
+
+
+class FundKeeper:
+    """Keeps one fund until ``stop``. Its methods but ``keep`` return at once and may be called at any time."""
+
+    def __init__(self, charge: Charge) -> None:
+        self.fund = charge.book.fund
+        self.clock = charge.clock
+        self._charge = charge
+        self._journal = charge.journal
+        self._ledger = SlotLedger(charge.book, charge.journal)
+        self._asked: deque[Command] = deque()
+        self._working: Rebalancer | None = None
+        self._why_stopping = ""
+        self._connection: AsyncExitStack | None = None
+        self._make: Callable[[], Rebalancer] | None = None
+        self._connected_at: datetime | None = None
+        self._failures = 0
+        self._quiet_until: datetime | None = None
+        self._trouble = ""
+        self._announced: datetime | None = None
+
+    def ask(self, command: Command) -> None:
+        """Deal with a command that this process took."""
+        self._asked.append(command)
+        if command.kind is CommandKind.HALT:
+            self._cut(f"halted: {command.reason}" if command.reason else "halted")
+        self._charge.bell.ring()
+
+    def stop(self, why: str) -> None:
+        """End once the children in flight have a known outcome; a run in work is left incomplete."""
+        self._why_stopping = self._why_stopping or why
+        self._cut(why)
+        self._charge.bell.ring()
+
+    def clock_changed(self, *, back: bool) -> None:
+        """Look again, since the wall clock jumped. back: what was counted from the time before counts no more."""
+        if back:
+            self._quiet_until = self._connected_at = None
+            self._cut("the clock was set back")
+        self._charge.bell.ring()
+
+    async def keep(self) -> None:
+        """Keep the fund. JournalError when nothing can be recorded, ConfigError when it can't be traded as configured."""
+        structlog.contextvars.bind_contextvars(fund=self.fund)
+        try:
+            await self._ledger.begin(self._charge.seed, self.clock.now())
+            self._trouble = (await self._journal.standing(self.fund)).trouble
+            while not self._why_stopping:
+                self._charge.bell.ring_at(await self._turn())
+                await self._charge.bell.wait()
+        finally:
+            await self._disconnect()
+            for command in self._asked:
+                why = f"it stopped before it came to this ({self._why_stopping or 'an error'}): ask again"
+                await self._journal.end_command(command.id, at=self.clock.now(), exit_code=BUSY, answer=why)
+
+    async def _turn(self) -> datetime:
+        """Do what there is to do now; when to look again is returned."""
+        try:
+            while self._asked and not self._why_stopping:
+                await self._answer(self._asked.popleft())
+            return await self._follow_schedule()
+        except InvariantViolation as error:
+            await self._halt(error)
+        except (VenueError, StaleData) as error:
+            await self._in_trouble(error)
+        finally:
+            structlog.contextvars.unbind_contextvars("run", "venue")
+        return self.clock.now() if self._quiet_until is None else self._quiet_until
+
+    async def _follow_schedule(self) -> datetime:
+        now = self.clock.now()
+        agenda = await self._ledger.agenda(now)
+        for slot in agenda.missed:
+            await self._ledger.record_missed(slot, await self._why_missed(), now)
+        if self._quiet_until is not None and now < self._quiet_until:
+            return min(self._quiet_until, agenda.next_at)
+        self._announce(agenda.opens_at)
+        warm_from = agenda.opens_at - WARM_UP
+        if agenda.slot is not None and await self._may_run():
+            await self._run_slot(agenda.slot)
+            await self._out_of_trouble()
+            return self.clock.now()
+        if (self._make is None or now >= warm_from) and await self._be_fresh():
+            return self.clock.now()  # what was settled may be due again
+        await self._out_of_trouble()
+        return min(agenda.next_at, warm_from) if now < warm_from else agenda.next_at
+
+    def _announce(self, opens_at: datetime) -> None:
+        if opens_at != self._announced:
+            self._announced = opens_at
+            log.info("slot.next", at=opens_at.isoformat(timespec="seconds"))
+
+    async def _may_run(self) -> bool:
+        return not self._why_stopping and not (await self._journal.standing(self.fund)).halted
+
+    async def _run_slot(self, slot: Slot) -> None:
+        await self._be_fresh()
+        earlier = await self._journal.slot_runs(self.fund, slot.day)
+        begun = next((run for run in earlier if run.key.trigger == slot.trigger), None)
+        ended = await self._work(slot.trigger, begun)
+        await self._ledger.read(self.clock.now())
+        log.info("slot.done" if ended is not None else "slot.cut", slot=slot.trigger, status=str(ended.status) if ended else None)
+
+    async def _work(self, trigger: str, begun: Run | None) -> Run | None:
+        """Plan and run under ``trigger``, in the row of ``begun`` where there is one; None when stopped before."""
+        self._working = rebalancer = self._new_rebalancer()
+        try:
+            plan = await rebalancer.plan()
+            if self._why_stopping:
+                return None
+            if begun is None:
+                return await rebalancer.execute(plan, trigger, Unwatched())
+            if plan.refusals:
+                raise VenueRefused("refused", "; ".join(refusal.message for refusal in plan.refusals))
+            return await rebalancer.take_up(begun, plan, Unwatched())
+        finally:
+            self._working = None
+
+    async def _answer(self, command: Command) -> None:
+        """Do what a command asks and say what came of it. The run's own row tells how a rebalance went."""
+        if command.kind is not CommandKind.REBALANCE:
+            if command.kind is CommandKind.RESUME:
+                await self._ledger.go_on(self.clock.now())
+            await self._journal.end_command(command.id, at=self.clock.now(), exit_code=0)
+            return
+        try:
+            await self._be_fresh()
+            ended = await self._work(f"manual:{command.id}", None)
+        except (VenueError, StaleData, InvariantViolation) as error:
+            await self._journal.end_command(command.id, at=self.clock.now(), exit_code=error.exit_code, answer=str(error))
+            raise
+        answer = "" if ended else "it was stopped before it began"
+        await self._journal.end_command(command.id, at=self.clock.now(), exit_code=None if ended else BUSY, answer=answer)
+
+    async def _be_fresh(self) -> bool:
+        """Have a connection whose markets, fees and clock were loaded lately, and nothing left open; whether it is new."""
+        now = self.clock.now()
+        if self._make is not None and self._connected_at is not None and now - self._connected_at < STALE:
+            await self._settle()
+            return False
+        await self._disconnect()
+        connection = AsyncExitStack()
+        self._make = await connection.enter_async_context(self._charge.open())
+        self._connection = connection
+        await self._settle()
+        self._connected_at = self.clock.now()
+        await self._ledger.read(self.clock.now())
+        return True
+
+    async def _settle(self) -> None:
+        """Close the run that another process left behind, and settle children without a known outcome."""
+        left = [run for run in await self._journal.runs(fund=self.fund, limit=LATEST) if not run.status.ended]
+        if not left and not await self._journal.open_children(self.fund):
+            return
+        self._working = rebalancer = self._new_rebalancer()
+        try:
+            await rebalancer.recover()
+        finally:
+            self._working = None
+        if left:
+            await self._ledger.go_on(self.clock.now())
+
+    async def _disconnect(self) -> None:
+        connection, self._connection, self._make, self._connected_at = self._connection, None, None, None
+        if connection is not None:
+            await connection.aclose()
+
+    def _new_rebalancer(self) -> Rebalancer:
+        if self._make is None:
+            message = f"{self.fund} is to trade without a connection"
+            raise InvariantViolation(message)
+        return self._make()
+
+    def _cut(self, why: str) -> None:
+        if self._working is not None:
+            self._working.stop(why)
+
+    async def _why_missed(self) -> str:
+        standing = await self._journal.standing(self.fund)
+        if standing.halted:
+            return f"the fund was halted ({standing.reason or 'no reason given'})"
+        return self._trouble or "Keeper did not run, or slept, while its window was open"
+
+    async def _in_trouble(self, error: VenueError | StaleData) -> None:
+        """Say so once, and keep quiet for a while that grows up to a cap."""
+        await self._disconnect()
+        longest = LONGEST_REFUSED if isinstance(error, VenueRefused) else LONGEST_RETRY
+        pause = min(FIRST_RETRY * 2 ** min(self._failures, 10), longest)
+        self._failures += 1
+        self._quiet_until = self.clock.now() + pause
+        log.warning("venue.trouble", error=str(error), retry_in=pause.total_seconds())
+        await self._tell(str(error))
+
+    async def _out_of_trouble(self) -> None:
+        if self._failures:
+            log.info("venue.back", failures=self._failures)
+        self._failures, self._quiet_until = 0, None
+        await self._tell("")
+
+    async def _tell(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            await self._journal.set_trouble(self.fund, trouble, at=self.clock.now())
+
+    async def _halt(self, error: InvariantViolation) -> None:
+        """Our own bug: nothing more is sent until a human has looked."""
+        log.error("fund.halted", error=str(error))
+        await self._disconnect()
+        self._quiet_until = self.clock.now() + LONGEST_REFUSED
+        if not (await self._journal.standing(self.fund)).halted:
+            await self._journal.set_state(self.fund, FundState.HALTED, reason=str(error), at=self.clock.now())

@@ -1,0 +1,117 @@
+"""A loopback exchange that speaks Binance's spot REST, checks every signature and remembers every request.
+
+``async with BinanceSpot(core=spot_core()) as exchange``, or ``in_thread`` for blocking code.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from tests.fakes import spot_messages as messages
+from tests.fakes.binance_server import BinanceServer, Rejection, Routes, Skin, wall_clock, which
+from tests.fakes.exchange_core import Instrument, Ladder
+from tests.fakes.spot_core import SpotCore, SpotTrade
+
+ORDER_PARAMETERS = frozenset(
+    {
+        "symbol",
+        "side",
+        "type",
+        "timeInForce",
+        "quantity",
+        "price",
+        "newClientOrderId",
+        "newOrderRespType",
+        "timestamp",
+        "recvWindow",
+        "signature",
+    }
+)
+
+
+def _place(exchange: "BinanceSpot", told: dict[str, str]) -> Any:
+    if told["type"] != "LIMIT":
+        raise Rejection(-1116)
+    if not told.keys() <= ORDER_PARAMETERS:
+        raise Rejection(-1104)
+    order = exchange.core.place(
+        client_id=told["newClientOrderId"],
+        symbol=told["symbol"],
+        sign={"BUY": 1, "SELL": -1}[told["side"]],
+        amount=Decimal(told["quantity"]),
+        price=Decimal(told["price"]),
+        time_in_force=told["timeInForce"],
+        reduce_only=False,
+    )
+    return messages.order(order)
+
+
+def _trades(exchange: "BinanceSpot", told: dict[str, str]) -> Any:
+    core = exchange.core
+    core.instrument(told["symbol"])
+    return [
+        messages.trade(trade)
+        for trade in core.trades
+        if isinstance(trade, SpotTrade)
+        and trade.symbol == told["symbol"]
+        and ("orderId" not in told or trade.order_id == int(told["orderId"]))
+    ]
+
+
+PUBLIC: Routes = {
+    ("GET", "ping"): lambda _exchange, _told: {},
+    ("GET", "time"): lambda exchange, _told: {"serverTime": exchange.now()},
+    ("GET", "exchangeInfo"): lambda exchange, _told: messages.exchange_info(exchange.core, exchange.now()),
+    ("GET", "depth"): lambda exchange, told: messages.depth(exchange.core, told["symbol"], int(told.get("limit", 100))),
+    ("GET", "ticker/24hr"): lambda exchange, told: messages.ticker(exchange.core, told["symbol"], exchange.now()),
+}
+PRIVATE: Routes = {
+    ("GET", "account"): lambda exchange, _told: messages.account(exchange.core, exchange.now()),
+    ("GET", "openOrders"): lambda exchange, _told: [messages.order(one) for one in exchange.core.open_orders()],
+    ("GET", "myTrades"): _trades,
+    ("GET", "order"): lambda exchange, told: messages.order(exchange.core.find(told["symbol"], **which(told))),
+    ("POST", "order"): _place,
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class BinanceSpot(BinanceServer):
+    """The spot exchange."""
+
+    skin: ClassVar[Skin] = Skin(
+        hosts=("demo-api.binance.com", "api.binance.com"),
+        prefix="/api/v3/",
+        public=PUBLIC,
+        private=PRIVATE,
+        error=messages.error,
+        truth=messages.truth,
+    )
+    core: SpotCore
+
+
+def spot_core(**changes: Any) -> SpotCore:
+    """1 BTC at 50,000 and 20 ETH at 2,500, so half and half; a little of a coin that nobody trades; no cash."""
+    common: dict[str, Any] = {"step": Decimal("0.00001"), "min_amount": Decimal("0.00001"), "amount_digits": 8, "price_digits": 8}
+    instruments = [
+        Instrument(symbol="BTCUSDT", base="BTC", tick=Decimal("0.01"), min_notional=Decimal(5), **common),
+        Instrument(
+            symbol="ETHUSDT",
+            base="ETH",
+            tick=Decimal("0.01"),
+            min_notional=Decimal(5),
+            **(common | {"step": Decimal("0.0001"), "min_amount": Decimal("0.0001")}),
+        ),
+        Instrument(symbol="BNBUSDT", base="BNB", tick=Decimal("0.1"), min_notional=Decimal(5), **common),
+        Instrument(symbol="DEADUSDT", base="DEAD", status="BREAK", **common),
+    ]
+    parts: dict[str, Any] = {
+        "now": wall_clock,
+        "wallet": {"BTC": Decimal(1), "ETH": Decimal(20), "DOGE": Decimal("1234.5")},
+        "instruments": {one.symbol: one for one in instruments},
+        "ladders": {
+            "BTCUSDT": Ladder(mid=Decimal(50_000), spread=Decimal("0.02"), gap=Decimal("0.5"), size=Decimal(1)),
+            "ETHUSDT": Ladder(mid=Decimal(2_500), spread=Decimal("0.02"), gap=Decimal("0.05"), size=Decimal(10)),
+            "BNBUSDT": Ladder(mid=Decimal(600), spread=Decimal("0.2"), gap=Decimal("0.1"), size=Decimal(50)),
+        },
+    }
+    return SpotCore(**(parts | changes))

@@ -1,0 +1,204 @@
+"""What is due: a function of schedule, ledger and time, asked at any time and any number of times."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keeper.domain.run import RunStatus
+from keeper.policy.schedule import Ledger, Schedule, SlotRecord, due, instant, pause_after, slot_of, window
+
+DAILY = Schedule(at=time(0, 15), zone=ZoneInfo("UTC"))
+SINCE = datetime(2026, 3, 1, 0, 0, tzinfo=UTC)
+TODAY = date(2026, 3, 5)
+ZONES = ["UTC", "America/New_York", "Europe/Berlin", "America/Santiago", "Australia/Lord_Howe", "Pacific/Apia"]
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(f"2026-03-{text}").replace(tzinfo=UTC)
+
+
+def record(
+    status: RunStatus, *, day: date = TODAY, attempts: int = 1, ended: datetime | None = None, schedule: Schedule = DAILY
+) -> SlotRecord:
+    trigger = slot_of(schedule, day).trigger
+    return SlotRecord(trigger=trigger, status=status, attempts=attempts, ended_at=ended or at("05T00:20"))
+
+
+def ledger(today: SlotRecord | None = None) -> Ledger:
+    """Completed runs up to yesterday, and today's record."""
+    records = {date(2026, 3, day): record(RunStatus.COMPLETED, day=date(2026, 3, day)) for day in range(2, 5)}
+    if today is not None:
+        records[TODAY] = today
+    return Ledger(seed="7", since=SINCE, records=records)
+
+
+@pytest.mark.parametrize(
+    ("now", "is_due"),
+    [
+        pytest.param("05T00:14:59", False, id="before"),
+        pytest.param("05T00:15", True, id="on time"),
+        pytest.param("05T06:15", True, id="at the end of its window"),
+        pytest.param("05T06:15:01", False, id="too late"),
+    ],
+)
+def test_a_slot_is_due_from_its_instant_to_the_end_of_its_window(now: str, *, is_due: bool) -> None:
+    agenda = due(DAILY, ledger(), at(now))
+    assert (agenda.slot == slot_of(DAILY, TODAY)) is is_due
+    assert (agenda.slot is None) is not is_due
+    assert agenda.missed == ((slot_of(DAILY, TODAY),) if now == "05T06:15:01" else ())
+    assert agenda.next_at == agenda.opens_at == at("05T00:15" if now == "05T00:14:59" else "06T00:15")
+
+
+@pytest.mark.parametrize(
+    ("status", "attempts", "ended", "due_at"),
+    [
+        pytest.param(RunStatus.COMPLETED, 1, "05T00:20", None, id="done"),
+        pytest.param(RunStatus.NOTHING_DUE, 1, "05T00:20", None, id="nothing was due"),
+        pytest.param(RunStatus.REFUSED, 1, "05T00:20", None, id="refused"),
+        pytest.param(RunStatus.RUNNING, 1, "05T00:20", None, id="in work, or left by a process that is gone"),
+        pytest.param(RunStatus.INCOMPLETE, 0, "05T00:20", "05T00:20", id="left behind: at once"),
+        pytest.param(RunStatus.INCOMPLETE, 1, "05T00:20", "05T00:21", id="after a minute"),
+        pytest.param(RunStatus.INCOMPLETE, 2, "05T00:20", "05T00:22", id="after two"),
+        pytest.param(RunStatus.INCOMPLETE, 3, "05T00:20", "05T00:24", id="after four"),
+        pytest.param(RunStatus.INCOMPLETE, 4, "05T00:20", "05T00:25", id="after five"),
+        pytest.param(RunStatus.INCOMPLETE, 99, "05T00:20", "05T00:25", id="after five, for ever"),
+        pytest.param(RunStatus.INCOMPLETE, 4, "05T06:14", None, id="its window closes while it rests"),
+        pytest.param(RunStatus.MISSED, 0, "05T06:20", "05T00:15", id="missed while the clock was wrong"),
+    ],
+)
+def test_what_a_row_of_today_leaves_to_do(status: RunStatus, attempts: int, ended: str, due_at: str | None) -> None:
+    kept = ledger(today=record(status, attempts=attempts, ended=at(ended)))
+    start, found = at("05T00:15") if status is RunStatus.MISSED else at(ended), []
+    for minutes in range(400):
+        now = start + timedelta(minutes=minutes)
+        if due(DAILY, kept, now).slot is not None:
+            found.append(now)
+    assert (found[0] if found else None) == (at(due_at) if due_at else None)
+    assert all(due(DAILY, kept, start + timedelta(minutes=minutes)).missed == () for minutes in range(0, 400, 7))
+
+
+def test_a_run_that_rests_says_when_to_look_again() -> None:
+    kept = ledger(today=record(RunStatus.INCOMPLETE, ended=at("05T00:20")))
+    agenda = due(DAILY, kept, at("05T00:20:30"))
+    assert (agenda.slot, agenda.next_at, agenda.opens_at) == (None, at("05T00:21"), at("06T00:15"))
+
+
+def test_a_clock_set_back_makes_no_run_wait_for_the_time_it_ended_at() -> None:
+    kept = ledger(today=record(RunStatus.INCOMPLETE, attempts=4, ended=at("05T05:00")))
+    assert due(DAILY, kept, at("05T02:00")).slot == slot_of(DAILY, TODAY)
+
+
+@pytest.mark.parametrize("clock", ["00:15", "00:10", "09:00", "23:59"])
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_editing_the_time_after_todays_run_gives_no_second_run_today(clock: str, zone: str) -> None:
+    edited = Schedule(at=time.fromisoformat(clock), zone=ZoneInfo(zone))
+    kept = ledger(today=record(RunStatus.COMPLETED))
+    days = set()
+    for minutes in range(20, 3 * 24 * 60, 20):
+        agenda = due(edited, kept, at("05T00:15") + timedelta(minutes=minutes))
+        days |= {agenda.slot.day} if agenda.slot else set()
+        assert TODAY not in {slot.day for slot in agenda.missed}
+    assert TODAY not in days
+    assert date(2026, 3, 6) in days
+
+
+def test_an_incomplete_run_is_not_taken_up_under_an_edited_time_or_another_account() -> None:
+    rest = record(RunStatus.INCOMPLETE, ended=at("05T00:20"))
+    edited = Schedule(at=time(0, 30), zone=ZoneInfo("UTC"))
+    assert due(edited, ledger(today=rest), at("05T01:00")).slot is None
+    assert due(DAILY, ledger(today=replace(rest, is_ours=False)), at("05T01:00")).slot is None
+    assert due(DAILY, ledger(today=rest), at("05T01:00")).slot is not None
+
+
+def test_slots_that_were_over_before_the_first_start_were_not_missed() -> None:
+    fresh = Ledger(seed="7", since=at("05T08:00"))
+    assert due(DAILY, fresh, at("05T08:00")).missed == ()
+    assert due(DAILY, Ledger(seed="7", since=at("05T05:00")), at("05T05:00")).slot == slot_of(DAILY, TODAY)
+    assert due(DAILY, Ledger(seed="7", since=at("05T05:00")), at("05T08:00")).missed == (slot_of(DAILY, TODAY),)
+
+
+def test_every_day_that_nobody_looked_is_missed_oldest_first() -> None:
+    agenda = due(DAILY, ledger(), at("09T03:00"))
+    assert [slot.day.day for slot in agenda.missed] == [5, 6, 7, 8]
+    assert agenda.slot == slot_of(DAILY, date(2026, 3, 9))
+    long_ago = Ledger(seed="7", since=datetime(2001, 1, 1, tzinfo=UTC), before=date(2002, 1, 1))
+    assert len(due(DAILY, long_ago, at("09T08:00")).missed) == 401
+
+
+@given(st.text(max_size=8), st.integers(0, 20 * 3600), st.integers(1, 20 * 3600), st.integers(0, 400))
+def test_jitter_only_delays_and_comes_from_the_seed(seed: str, jitter: int, longer: int, day: int) -> None:
+    catch_up = timedelta(seconds=jitter + longer)
+    schedule = replace(DAILY, jitter=timedelta(seconds=jitter), catch_up=catch_up)
+    slot = slot_of(schedule, date(2026, 1, 1) + timedelta(days=day))
+    opens, closes = window(schedule, seed, slot)
+    assert slot.at <= opens < slot.at + timedelta(seconds=max(jitter, 1))
+    assert opens < closes == slot.at + catch_up
+    assert (opens, closes) == window(schedule, seed, slot)
+
+
+def test_jitter_differs_by_day_and_by_seed_and_does_not_change_the_key() -> None:
+    schedule = replace(DAILY, jitter=timedelta(hours=1))
+    slots = [slot_of(schedule, date(2026, 1, 1) + timedelta(days=day)) for day in range(100)]
+    delays = {window(schedule, seed, slot)[0] - slot.at for slot in slots for seed in ("a", "b")}
+    assert len(delays) == 200
+    assert [slot.trigger for slot in slots] == [slot_of(DAILY, slot.day).trigger for slot in slots]
+
+
+def test_a_slot_is_named_by_its_nominal_local_time_and_zone() -> None:
+    skipped = Schedule(at=time(2, 30), zone=ZoneInfo("Europe/Berlin"))
+    slot = slot_of(skipped, date(2026, 3, 29))
+    assert slot.trigger == "slot:2026-03-29T02:30[Europe/Berlin]"
+    assert slot.at == datetime(2026, 3, 29, 1, 0, tzinfo=UTC)
+
+
+@given(
+    zone=st.sampled_from(ZONES),
+    minute=st.integers(0, 24 * 60 - 1),
+    start=st.datetimes(datetime(2026, 1, 1), datetime(2027, 6, 1)),  # noqa: DTZ001 - made aware below
+    naps=st.lists(st.integers(1, 4000), min_size=1, max_size=60),
+    jitter=st.integers(0, 120),
+)
+def test_whoever_wakes_whenever_every_date_has_one_row(
+    zone: str, minute: int, start: datetime, naps: list[int], jitter: int
+) -> None:
+    """naps: minutes between one look at the ledger and the next."""
+    schedule = Schedule(
+        at=time(minute // 60, minute % 60), zone=ZoneInfo(zone), jitter=timedelta(minutes=jitter), catch_up=timedelta(hours=6)
+    )
+    now = first = start.replace(tzinfo=UTC)
+    kept = Ledger(seed="s", since=now)
+    for nap in naps:
+        agenda = due(schedule, kept, now)
+        records = dict(kept.records)
+        for slot in agenda.missed:
+            assert slot.day not in records
+            assert now > slot.at + schedule.catch_up
+            records[slot.day] = SlotRecord(trigger=slot.trigger, status=RunStatus.MISSED, attempts=0, ended_at=now)
+        if agenda.slot is not None:
+            assert agenda.slot.day not in records
+            assert agenda.slot.at <= now <= agenda.slot.at + schedule.catch_up
+            records[agenda.slot.day] = SlotRecord(
+                trigger=agenda.slot.trigger, status=RunStatus.COMPLETED, attempts=1, ended_at=now
+            )
+        kept = replace(kept, records=records)
+        quiet = due(schedule, kept, now)
+        assert (quiet.slot, quiet.missed) == (None, ())
+        assert quiet.next_at > now
+        now += timedelta(minutes=nap)
+    agenda = due(schedule, kept, now)
+    told = {*kept.records, *(slot.day for slot in agenda.missed)} | ({agenda.slot.day} if agenda.slot else set())
+    day = first.astimezone(schedule.zone).date() + timedelta(days=1)
+    while instant(schedule, day) + schedule.catch_up < now:
+        assert day in told
+        day += timedelta(days=1)
+
+
+def test_a_pause_grows_up_to_a_cap() -> None:
+    pauses = [pause_after(attempts) for attempts in range(10)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] == timedelta(0)
+    assert pauses[-1] == pauses[-2] == timedelta(minutes=5)

@@ -1,0 +1,222 @@
+"""Slots as the real daemon runs them under virtual time: late, missed, cut, taken up again, halted, and on a clock that jumps."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from keeper.domain.errors import VenueUnavailable
+from keeper.domain.fund import FundState
+from keeper.domain.run import CommandKind, RunStatus
+from keeper.service.keeping import LONGEST_RETRY, WARM_UP
+from tests.fakes.daemon_desks import Kept, kept
+from tests.fakes.daemons import DAY, HOUR, command, daily, told
+from tests.fakes.desks import drifted
+from tests.fakes.paper import PERP, START
+from tests.fakes.scripted_venue import Fault
+
+SLOT = START + timedelta(minutes=15)
+FIRST = "slot:2025-03-01T00:15[UTC]"
+SECOND = "slot:2025-03-02T00:15[UTC]"
+
+
+def sequences(desk: Kept) -> Counter[str]:
+    return Counter(request.client_id for request in desk.venue.sent)
+
+
+async def test_a_slot_is_run_on_time_and_once() -> None:
+    async with kept() as desk:
+        async with desk.daemon():
+            await desk.until(SLOT - timedelta(seconds=1))
+            assert await desk.runs() == []
+            await desk.until(SLOT + 20 * HOUR)
+        [run] = await desk.runs()
+        assert (run.id, run.key.trigger, run.status) == ("btc3l-20250301T0015", FIRST, RunStatus.COMPLETED)
+        assert run.started_at == SLOT
+        assert (await desk.journal.standing("btc3l")).trouble == ""
+
+
+async def test_connections_are_refreshed_shortly_before_a_slot_and_not_at_the_bell() -> None:
+    async with kept() as desk:
+        await desk.kept_until(SLOT + DAY + timedelta(minutes=20))
+        assert desk.venues.opened == [START, SLOT - WARM_UP, SLOT + DAY - WARM_UP]
+        assert [run.started_at for run in await desk.runs()] == [SLOT, SLOT + DAY]
+
+
+@pytest.mark.parametrize("hours", [0.01, 3, 5.99])
+async def test_a_daemon_that_starts_inside_the_window_runs_the_slot_once(hours: float) -> None:
+    async with kept() as desk:
+        await desk.kept_until(SLOT - timedelta(minutes=5))
+        await desk.until(SLOT + hours * HOUR)
+        await desk.kept_until(SLOT + 20 * HOUR)
+        await desk.kept_until(SLOT + 23 * HOUR)
+        assert told(await desk.journal.runs()) == [(FIRST, "completed")]
+
+
+async def test_a_daemon_that_starts_after_the_window_records_one_miss_and_trades_nothing() -> None:
+    async with kept() as desk:
+        await desk.kept_until(SLOT - timedelta(minutes=5))
+        await desk.until(SLOT + 7 * HOUR)
+        for _ in range(2):
+            await desk.kept_until(desk.now + HOUR)
+        [run] = await desk.runs()
+        assert (run.key.trigger, run.status, run.attempts) == (FIRST, RunStatus.MISSED, 0)
+        assert "did not run" in run.reason
+        assert desk.venue.sent == []
+
+
+async def test_days_that_nobody_kept_are_missed_one_by_one() -> None:
+    async with kept() as desk:
+        await desk.kept_until(SLOT - timedelta(minutes=5))
+        await desk.until(SLOT + 3 * DAY + HOUR)
+        await desk.kept_until(SLOT + 3 * DAY + 2 * HOUR)
+        assert [status for _, status in told(await desk.journal.runs())] == ["missed", "missed", "missed", "completed"]
+
+
+async def test_a_run_that_is_stopped_is_taken_up_in_its_own_row_with_ids_of_its_own() -> None:
+    async with kept() as desk:
+        async with desk.daemon():
+            await desk.when(lambda: len(desk.venue.sent) == 4)
+        [run] = await desk.runs()
+        assert (run.status, run.reason, run.attempts) == (RunStatus.INCOMPLETE, "the test stopped it", 1)
+        await desk.kept_until(SLOT + HOUR)
+        [again] = await desk.runs()
+        assert (again.id, again.key, again.status, again.attempts) == (run.id, run.key, RunStatus.COMPLETED, 2)
+        assert again.started_at == run.started_at
+        assert set(sequences(desk).values()) == {1}
+        children = await desk.journal.children(run.id)
+        assert len(children) == len(desk.venue.sent) > 4
+        assert len({(child.leg, child.sequence) for child in children}) == len(children)
+        assert (await desk.journal.events(run=run.id))[-1].kind == "run.opened"
+
+
+async def test_a_run_whose_process_is_gone_goes_on_at_once() -> None:
+    async with kept() as desk:
+        desk.venue.faults[3] = Fault.HANG_AFTER
+        async with desk.daemon():
+            await desk.when(lambda: len(desk.venue.sent) == 3)
+            desk.crash()
+        [run] = await desk.runs()
+        assert run.status is RunStatus.RUNNING
+        began = desk.now
+        await desk.kept_until(SLOT + HOUR)
+        [again] = await desk.runs()
+        assert (again.id, again.status, again.attempts) == (run.id, RunStatus.COMPLETED, 2)
+        [reopened] = [event.at for event in await desk.journal.events(run=run.id) if event.kind == "run.reopened"]
+        assert reopened - began < timedelta(seconds=10)
+        assert set(sequences(desk).values()) == {1}
+
+
+async def test_between_attempts_there_is_a_pause_that_grows_up_to_a_cap() -> None:
+    async with kept() as desk:
+        desk.venue.on_place = lambda _request: desk.venue.failing.update(quote=1000, account=1000)
+        async with desk.daemon():
+            await desk.when(lambda: bool(desk.venue.sent))
+            await desk.passed(minutes=10, seconds=20)  # a run waits for its reads until its horizon ends
+            desk.venue.failing.clear()
+            for attempt in range(2, 8):
+                await desk.when(lambda number=attempt: len(desk.venue.sent) == number)  # type: ignore[misc]  # one order each
+                await desk.passed(minutes=10, seconds=20)
+                desk.venue.failing.clear()
+        [run] = await desk.runs()
+        assert run.status is RunStatus.INCOMPLETE
+        assert run.attempts == 7
+        starts = [event.at for event in reversed(await desk.journal.events(run=run.id)) if event.kind == "run.reopened"]
+        ends = [event.at for event in reversed(await desk.journal.events(run=run.id)) if event.kind == "run.closed"]
+        pauses = [(start - end).total_seconds() for start, end in zip(starts, ends, strict=False)]
+        assert [round(pause / 60) for pause in pauses] == [1, 2, 4, 5, 5, 5]
+
+
+async def test_a_run_left_incomplete_at_the_end_of_its_window_stays_so() -> None:
+    async with kept(schedule=daily("00:15", catch_up=timedelta(minutes=3))) as desk:
+        desk.venue.on_place = lambda _request: desk.venue.failing.update(quote=1000, account=1000)
+        async with desk.daemon():
+            await desk.when(lambda: len(desk.venue.sent) == 1)
+            await desk.passed(minutes=15)
+            desk.venue.failing.clear()
+            desk.venue.on_place = lambda _request: None
+            await desk.passed(hours=3)
+        [run] = await desk.runs()
+        assert (run.status, run.attempts) == (RunStatus.INCOMPLETE, 1)
+
+
+async def test_halt_stops_before_the_next_child_and_outlives_the_daemon() -> None:
+    async with kept() as desk:
+        async with desk.daemon():
+            await desk.when(lambda: len(desk.venue.sent) == 3)
+            await desk.journal.submit_command(command(CommandKind.HALT, desk.now, reason="the book looks wrong"))
+            await desk.passed(minutes=30)
+        assert len(desk.venue.sent) == 3
+        [run] = await desk.runs()
+        assert run.status is RunStatus.INCOMPLETE
+        assert "the book looks wrong" in run.reason
+        async with desk.daemon():
+            await desk.passed(hours=1)
+            assert len(desk.venue.sent) == 3
+            assert (await desk.journal.standing("btc3l")).state is FundState.HALTED
+            await desk.journal.submit_command(command(CommandKind.RESUME, desk.now, name="c2"))
+            await desk.passed(hours=1)
+        [again] = await desk.runs()
+        assert (again.id, again.status, again.attempts) == (run.id, RunStatus.COMPLETED, 2)
+        taken = [await desk.journal.find_command(name) for name in ("c1", "c2")]
+        assert all(one is not None and one.exit_code == 0 for one in taken)
+
+
+async def test_a_halt_that_no_daemon_hears_stops_the_next_child_at_the_gate() -> None:
+    async with kept() as desk:
+        async with desk.daemon():
+            await desk.when(lambda: len(desk.venue.sent) == 3)
+            await desk.journal.set_state("btc3l", FundState.HALTED, reason="by hand", at=desk.now)
+            await desk.passed(minutes=30)
+        assert len(desk.venue.sent) == 3
+        [run] = await desk.runs()
+        refused = [event for event in await desk.journal.events(run=run.id) if event.kind == "child.refused"]
+        assert [reason["code"] for event in refused for reason in event.payload["reasons"]] == ["halted"]  # type: ignore[attr-defined]  # JSON
+
+
+async def test_a_slot_whose_whole_window_was_halted_is_missed_for_that_reason() -> None:
+    async with kept() as desk:
+        await desk.journal.submit_command(command(CommandKind.HALT, desk.now, reason="holidays"))
+        await desk.kept_until(SLOT + 8 * HOUR)
+        [run] = await desk.runs()
+        assert (run.status, run.reason) == (RunStatus.MISSED, "the fund was halted (holidays)")
+        assert desk.venue.sent == []
+
+
+async def test_an_exchange_that_is_down_at_start_is_said_and_tried_again_with_a_cap() -> None:
+    async with kept() as desk:
+        desk.venues.down = VenueUnavailable("sim: no answer")
+        async with desk.daemon():
+            await desk.passed(seconds=1)
+            assert "ready" in desk.overseer.told
+            assert (await desk.journal.standing("btc3l")).trouble == "sim: no answer"
+            await desk.until(SLOT + HOUR)
+            assert await desk.runs() == []
+            desk.venues.down = None
+            await desk.passed(minutes=30)
+            assert (await desk.journal.standing("btc3l")).trouble == ""
+        gaps = [later - sooner for sooner, later in zip(desk.venues.opened, desk.venues.opened[1:], strict=False)]
+        assert [gap.total_seconds() for gap in gaps[:5]] == [5, 10, 20, 40, 60]
+        assert max(gaps) == LONGEST_RETRY
+        assert told(await desk.journal.runs()) == [(FIRST, "completed")]
+
+
+async def test_an_exchange_that_is_down_for_the_whole_window_is_why_the_slot_was_missed() -> None:
+    async with kept() as desk:
+        desk.venues.down = VenueUnavailable("sim: no answer")
+        await desk.kept_until(SLOT + 7 * HOUR)
+        [run] = await desk.runs()
+        assert (run.status, run.reason) == (RunStatus.MISSED, "sim: no answer")
+
+
+async def test_prices_that_come_back_make_the_second_attempt_complete_what_the_first_began() -> None:
+    async with kept(drifted()) as desk:
+        async with desk.daemon():
+            await desk.when(lambda: len(desk.venue.sent) == 4)
+        desk.venue.inner.feed.move(PERP, "100")  # type: ignore[attr-defined]  # a moving feed
+        await desk.kept_until(SLOT + HOUR)
+        [run] = await desk.runs()
+        assert run.status is RunStatus.COMPLETED
+        held = desk.venue.held.positions[PERP].contracts
+        nav = 100_000 + sum(fill.amount * (100 - fill.price) for _, fill in await desk.journal.fills(run.id))
+        assert abs(held * 100 / nav - 3) < 1
