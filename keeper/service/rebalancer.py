@@ -4,7 +4,7 @@ Decisions are made by the pure parts; this module only carries observations to t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,11 +12,11 @@ from decimal import Decimal
 import structlog
 
 from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueUnavailable
-from keeper.domain.market import Market, MarketKind
-from keeper.domain.numbers import ONE, exact, plain
+from keeper.domain.market import MarketKind
+from keeper.domain.numbers import exact, plain
 from keeper.domain.observation import Observation
 from keeper.domain.order import Child, ChildState, Fill, average_price
-from keeper.domain.run import NavPoint, Run, RunKey, RunStatus
+from keeper.domain.run import Run, RunKey, RunStatus
 from keeper.execution import engine
 from keeper.execution.pacing import Pacing
 from keeper.planning.build import Brief, build
@@ -27,7 +27,8 @@ from keeper.ports import Clock, Environment, Journal, Venue
 from keeper.service.observer import Observer
 from keeper.service.progress import LegProgress, Progress
 from keeper.service.recovery import recover
-from keeper.service.results import Work, amended, result_document
+from keeper.service.results import amended
+from keeper.service.run_book import RunBook, carried_on
 from keeper.service.sender import DAY, Sender, Sent
 from keeper.service.settle import holdings, settle
 
@@ -80,6 +81,7 @@ class Rebalancer:
         self._clock: Clock = venue.clock
         self._observer = observer
         self._sender = Sender(venue, journal, venue.clock, fund.limits)
+        self._runs = RunBook(fund.name, venue, journal, observer)
         self._stopping = asyncio.Event()
         self._why_stopped = ""
 
@@ -97,11 +99,13 @@ class Rebalancer:
         unsettled = await recover(self._venue, self._journal, self.fund.name)
         for run in await self._journal.runs(fund=self.fund.name):
             if not run.status.ended:
-                await self._close(run, RunStatus.INCOMPLETE, "the process ended before the run did", await self._prices())
+                await self._runs.close(
+                    run, RunStatus.INCOMPLETE, "the process ended before the run did", await self._runs.prices()
+                )
         for run_id in sorted({child.run for child in open_before} - {child.run for child in unsettled}):
             cut = await self._journal.run(run_id)
             if cut is not None and cut.result is not None:
-                result = amended(cut.result, await self._result(cut, await self._prices()))
+                result = amended(cut.result, await self._runs.result(cut, await self._runs.prices()))
                 await self._journal.amend_run(run_id, result=result, at=self._clock.now())
         return unsettled
 
@@ -144,10 +148,10 @@ class Rebalancer:
     async def _opened(self, run: Run, plan: Plan, progress: Progress, sequence: int) -> Run:
         log.info("run.opened", legs=len(plan.legs), nav=f"{plan.nav:.2f}", leverage=f"{plan.leverage:.4f}")
         if plan.refusals:
-            return await self._close(run, RunStatus.REFUSED, "; ".join(r.message for r in plan.refusals))
+            return await self._runs.close(run, RunStatus.REFUSED, "; ".join(r.message for r in plan.refusals))
         if not plan.legs:
             status = RunStatus.COMPLETED if sequence else RunStatus.NOTHING_DUE
-            return await self._close(run, status, plan.reason, after=await self._settled_if_possible())
+            return await self._runs.close(run, status, plan.reason, after=await self._settled_if_possible())
         try:
             return await self._execute(run, plan, progress, sequence)
         finally:
@@ -162,18 +166,18 @@ class Rebalancer:
             state = engine.begin(plan, self.fund.pacing, limits=self.fund.limits, now=now)
             prices = dict(observation.valuation().prices)
             course = _Course(run=run, state=state, expected=holdings(observation), prices=prices, sequence=sequence)
-            await self._record_nav(run, "before", observation)
+            await self._runs.record_nav(run, "before", observation)
             status, reason, after = await self._work(course, observation, progress)
-            await self._record_nav(run, "after", after)
+            await self._runs.record_nav(run, "after", after)
         except (VenueError, StaleData) as error:
             status, reason, after = RunStatus.INCOMPLETE, str(error), await self._settled_if_possible()
         if course is None:
-            return await self._close(run, status, reason)
+            return await self._runs.close(run, status, reason)
         if not course.sent and not sequence and course.refusals:
             status, reason = RunStatus.REFUSED, "; ".join(dict.fromkeys(course.refusals))
         elif course.cut_short:
             status, reason = RunStatus.INCOMPLETE, course.cut_short
-        return await self._close(run, status, reason, course.prices, after)
+        return await self._runs.close(run, status, reason, course.prices, after)
 
     async def _work(self, course: _Course, observation: Observation, progress: Progress) -> tuple[RunStatus, str, Observation]:
         """Step until the engine finishes; the last observation is of the settled account."""
@@ -343,66 +347,6 @@ class Rebalancer:
             deadline=now + self.fund.pacing.horizon,
         )
 
-    async def _close(
-        self,
-        run: Run,
-        status: RunStatus,
-        reason: str,
-        prices: Mapping[str, Decimal] | None = None,
-        after: Observation | None = None,
-    ) -> Run:
-        result = await self._result(run, prices or {}, after)
-        now = self._clock.now()
-        await self._journal.close_run(run.id, run.ended(status, reason), reason=reason, result=result, at=now)
-        log.info("run.closed", run=run.id, status=str(status), reason=reason, leverage_after=result["leverage_after"])
-        return replace(run, status=status, reason=reason, result=result, ended_at=now)
-
-    async def _result(self, run: Run, prices: Mapping[str, Decimal], after: Observation | None = None) -> dict[str, object]:
-        """What ``run`` came to, from its rows in the journal and the settled account, if that is known."""
-        work = Work(
-            plan=run.plan,
-            markets=self._observer.markets,
-            children=await self._journal.children(run.id),
-            fills=await self._journal.fills(run.id),
-            prices=prices,
-        )
-        if strange := {leg["market"] for leg in work.legs} - set(work.markets):  # the mandate was changed since
-            work = replace(work, markets={**work.markets, **await self._markets(sorted(strange))})
-        known = [leg for leg in work.legs if leg["market"] in work.markets]
-        return result_document(replace(work, plan={**work.plan, "legs": known}), after)
-
-    async def _markets(self, symbols: Sequence[str]) -> Mapping[str, Market]:
-        """Markets that the mandate names no more; none where the venue has dropped one of them."""
-        try:
-            return await self._venue.markets(symbols)
-        except VenueError as error:
-            log.warning("market.gone", fund=self.fund.name, symbols=list(symbols), error=str(error))
-            return {}
-
-    async def _prices(self) -> Mapping[str, Decimal]:
-        """What each asset is worth now, to value fees; the currency alone when the venue does not tell."""
-        try:
-            observation = await self._observer.observe()
-            return observation.valuation().prices
-        except (VenueError, StaleData) as error:
-            log.warning("prices.unread", fund=self.fund.name, error=str(error))
-            return {self._observer.currency: ONE}
-
-    async def _record_nav(self, run: Run, cause: str, observation: Observation) -> None:
-        valuation = observation.valuation()
-        await self._journal.record_nav(
-            NavPoint(
-                fund=self.fund.name,
-                run=run.id,
-                cause=cause,
-                at=observation.at,
-                nav=valuation.nav,
-                currency=valuation.currency,
-                net_leverage=valuation.net_leverage,
-                gross_leverage=valuation.gross_leverage,
-            )
-        )
-
     def _progress(self, course: _Course) -> tuple[LegProgress, ...]:
         return tuple(
             LegProgress(
@@ -423,15 +367,6 @@ class Rebalancer:
     def _average(self, course: _Course, symbol: str) -> Decimal | None:
         fills = [fill for fill in course.fills if fill.symbol == symbol]
         return average_price(fills, inverse=self._observer.markets[symbol].kind is MarketKind.INVERSE)
-
-
-def carried_on(before: Mapping[str, object], now: Mapping[str, object]) -> Mapping[str, object]:
-    """The plan document of a run that goes on: as it was made ``before``, and the legs that only ``now`` has."""
-    old, new = before.get("legs"), now["legs"]
-    if not isinstance(old, list) or not old or not isinstance(new, list):
-        return now
-    planned = {leg["market"] for leg in old}
-    return {**before, "legs": [*old, *(leg for leg in new if leg["market"] not in planned)]}
 
 
 @exact

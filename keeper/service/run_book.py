@@ -1,0 +1,100 @@
+"""What of a run goes into the journal at its end, and what it is made from: the run's own rows, never memory."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+import structlog
+
+from keeper.domain.errors import StaleData, VenueError
+from keeper.domain.market import Market
+from keeper.domain.numbers import ONE
+from keeper.domain.observation import Observation
+from keeper.domain.run import NavPoint, Run, RunStatus
+from keeper.ports import Clock, Journal, Venue
+from keeper.service.observer import Observer
+from keeper.service.results import Work, result_document
+
+log = structlog.get_logger()
+
+
+class RunBook:
+    """Closes the runs of one fund and keeps its NAV."""
+
+    def __init__(self, fund: str, venue: Venue, journal: Journal, observer: Observer) -> None:
+        self._fund = fund
+        self._venue = venue
+        self._journal = journal
+        self._clock: Clock = venue.clock
+        self._observer = observer
+
+    async def close(
+        self,
+        run: Run,
+        status: RunStatus,
+        reason: str,
+        prices: Mapping[str, Decimal] | None = None,
+        after: Observation | None = None,
+    ) -> Run:
+        """End ``run`` with what it came to. prices: to value fees; after: the settled account, None when it is not known."""
+        result = await self.result(run, prices or {}, after)
+        now = self._clock.now()
+        await self._journal.close_run(run.id, run.ended(status, reason), reason=reason, result=result, at=now)
+        log.info("run.closed", run=run.id, status=str(status), reason=reason, leverage_after=result["leverage_after"])
+        return replace(run, status=status, reason=reason, result=result, ended_at=now)
+
+    async def result(self, run: Run, prices: Mapping[str, Decimal], after: Observation | None = None) -> dict[str, object]:
+        """What ``run`` came to, from its rows in the journal and the settled account, if that is known."""
+        work = Work(
+            plan=run.plan,
+            markets=self._observer.markets,
+            children=await self._journal.children(run.id),
+            fills=await self._journal.fills(run.id),
+            prices=prices,
+        )
+        if strange := {leg["market"] for leg in work.legs} - set(work.markets):  # the mandate was changed since
+            work = replace(work, markets={**work.markets, **await self._markets(sorted(strange))})
+        known = [leg for leg in work.legs if leg["market"] in work.markets]
+        return result_document(replace(work, plan={**work.plan, "legs": known}), after)
+
+    async def _markets(self, symbols: Sequence[str]) -> Mapping[str, Market]:
+        """Markets that the mandate names no more; none where the venue has dropped one of them."""
+        try:
+            return await self._venue.markets(symbols)
+        except VenueError as error:
+            log.warning("market.gone", fund=self._fund, symbols=list(symbols), error=str(error))
+            return {}
+
+    async def prices(self) -> Mapping[str, Decimal]:
+        """What each asset is worth now, to value fees; the currency alone when the venue does not tell."""
+        try:
+            observation = await self._observer.observe()
+            return observation.valuation().prices
+        except (VenueError, StaleData) as error:
+            log.warning("prices.unread", fund=self._fund, error=str(error))
+            return {self._observer.currency: ONE}
+
+    async def record_nav(self, run: Run, cause: str, observation: Observation) -> None:
+        """Add a NAV point. cause: what it is taken for, such as ``before`` or ``after``."""
+        valuation = observation.valuation()
+        await self._journal.record_nav(
+            NavPoint(
+                fund=self._fund,
+                run=run.id,
+                cause=cause,
+                at=observation.at,
+                nav=valuation.nav,
+                currency=valuation.currency,
+                net_leverage=valuation.net_leverage,
+                gross_leverage=valuation.gross_leverage,
+            )
+        )
+
+
+def carried_on(before: Mapping[str, object], now: Mapping[str, object]) -> Mapping[str, object]:
+    """The plan document of a run that goes on: as it was made ``before``, and the legs that only ``now`` has."""
+    old, new = before.get("legs"), now["legs"]
+    if not isinstance(old, list) or not old or not isinstance(new, list):
+        return now
+    planned = {leg["market"] for leg in old}
+    return {**before, "legs": [*old, *(leg for leg in new if leg["market"] not in planned)]}
