@@ -17,7 +17,7 @@ from keeper.service.daemon import Daemon
 from keeper.service.keeping import Charge, FundKeeper
 from keeper.service.observer import Observer
 from keeper.service.rebalancer import Fund, Rebalancer
-from keeper.service.slots import Book
+from keeper.service.slots import SlotOwner
 from keeper.settings.addresses import PAPER
 from keeper.settings.feeds import AccountSettings, CcxtFeed, Feed, FixedFeed, MarketSettings, RecordedFeed, SyntheticFeed
 from keeper.settings.keys import Path, dotted
@@ -126,7 +126,7 @@ def _charge(settings: Settings, name: str, journal: Journal, tower: "Tower") -> 
     account = account_fingerprint(configured.venue, settings.venues[configured.venue])
     venue = _venue(settings, configured.venue, account, daily=True)
     return Charge(
-        book=Book(fund=name, schedule=schedule, venue=venue.info, currency=configured.currency),
+        owner=SlotOwner(fund=name, schedule=schedule, venue=venue.info, currency=configured.currency),
         seed=SystemEntropy().token(),
         journal=journal,
         clock=venue.clock,

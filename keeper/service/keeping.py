@@ -18,7 +18,7 @@ from keeper.domain.run import Command, CommandKind, Run, Slot
 from keeper.ports import Bell, Clock, Journal
 from keeper.service.progress import Unwatched
 from keeper.service.rebalancer import Rebalancer
-from keeper.service.slots import Book, SlotLedger
+from keeper.service.slots import SlotLedger, SlotOwner
 
 WARM_UP = timedelta(seconds=90)
 """Before a slot, when connections, markets, fees and clock are refreshed."""
@@ -39,7 +39,7 @@ class Charge:
     what makes a fresh Rebalancer; it raises VenueError or StaleData while that can't be done, ConfigError when it never can.
     """
 
-    book: Book
+    owner: SlotOwner
     seed: str
     journal: Journal
     clock: Clock
@@ -51,11 +51,11 @@ class FundKeeper:
     """Keeps one fund until ``stop``. Its methods but ``keep`` return at once and may be called at any time."""
 
     def __init__(self, charge: Charge) -> None:
-        self.fund = charge.book.fund
+        self.fund = charge.owner.fund
         self.clock = charge.clock
         self._charge = charge
         self._journal = charge.journal
-        self._ledger = SlotLedger(charge.book, charge.journal)
+        self._ledger = SlotLedger(charge.owner, charge.journal)
         self._asked: deque[Command] = deque()
         self._working: Rebalancer | None = None
         self._why_stopping = ""

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Book:
+class SlotOwner:
     """Whose slots they are. currency: what the fund counts in."""
 
     fund: str
@@ -32,8 +32,8 @@ class Book:
 class SlotLedger:
     """What was done about the slots of one fund."""
 
-    def __init__(self, book: Book, journal: Journal) -> None:
-        self._book = book
+    def __init__(self, owner: SlotOwner, journal: Journal) -> None:
+        self._owner = owner
         self._journal = journal
         self._ledger: Ledger | None = None
         self._read_on: date | None = None
@@ -41,15 +41,15 @@ class SlotLedger:
 
     async def begin(self, seed: str, now: datetime) -> None:
         """Record the fund's first start, if this is it, and read the journal."""
-        start = await self._journal.first_start(FirstStart(fund=self._book.fund, seed=seed, since=now))
+        start = await self._journal.first_start(FirstStart(fund=self._owner.fund, seed=seed, since=now))
         self._ledger = Ledger(seed=start.seed, since=start.since)
         await self.go_on(now)
 
     async def read(self, now: datetime) -> None:
         """Read the journal anew."""
         ledger = self._begun()
-        today = now.astimezone(self._book.schedule.zone).date()
-        found = await self._journal.slot_runs(self._book.fund, today - LOOK_BACK)
+        today = now.astimezone(self._owner.schedule.zone).date()
+        found = await self._journal.slot_runs(self._owner.fund, today - LOOK_BACK)
         records: dict[date, SlotRecord] = {}
         before: date | None = None
         for run in found:
@@ -57,19 +57,19 @@ class SlotLedger:
                 continue
             if day < today - LOOK_BACK:
                 before = day
-            elif day not in records or not run.status.may_go_on:
+            else:
                 records[day] = self._record(run)
         self._ledger = replace(ledger, records=records, before=before)
         self._read_on = today
 
     async def agenda(self, now: datetime) -> Agenda:
         """What is due at ``now``. The journal is read when the local date has changed, and before anything is called due."""
-        if self._read_on == now.astimezone(self._book.schedule.zone).date():
-            agenda = due(self._book.schedule, self._begun(), now)
+        if self._read_on == now.astimezone(self._owner.schedule.zone).date():
+            agenda = due(self._owner.schedule, self._begun(), now)
             if agenda.slot is None and not agenda.missed:
                 return agenda
         await self.read(now)
-        return due(self._book.schedule, self._begun(), now)
+        return due(self._owner.schedule, self._begun(), now)
 
     async def go_on(self, now: datetime) -> None:
         """Let no run that has ended by now rest before it goes on: another process began it, or a human wants it."""
@@ -78,15 +78,15 @@ class SlotLedger:
 
     async def record_missed(self, slot: Slot, why: str, now: datetime) -> None:
         """Write down that a slot was missed. Nothing is written if it has a row."""
-        book, key = self._book, RunKey(self._book.fund, slot.trigger)
-        opens, closes = window(book.schedule, self._begun().seed, slot)
+        owner, key = self._owner, RunKey(self._owner.fund, slot.trigger)
+        opens, closes = window(owner.schedule, self._begun().seed, slot)
         run = Run(
             id=key.run_id,
             key=key,
-            venue=book.venue.name,
-            environment=str(book.venue.environment),
-            account=book.venue.account,
-            currency=book.currency,
+            venue=owner.venue.name,
+            environment=str(owner.venue.environment),
+            account=owner.venue.account,
+            currency=owner.currency,
             status=RunStatus.MISSED,
             reason=why,
             plan={},
@@ -97,12 +97,12 @@ class SlotLedger:
             attempts=0,
         )
         if await self._journal.open_run(run):
-            log.warning("slot.missed", fund=book.fund, run=run.id, why=why)
+            log.warning("slot.missed", fund=owner.fund, run=run.id, why=why)
         await self.read(now)
 
     def closes_at(self, slot: Slot) -> datetime:
         """When the window of ``slot`` closes."""
-        return window(self._book.schedule, self._begun().seed, slot)[1]
+        return window(self._owner.schedule, self._begun().seed, slot)[1]
 
     def _record(self, run: Run) -> SlotRecord:
         rested = self._rested_until is not None and run.ended_at is not None and run.ended_at <= self._rested_until
@@ -111,11 +111,11 @@ class SlotLedger:
             status=run.status,
             attempts=0 if rested else run.attempts,
             ended_at=run.ended_at,
-            is_ours=run.account == self._book.venue.account,
+            is_ours=run.account == self._owner.venue.account,
         )
 
     def _begun(self) -> Ledger:
         if self._ledger is None:
-            message = f"the ledger of {self._book.fund} is asked before it was begun"
+            message = f"the ledger of {self._owner.fund} is asked before it was begun"
             raise InvariantViolation(message)
         return self._ledger

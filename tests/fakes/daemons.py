@@ -18,7 +18,7 @@ from keeper.service.daemon import Daemon
 from keeper.service.keeping import Charge, FundKeeper
 from keeper.service.observer import Observer
 from keeper.service.rebalancer import Fund, Rebalancer
-from keeper.service.slots import Book
+from keeper.service.slots import SlotOwner
 from tests.fakes.desks import LIMITS, TWAP
 from tests.fakes.paper import PERP
 
@@ -76,7 +76,7 @@ def charge_of(
 ) -> Charge:
     venue = venues.venue
     return Charge(
-        book=Book(fund=venues.fund.name, schedule=schedule, venue=venue.info, currency="USDT"),
+        owner=SlotOwner(fund=venues.fund.name, schedule=schedule, venue=venue.info, currency="USDT"),
         seed=seed,
         journal=venues.journal,
         clock=venue.clock,

@@ -121,6 +121,13 @@ def test_slots_that_were_over_before_the_first_start_were_not_missed() -> None:
     assert due(DAILY, Ledger(seed="7", since=at("05T05:00")), at("05T08:00")).missed == (slot_of(DAILY, TODAY),)
 
 
+def test_a_row_of_tomorrow_written_by_a_wrong_clock_takes_nothing_from_today() -> None:
+    tomorrow = date(2026, 3, 6)
+    wrong = Ledger(seed="7", since=at("05T00:00"), records={tomorrow: record(RunStatus.COMPLETED, day=tomorrow)})
+    assert due(DAILY, wrong, at("05T00:20")).slot == slot_of(DAILY, TODAY)
+    assert due(DAILY, wrong, at("05T08:00")).missed == (slot_of(DAILY, TODAY),)
+
+
 def test_every_day_that_nobody_looked_is_missed_oldest_first() -> None:
     agenda = due(DAILY, ledger(), at("09T03:00"))
     assert [slot.day.day for slot in agenda.missed] == [5, 6, 7, 8]

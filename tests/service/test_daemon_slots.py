@@ -79,7 +79,10 @@ async def test_a_run_that_is_stopped_is_taken_up_in_its_own_row_with_ids_of_its_
             await desk.when(lambda: len(desk.venue.sent) == 4)
         [run] = await desk.runs()
         assert (run.status, run.reason, run.attempts) == (RunStatus.INCOMPLETE, "the test stopped it", 1)
+        restarted = desk.now
         await desk.kept_until(SLOT + HOUR)
+        [reopened] = [event.at for event in await desk.journal.events(run=run.id) if event.kind == "run.reopened"]
+        assert reopened - restarted < timedelta(seconds=1), "it rested after what another process did"
         [again] = await desk.runs()
         assert (again.id, again.key, again.status, again.attempts) == (run.id, run.key, RunStatus.COMPLETED, 2)
         assert again.started_at == run.started_at
@@ -144,10 +147,13 @@ async def test_halt_stops_before_the_next_child_and_outlives_the_daemon() -> Non
     async with kept() as desk:
         async with desk.daemon():
             await desk.when(lambda: len(desk.venue.sent) == 3)
+            halted_at = desk.now
             await desk.journal.submit_command(command(CommandKind.HALT, desk.now, reason="the book looks wrong"))
             await desk.passed(minutes=30)
         assert len(desk.venue.sent) == 3
         [run] = await desk.runs()
+        assert run.ended_at is not None
+        assert run.ended_at - halted_at < timedelta(seconds=30), "it waited for its next slice"
         assert run.status is RunStatus.INCOMPLETE
         assert "the book looks wrong" in run.reason
         async with desk.daemon():
