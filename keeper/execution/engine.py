@@ -305,9 +305,8 @@ def _size(state: State, leg: Leg, gap: Decimal, held: Decimal, observation: Obse
     smallest = smallest_order(market, observation, gap, state.limits.max_slippage_bps)
     parts = _slices_left(state.pacing, leg, now)
     parts = min(parts, state.pacing.planned_slices(gap, smallest))
-    wanted = max(share(abs(gap), parts, market.lot), smallest)
-    if abs(gap) - wanted < smallest:
-        wanted = abs(gap)
+    # so many parts that each is an order, and so is what is left of the gap after one
+    wanted = share(abs(gap), parts, market.lot)
     cut = abs(reducing(held, gap))
     if market.kind is MarketKind.SPOT or cut < market.minimum_reduction:
         return wanted, False

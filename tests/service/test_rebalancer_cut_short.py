@@ -153,6 +153,14 @@ async def test_a_read_that_fails_in_mid_run_ends_it_with_what_was_done(tmp_path:
         assert desk.watcher.closed == 1
 
 
+async def test_what_was_traded_today_counts_against_the_next_plan(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path, limits=replace(LIMITS, max_turnover_per_day=Decimal("0.3"))) as desk:
+        assert (await desk.run()).status is RunStatus.COMPLETED
+        desk.feed.move(PERP, "110")
+        plan = await desk.rebalancer.plan()
+        assert [refusal.code for refusal in plan.refusals] == ["turnover"]
+
+
 async def test_a_fund_that_is_wiped_out_in_mid_run_still_ends_its_run(tmp_path: Path) -> None:
     async with desk_of(drifted(), tmp_path) as desk:
         desk.venue.after = {2: lambda: desk.feed.move(PERP, "40")}
