@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 ORDER_TTL = 5.0
 READ_LAG = 0.5
+NO_SUCH_MARKET = "symbol"
+"""The code of a venue's refusal of a market that it does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,15 @@ async def _connected(settings: Settings, name: str, venue: Venue, journal: Journ
     """A connection to the venue of fund ``name``, for which each call makes a fresh Rebalancer."""
     configured = settings.funds[name]
     fund = Fund(name=name, mandate=configured.mandate(), limits=configured.limits_value(), pacing=configured.pacing())
-    async with venue:
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(venue)
+        except VenueRefused as error:
+            if error.code != NO_SUCH_MARKET:
+                raise
+            path = ("funds", name, "target")  # a feed loads its markets as it connects
+            problem = _problem(settings, path, ", ".join((*fund.symbols, *configured.kept_symbols())), error.message)
+            raise ConfigError(problem) from error
         if isinstance(settings.venues[configured.venue].feed, RecordedFeed):
             _refuse_short_recording(settings, name, venue)
         observer = await _observer(settings, name, venue, fund)

@@ -27,7 +27,7 @@ class RunStatus(StrEnum):
     @property
     def may_go_on(self) -> bool:
         """Whether the run of a slot may be taken up again while its window is open."""
-        return self in (RunStatus.INCOMPLETE, RunStatus.MISSED)
+        return self in (RunStatus.INCOMPLETE, RunStatus.REFUSED, RunStatus.MISSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

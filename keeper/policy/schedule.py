@@ -107,7 +107,7 @@ def window(schedule: Schedule, seed: str, slot: Slot) -> tuple[datetime, datetim
 
 
 def pause_after(attempts: int) -> timedelta:
-    """How long a run that was left incomplete rests before its next attempt."""
+    """How long a run that was left incomplete, or was refused, rests before its next attempt."""
     return _PAUSES[min(attempts, len(_PAUSES) - 1)]
 
 

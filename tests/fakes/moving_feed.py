@@ -9,10 +9,14 @@ from tests.fakes.paper import START
 
 
 class MovingFeed(FixedFeed):
-    """``move`` sets a price; the book follows it."""
+    """``move`` sets a price; the book follows it. ``cross`` spoils the book."""
 
     def move(self, symbol: str, price: str | Decimal) -> None:
         self._prices[symbol] = Decimal(price)
+
+    def cross(self, *, by_bps: str) -> None:
+        """Show bids above asks by so much; none when it is 0."""
+        self._spread = -Decimal(by_bps) / 10_000
 
 
 def moving_feed(prices: Mapping[str, str], *, spread_bps: str = "0", depth: str | None = None, **specs: MarketSpec) -> MovingFeed:

@@ -80,7 +80,7 @@ async def test_a_missed_slot_begins_when_it_is_taken_up(journal: Journal) -> Non
     assert (found.status, found.attempts, found.started_at, found.ended_at) == (RunStatus.RUNNING, 1, later(70), None)
 
 
-@pytest.mark.parametrize("status", [RunStatus.COMPLETED, RunStatus.NOTHING_DUE, RunStatus.REFUSED, RunStatus.RUNNING])
+@pytest.mark.parametrize("status", [RunStatus.COMPLETED, RunStatus.NOTHING_DUE, RunStatus.RUNNING])
 async def test_no_other_run_goes_on(journal: Journal, status: RunStatus) -> None:
     run = slot_run(1)
     await journal.open_run(run)

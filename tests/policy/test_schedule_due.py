@@ -58,7 +58,7 @@ def test_a_slot_is_due_from_its_instant_to_the_end_of_its_window(now: str, *, is
     [
         pytest.param(RunStatus.COMPLETED, 1, "05T00:20", None, id="done"),
         pytest.param(RunStatus.NOTHING_DUE, 1, "05T00:20", None, id="nothing was due"),
-        pytest.param(RunStatus.REFUSED, 1, "05T00:20", None, id="refused"),
+        pytest.param(RunStatus.REFUSED, 1, "05T00:20", "05T00:21", id="refused: what it was refused for may pass"),
         pytest.param(RunStatus.RUNNING, 1, "05T00:20", None, id="in work, or left by a process that is gone"),
         pytest.param(RunStatus.INCOMPLETE, 0, "05T00:20", "05T00:20", id="left behind: at once"),
         pytest.param(RunStatus.INCOMPLETE, 1, "05T00:20", "05T00:21", id="after a minute"),

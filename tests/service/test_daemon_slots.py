@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -11,7 +12,8 @@ from keeper.domain.run import CommandKind, RunStatus
 from keeper.service.keeping import LONGEST_RETRY, WARM_UP
 from tests.fakes.daemon_desks import Kept, kept
 from tests.fakes.daemons import DAY, HOUR, command, daily, told
-from tests.fakes.desks import drifted
+from tests.fakes.desks import drifted, result_of
+from tests.fakes.moving_feed import MovingFeed
 from tests.fakes.paper import PERP, START
 from tests.fakes.scripted_venue import Fault
 
@@ -226,3 +228,42 @@ async def test_prices_that_come_back_make_the_second_attempt_complete_what_the_f
         held = desk.venue.held.positions[PERP].contracts
         nav = 100_000 + sum(fill.amount * (100 - fill.price) for _, fill in await desk.journal.fills(run.id))
         assert abs(held * 100 / nav - 3) < 1
+
+
+async def test_a_book_that_is_crossed_at_the_bell_does_not_cost_the_day() -> None:
+    async with kept(drifted()) as desk:
+        feed = desk.venue.inner.feed
+        assert isinstance(feed, MovingFeed)
+        feed.cross(by_bps="10")
+        async with desk.daemon():
+            await desk.until(SLOT + timedelta(minutes=20))
+            [refused] = await desk.runs()
+            assert (refused.status, refused.attempts) == (RunStatus.REFUSED, 1)
+            assert "crossed" in (await desk.journal.standing("btc3l")).trouble
+            assert desk.venue.sent == []
+            feed.cross(by_bps="0")
+            await desk.until(SLOT + HOUR)
+        [run] = await desk.runs()
+        assert (run.id, run.status, run.attempts) == (refused.id, RunStatus.COMPLETED, 2)
+        assert (await desk.journal.standing("btc3l")).trouble == ""
+
+
+async def test_the_result_of_a_run_tells_of_all_its_attempts() -> None:
+    async with kept(drifted()) as desk:
+        feed = desk.venue.inner.feed
+        assert isinstance(feed, MovingFeed)
+        async with desk.daemon():
+            await desk.when(lambda: len(desk.venue.sent) == 4)
+        [cut] = await desk.runs()
+        feed.move(PERP, "105.5")
+        await desk.kept_until(SLOT + HOUR)
+        [run] = await desk.runs()
+        fills = [fill for _, fill in await desk.journal.fills(run.id)]
+        earlier, result = result_of(cut), result_of(run)
+        [before], [leg] = earlier["legs"], result["legs"]
+        traded = sum(fill.amount for fill in fills)
+        assert Decimal(leg["traded"]) == traded > Decimal(before["traded"]) > 0
+        assert (leg["planned"], result["nav_before"]) == (before["planned"], earlier["nav_before"])
+        paid = sum(fill.amount * (fill.price - 105) + fill.fee for fill in fills)  # 105: what it was decided at, at first
+        assert Decimal(result["shortfall"]["total"]) == paid
+        assert abs(Decimal(result["leverage_after"]) - 3) < Decimal("0.001")

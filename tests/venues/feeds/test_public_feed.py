@@ -166,8 +166,10 @@ execution = {{ style = "urgent", horizon = "5s" }}
 """
 
 
-def configured(folder: Path, url: str, *, exchange: str = "binanceusdm", host: str = "fapi.binance.com") -> Settings:
-    return loaded(folder, CONFIGURATION.format(url=url, exchange=exchange, host=host))
+def configured(
+    folder: Path, url: str, *, exchange: str = "binanceusdm", host: str = "fapi.binance.com", symbol: str = BTC
+) -> Settings:
+    return loaded(folder, CONFIGURATION.format(url=url, exchange=exchange, host=host).replace(BTC, symbol))
 
 
 async def test_a_dry_run_trades_a_live_market_on_paper(tmp_path: Path, server: BinanceUsdm) -> None:
@@ -197,3 +199,13 @@ def test_an_exchange_without_a_dialect_is_a_problem_of_the_configuration(tmp_pat
     [problem] = refused.value.problems
     assert (problem.key, problem.value) == ("venues.sim.feed.exchange", '"kraken"')
     assert "binanceusdm" in problem.remedy
+
+
+async def test_a_market_that_the_exchange_lacks_is_a_problem_of_the_configuration(tmp_path: Path, server: BinanceUsdm) -> None:
+    settings = configured(tmp_path, server.url, symbol="BTCX/USDT:USDT")
+    with pytest.raises(ConfigError) as refused:
+        async with open_desk(settings, "btc", acting=False):
+            pass
+    [problem] = refused.value.problems
+    assert (problem.key, problem.value) == ("funds.btc.target", "BTCX/USDT:USDT, ETH/USDT:USDT")
+    assert "near: BTC/USDT:USDT" in problem.remedy
