@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 ORDER_TTL = 5.0
 READ_LAG = 0.5
-NO_SUCH_MARKET = "symbol"
-"""The code of a venue's refusal of a market that it does not have."""
+NO_SUCH_MARKET, CLOSED_MARKET = "symbol", "inactive"
+"""Codes of a venue's refusal of a market: it does not have it, or keeps it closed for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +188,8 @@ async def _observer(settings: Settings, name: str, venue: Venue, fund: Fund) -> 
         key, symbols = "target", (*fund.symbols, *symbols)
         return await Observer.on(venue, symbols, configured.currency, venue.clock, configured.own_assets())
     except VenueRefused as error:
+        if error.code == CLOSED_MARKET:  # for maintenance: it opens again
+            raise
         path = ("funds", name, key)
         raise ConfigError(Problem(settings.source(path), dotted(path), ", ".join(symbols), error.message)) from error
 

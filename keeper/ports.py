@@ -244,6 +244,10 @@ class Journal(Protocol):
         """The latest runs, newest first."""
         ...
 
+    async def unended_runs(self, fund: str) -> tuple[Run, ...]:
+        """The runs of a fund that are RUNNING: one at most is at work, others were left behind by a process that is gone."""
+        ...
+
     async def slot_runs(self, fund: str, first: date) -> tuple[Run, ...]:
         """The runs of a fund's slots of local date ``first`` and later, oldest first, and the newest one before those."""
         ...

@@ -17,7 +17,13 @@ hours late; short ones ask the wall clock again."""
 
 
 class SystemClock:
-    """Wall-clock time of this machine."""
+    """Wall-clock time of this machine; there is one such time, so all of them are equal."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
 
     def now(self) -> datetime:
         """The current time, aware UTC."""

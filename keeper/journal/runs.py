@@ -123,6 +123,12 @@ def latest(connection: Connection, *, fund: str | None, limit: int) -> tuple[Run
     return tuple(_run(row) for row in connection.execute(query).mappings())
 
 
+def unended(connection: Connection, fund: str) -> tuple[Run, ...]:
+    """The runs of a fund that are RUNNING, oldest first."""
+    query = select(runs).where(runs.c.fund == fund, runs.c.status == RunStatus.RUNNING).order_by(runs.c.event)
+    return tuple(_run(row) for row in connection.execute(query).mappings())
+
+
 def _run(row: RowMapping) -> Run:
     fields = dict(row)
     del fields["event"]

@@ -153,6 +153,10 @@ class SqlJournal:
         """The latest runs, newest first."""
         return await self._read(runs.latest, fund=fund, limit=limit)
 
+    async def unended_runs(self, fund: str) -> tuple[Run, ...]:
+        """The runs of a fund that are RUNNING."""
+        return await self._read(runs.unended, fund)
+
     async def slot_runs(self, fund: str, first: date) -> tuple[Run, ...]:
         """The runs of a fund's slots of local date ``first`` and later, oldest first, and the newest one before those."""
         return await self._read(runs.slot_runs, fund, first)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from keeper.domain.errors import JournalError, KeeperError
+from keeper.domain.fund import FundState
 from keeper.domain.run import Command, CommandKind
 from keeper.ports import Clock, Journal, Supervisor
 from keeper.service.keeping import BUSY, FundKeeper
@@ -76,10 +77,18 @@ class Daemon:
                 if isinstance(error, JournalError) or task in watches:
                     raise error
                 failures.append(error)
-                bug = None if isinstance(error, KeeperError) else error
-                log.error("fund.failed", fund=task.get_name(), error=str(error) or repr(error), exc_info=bug)
+                await self._give_up(task.get_name(), error)
         if failures and not stopped:
             raise failures[0]
+
+    async def _give_up(self, fund: str, error: BaseException) -> None:
+        """Say of a fund that failed that it is kept no more; after a bug nothing may be sent for it until a human has looked."""
+        bug = None if isinstance(error, KeeperError) else error
+        log.error("fund.failed", fund=fund, error=str(error) or repr(error), exc_info=bug)
+        why, at = f"kept no more, start `keeper run` again: {str(error) or repr(error)}", self._clock.now()
+        if bug is not None:
+            await self._journal.set_state(fund, FundState.HALTED, reason=f"it failed in a way nobody foresaw: {bug!r}", at=at)
+        await self._journal.set_trouble(fund, why, at=at)
 
     async def _watch(self) -> None:
         """Take the commands for these funds, and notice when the clock jumps."""
@@ -107,7 +116,7 @@ class Daemon:
             return
         log.warning("clock.jumped", seconds=(elapsed - self._poll).total_seconds())
         for keeper in self._keepers.values():
-            keeper.clock_changed(back=back and keeper.clock is self._clock)
+            keeper.clock_changed(back=back and keeper.clock == self._clock)
 
     async def _report(self, interval: timedelta) -> None:
         """Tell the supervisor that the event loop turns."""

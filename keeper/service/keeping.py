@@ -25,8 +25,6 @@ WARM_UP = timedelta(seconds=90)
 STALE = timedelta(minutes=10)
 """Age at which what a connection loaded is refreshed before it is used."""
 FIRST_RETRY, LONGEST_RETRY, LONGEST_REFUSED = timedelta(seconds=5), timedelta(minutes=1), timedelta(minutes=5)
-LATEST = 5
-"""Runs among which one that another process left behind must be, since a fund has one at a time."""
 BUSY = 75
 log = structlog.get_logger()
 
@@ -66,6 +64,10 @@ class FundKeeper:
         self._quiet_until: datetime | None = None
         self._trouble = ""
         self._announced: datetime | None = None
+        self._unsettled = False
+        self._in_trouble_since: datetime | None = None
+        self._in_hand: Command | None = None
+        self._busy: tuple[datetime, datetime] | None = None
 
     def ask(self, command: Command) -> None:
         """Deal with a command that this process took."""
@@ -92,21 +94,23 @@ class FundKeeper:
         structlog.contextvars.bind_contextvars(fund=self.fund)
         try:
             await self._ledger.begin(self._charge.seed, self.clock.now())
-            self._trouble = (await self._journal.standing(self.fund)).trouble
+            self._trouble = (await self._journal.standing(self.fund)).trouble  # of a process that is gone, until we know better
             while not self._why_stopping:
                 self._charge.bell.ring_at(await self._turn())
                 await self._charge.bell.wait()
         finally:
             await self._disconnect()
-            for command in self._asked:
-                why = f"it stopped before it came to this ({self._why_stopping or 'an error'}): ask again"
+            for command in (*filter(None, [self._in_hand]), *self._asked):
+                why = f"the daemon stopped before this was done ({self._why_stopping or 'an error'}): ask again"
                 await self._journal.end_command(command.id, at=self.clock.now(), exit_code=BUSY, answer=why)
 
     async def _turn(self) -> datetime:
         """Do what there is to do now; when to look again is returned."""
         try:
             while self._asked and not self._why_stopping:
-                await self._answer(self._asked.popleft())
+                self._in_hand = self._asked.popleft()
+                await self._answer(self._in_hand)
+                self._in_hand = None
             return await self._follow_schedule()
         except InvariantViolation as error:
             await self._halt(error)
@@ -120,7 +124,7 @@ class FundKeeper:
         now = self.clock.now()
         agenda = await self._ledger.agenda(now)
         for slot in agenda.missed:
-            await self._ledger.record_missed(slot, await self._why_missed(), now)
+            await self._ledger.record_missed(slot, await self._why_missed(slot), now)
         if self._quiet_until is not None and now < self._quiet_until:
             return min(self._quiet_until, agenda.next_at)
         self._announce(agenda.opens_at)
@@ -129,10 +133,11 @@ class FundKeeper:
             await self._run_slot(agenda.slot)
             await self._out_of_trouble()
             return self.clock.now()
-        if (self._make is None or now >= warm_from) and await self._be_fresh():
+        if (self._make is None or now >= warm_from or self._unsettled) and await self._be_fresh():
             return self.clock.now()  # what was settled may be due again
         await self._out_of_trouble()
-        return min(agenda.next_at, warm_from) if now < warm_from else agenda.next_at
+        look_at = min(agenda.next_at, warm_from) if now < warm_from else agenda.next_at
+        return min(look_at, self.clock.now() + LONGEST_RETRY) if self._unsettled else look_at
 
     def _announce(self, opens_at: datetime) -> None:
         if opens_at != self._announced:
@@ -169,15 +174,19 @@ class FundKeeper:
         """Do what a command asks and say what came of it. The run's own row tells how a rebalance went."""
         if command.kind is not CommandKind.REBALANCE:
             if command.kind is CommandKind.RESUME:
+                self._quiet_until = None
                 await self._ledger.go_on(self.clock.now())
             await self._journal.end_command(command.id, at=self.clock.now(), exit_code=0)
             return
+        began = self.clock.now()
         try:
             await self._be_fresh()
             ended = await self._work(f"manual:{command.id}", None)
         except (VenueError, StaleData, InvariantViolation) as error:
+            self._in_hand = None
             await self._journal.end_command(command.id, at=self.clock.now(), exit_code=error.exit_code, answer=str(error))
             raise
+        self._busy = began, self.clock.now()
         answer = "" if ended else "it was stopped before it began"
         await self._journal.end_command(command.id, at=self.clock.now(), exit_code=None if ended else BUSY, answer=answer)
 
@@ -198,12 +207,13 @@ class FundKeeper:
 
     async def _settle(self) -> None:
         """Close the run that another process left behind, and settle children without a known outcome."""
-        left = [run for run in await self._journal.runs(fund=self.fund, limit=LATEST) if not run.status.ended]
+        left = await self._journal.unended_runs(self.fund)
         if not left and not await self._journal.open_children(self.fund):
+            self._unsettled = False
             return
         self._working = rebalancer = self._new_rebalancer()
         try:
-            await rebalancer.recover()
+            self._unsettled = bool(await rebalancer.recover())
         finally:
             self._working = None
         if left:
@@ -224,11 +234,16 @@ class FundKeeper:
         if self._working is not None:
             self._working.stop(why)
 
-    async def _why_missed(self) -> str:
+    async def _why_missed(self, slot: Slot) -> str:
         standing = await self._journal.standing(self.fund)
-        if standing.halted:
+        opens, closes = slot.at, self._ledger.closes_at(slot)
+        if standing.halted and standing.at is not None and standing.at <= closes:
             return f"the fund was halted ({standing.reason or 'no reason given'})"
-        return self._trouble or "Keeper did not run, or slept, while its window was open"
+        if self._busy is not None and self._busy[0] < closes and opens < self._busy[1]:
+            return "a run that was asked for was at work while its window was open"
+        if self._in_trouble_since is not None and self._in_trouble_since <= closes:
+            return self._trouble
+        return "Keeper did not run, or slept, while its window was open"
 
     async def _in_trouble(self, error: VenueError | StaleData) -> None:
         """Say so once, and keep quiet for a while that grows up to a cap."""
@@ -236,6 +251,7 @@ class FundKeeper:
         longest = LONGEST_REFUSED if isinstance(error, VenueRefused) else LONGEST_RETRY
         pause = min(FIRST_RETRY * 2 ** min(self._failures, 10), longest)
         self._failures += 1
+        self._in_trouble_since = self._in_trouble_since or self.clock.now()
         self._quiet_until = self.clock.now() + pause
         log.warning("venue.trouble", error=str(error), retry_in=pause.total_seconds())
         await self._tell(str(error))
@@ -243,7 +259,7 @@ class FundKeeper:
     async def _out_of_trouble(self) -> None:
         if self._failures:
             log.info("venue.back", failures=self._failures)
-        self._failures, self._quiet_until = 0, None
+        self._failures, self._quiet_until, self._in_trouble_since = 0, None, None
         await self._tell("")
 
     async def _tell(self, trouble: str) -> None:

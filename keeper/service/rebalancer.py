@@ -4,7 +4,7 @@ Decisions are made by the pure parts; this module only carries observations to t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -97,11 +97,8 @@ class Rebalancer:
         """
         open_before = await self._journal.open_children(self.fund.name)
         unsettled = await recover(self._venue, self._journal, self.fund.name)
-        for run in await self._journal.runs(fund=self.fund.name):
-            if not run.status.ended:
-                await self._runs.close(
-                    run, RunStatus.INCOMPLETE, "the process ended before the run did", await self._runs.prices()
-                )
+        for run in await self._journal.unended_runs(self.fund.name):
+            await self._runs.close(run, RunStatus.INCOMPLETE, "the process ended before the run did", await self._runs.prices())
         for run_id in sorted({child.run for child in open_before} - {child.run for child in unsettled}):
             cut = await self._journal.run(run_id)
             if cut is not None and cut.result is not None:
@@ -148,10 +145,12 @@ class Rebalancer:
     async def _opened(self, run: Run, plan: Plan, progress: Progress, sequence: int) -> Run:
         log.info("run.opened", legs=len(plan.legs), nav=f"{plan.nav:.2f}", leverage=f"{plan.leverage:.4f}")
         if plan.refusals:
-            return await self._runs.close(run, RunStatus.REFUSED, "; ".join(r.message for r in plan.refusals))
+            reason = "; ".join(refusal.message for refusal in plan.refusals)
+            return await self._runs.close(run, RunStatus.REFUSED, reason, await self._earlier_prices(sequence))
         if not plan.legs:
             status = RunStatus.COMPLETED if sequence else RunStatus.NOTHING_DUE
-            return await self._runs.close(run, status, plan.reason, after=await self._settled_if_possible())
+            prices = await self._earlier_prices(sequence)
+            return await self._runs.close(run, status, plan.reason, prices, await self._settled_if_possible())
         try:
             return await self._execute(run, plan, progress, sequence)
         finally:
@@ -172,12 +171,16 @@ class Rebalancer:
         except (VenueError, StaleData) as error:
             status, reason, after = RunStatus.INCOMPLETE, str(error), await self._settled_if_possible()
         if course is None:
-            return await self._runs.close(run, status, reason)
+            return await self._runs.close(run, status, reason, await self._earlier_prices(sequence))
         if not course.sent and not sequence and course.refusals:
             status, reason = RunStatus.REFUSED, "; ".join(dict.fromkeys(course.refusals))
         elif course.cut_short:
             status, reason = RunStatus.INCOMPLETE, course.cut_short
         return await self._runs.close(run, status, reason, course.prices, after)
+
+    async def _earlier_prices(self, sequence: int) -> Mapping[str, Decimal]:
+        """What values the fees of earlier attempts in a run that trades no more; nothing where there were none."""
+        return await self._runs.prices() if sequence else {}
 
     async def _work(self, course: _Course, observation: Observation, progress: Progress) -> tuple[RunStatus, str, Observation]:
         """Step until the engine finishes; the last observation is of the settled account."""

@@ -43,7 +43,7 @@ def result_document(work: Work, after: Observation | None) -> dict[str, object]:
     """The result of a run; ``after`` is the settled account, None when it could not be read. Figures are strings."""
     plan = work.plan
     total = sum((_shortfall(work, leg) for leg in work.legs), Shortfall())
-    traded = {leg["market"]: _traded(work, leg["market"]) for leg in work.legs}
+    traded = {(leg["market"], leg["side"]): _traded(work, leg["market"], leg["side"]) for leg in work.legs}
     valuation = after.valuation() if after else None
     goals = {leg["market"]: Decimal(leg["goal"]) for leg in work.legs}
     left = gaps(after, goals, lambda _contracts, _smallest: 1, ZERO) if after and goals else {}
@@ -60,9 +60,9 @@ def result_document(work: Work, after: Observation | None) -> dict[str, object]:
                 "market": leg["market"],
                 "side": leg["side"],
                 "planned": leg["amount"],
-                "traded": plain(traded[leg["market"]][0]),
+                "traded": plain(traded[leg["market"], leg["side"]][0]),
                 "gap": plain(left[leg["market"]].contracts) if after else None,
-                "notional_traded": plain(rounded(traded[leg["market"]][1], 8)),
+                "notional_traded": plain(rounded(traded[leg["market"], leg["side"]][1], 8)),
                 "leverage_before": leg["leverage_before"],
                 "leverage_after": _ratio(valuation.leverage(leg["market"])) if valuation else None,
             }
@@ -85,7 +85,11 @@ def amended(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, obje
 
 def _shortfall(work: Work, leg: Mapping[str, Any]) -> Shortfall:
     market, decision_mid = work.markets[leg["market"]], Decimal(leg["decision_mid"])
-    sent = {child.request.client_id: child for child in work.children if child.request.symbol == market.symbol}
+    sent = {
+        child.request.client_id: child
+        for child in work.children
+        if child.request.symbol == market.symbol and child.request.side == leg["side"]
+    }
     executions = [
         Execution.of(
             fill,
@@ -101,10 +105,10 @@ def _shortfall(work: Work, leg: Mapping[str, Any]) -> Shortfall:
     return leg_shortfall(executions, decision_mid=decision_mid, first_mid=first_mid, rate=work.prices.get(market.quote, ONE))
 
 
-def _traded(work: Work, symbol: str) -> tuple[Decimal, Decimal]:
-    """Contracts filled in one market, and their notional at the fill prices."""
+def _traded(work: Work, symbol: str, side: str) -> tuple[Decimal, Decimal]:
+    """Contracts filled on one side of a market, and their notional at the fill prices."""
     market = work.markets[symbol]
-    fills = [fill for _, fill in work.fills if fill.symbol == symbol]
+    fills = [fill for _, fill in work.fills if fill.symbol == symbol and fill.side == side]
     contracts = sum((fill.amount for fill in fills), ZERO)
     return contracts, sum((market.notional(fill.amount, fill.price) for fill in fills), ZERO)
 

@@ -92,9 +92,12 @@ class RunBook:
 
 
 def carried_on(before: Mapping[str, object], now: Mapping[str, object]) -> Mapping[str, object]:
-    """The plan document of a run that goes on: as it was made ``before``, and the legs that only ``now`` has."""
+    """The plan document of a run that goes on: as it was made ``before``, and the legs that only ``now`` has.
+
+    A market that is to be traded the other way now is a leg of its own, with its own decision price.
+    """
     old, new = before.get("legs"), now["legs"]
     if not isinstance(old, list) or not old or not isinstance(new, list):
         return now
-    planned = {leg["market"] for leg in old}
-    return {**before, "legs": [*old, *(leg for leg in new if leg["market"] not in planned)]}
+    planned = {(leg["market"], leg["side"]) for leg in old}
+    return {**before, "legs": [*old, *(leg for leg in new if (leg["market"], leg["side"]) not in planned)]}

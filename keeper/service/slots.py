@@ -48,6 +48,8 @@ class SlotLedger:
     async def read(self, now: datetime) -> None:
         """Read the journal anew."""
         ledger = self._begun()
+        if self._rested_until is not None and self._rested_until > now:
+            self._rested_until = None  # the clock was ahead when that was said
         today = now.astimezone(self._owner.schedule.zone).date()
         found = await self._journal.slot_runs(self._owner.fund, today - LOOK_BACK)
         records: dict[date, SlotRecord] = {}

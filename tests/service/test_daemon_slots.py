@@ -1,19 +1,22 @@
 """Slots as the real daemon runs them under virtual time: late, missed, cut, taken up again, halted, and on a clock that jumps."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from keeper.domain.errors import VenueUnavailable
-from keeper.domain.fund import FundState
-from keeper.domain.run import CommandKind, RunStatus
+from keeper.domain.errors import InvariantViolation, VenueUnavailable
+from keeper.domain.fund import FundState, Standing
+from keeper.domain.run import CommandKind, RunKey, RunStatus
 from keeper.service.keeping import LONGEST_RETRY, WARM_UP
-from tests.fakes.daemon_desks import Kept, kept
-from tests.fakes.daemons import DAY, HOUR, command, daily, told
+from keeper.service.slots import SlotLedger, SlotOwner
+from keeper.venues.feeds.market_spec import MarketSpec
+from tests.fakes.daemon_desks import DAILY, Kept, kept
+from tests.fakes.daemons import DAY, HOUR, Venues, charge_of, command, daemon_of, daily, fund_of, run_until, told
 from tests.fakes.desks import drifted, result_of
-from tests.fakes.moving_feed import MovingFeed
+from tests.fakes.moving_feed import MovingFeed, moving_feed
 from tests.fakes.paper import PERP, START
 from tests.fakes.scripted_venue import Fault
 
@@ -267,3 +270,112 @@ async def test_the_result_of_a_run_tells_of_all_its_attempts() -> None:
         paid = sum(fill.amount * (fill.price - 105) + fill.fee for fill in fills)  # 105: what it was decided at, at first
         assert Decimal(result["shortfall"]["total"]) == paid
         assert abs(Decimal(result["leverage_after"]) - 3) < Decimal("0.001")
+
+
+async def test_a_fund_that_fails_unforeseen_is_halted_and_says_so_while_the_others_are_kept() -> None:
+    async with kept() as desk:
+        other = Venues(desk.venue, desk.journal, fund_of("eth2l"))
+        desk.venues.down = KeyError("in place")
+        daemon = daemon_of([charge_of(desk.venues, DAILY), charge_of(other, DAILY)], desk.venue.clock)
+        await run_until(daemon, desk.venue.clock, SLOT - timedelta(minutes=1))
+        standing = await desk.journal.standing("btc3l")
+        assert standing.halted
+        assert "in place" in standing.trouble
+        assert (await desk.journal.standing("eth2l")) == Standing(fund="eth2l")
+
+
+async def test_an_outcome_that_stays_unknown_is_asked_for_again_long_before_the_next_slot() -> None:
+    async with kept() as desk:
+        desk.venue.faults[1] = Fault.LOST_REPLY
+        async with desk.daemon():
+            await desk.passed(minutes=1)
+            desk.venue.on_place = lambda _request: desk.venue.failing.update(lookup=1000)
+            await desk.journal.submit_command(command(CommandKind.REBALANCE, desk.now))
+            await desk.when(lambda: bool(desk.venue.sent))
+            await desk.passed(minutes=12)
+            assert await desk.journal.open_children("btc3l")
+            desk.venue.failing.clear()
+            await desk.passed(minutes=2)
+            assert await desk.journal.open_children("btc3l") == ()
+
+
+async def test_attempts_rest_again_after_a_clock_that_was_ahead_was_set_right() -> None:
+    async with kept() as desk:
+        async with desk.daemon():
+            await desk.when(lambda: len(desk.venue.sent) == 4)
+        owner = SlotOwner(fund="btc3l", schedule=DAILY, venue=desk.venue.info, currency="USDT")
+        ledger = SlotLedger(owner, desk.journal)
+        await ledger.begin("7", desk.now + 10 * DAY)
+        assert (await ledger.agenda(desk.now)).slot is None
+        assert (await ledger.agenda(desk.now + timedelta(minutes=2))).slot is not None
+
+
+async def test_a_run_left_behind_is_closed_however_many_came_after_it() -> None:
+    async with kept() as desk:
+        desk.venue.faults[3] = Fault.HANG_AFTER
+        async with desk.daemon():
+            await desk.when(lambda: len(desk.venue.sent) == 3)
+            desk.crash()
+        await desk.journal.set_state("btc3l", FundState.HALTED, reason="", at=desk.now)
+        for number in range(60):
+            key = RunKey("btc3l", f"manual:c{number}")
+            left = (await desk.runs())[0]
+            await desk.journal.open_run(replace(left, id=key.run_id, key=key, status=RunStatus.REFUSED, ended_at=desk.now))
+        await desk.kept_until(desk.now + timedelta(minutes=5))
+        assert await desk.journal.unended_runs("btc3l") == ()
+
+
+async def test_why_a_slot_was_missed_is_not_what_an_earlier_process_suffered() -> None:
+    async with kept() as desk:
+        desk.venues.down = VenueUnavailable("sim: no answer")
+        await desk.kept_until(SLOT - timedelta(minutes=5))
+        desk.venues.down = None
+        await desk.until(SLOT + 7 * HOUR)
+        await desk.kept_until(desk.now + HOUR)
+        [run] = await desk.runs()
+        assert "did not run" in run.reason
+
+
+async def test_resuming_ends_the_pause_after_a_failure() -> None:
+    async with kept() as desk:
+        desk.venues.down = InvariantViolation("a table is upside down")
+        async with desk.daemon():
+            await desk.until(SLOT + timedelta(seconds=30))
+            assert (await desk.journal.standing("btc3l")).halted
+            desk.venues.down = None
+            await desk.journal.submit_command(command(CommandKind.RESUME, desk.now))
+            await desk.passed(seconds=25)
+            [run] = await desk.runs()
+            assert run.started_at < SLOT + timedelta(minutes=1)
+
+
+async def test_fees_of_a_run_that_was_cut_after_its_last_fill_are_still_told() -> None:
+    async with kept(drifted(moving_feed({PERP: "105"}, BTC=MarketSpec(taker_bps=Decimal(5), lot=Decimal("0.001"))))) as desk:
+        desk.venue.after[9] = lambda: desk.venue.failing.update(quote=10**6, account=10**6)
+        async with desk.daemon():
+            await desk.when(lambda: len(desk.venue.sent) >= 9)
+            await desk.passed(minutes=1)
+            desk.crash()
+        desk.venue.failing.clear()
+        await desk.kept_until(SLOT + HOUR)
+        [run] = await desk.runs()
+        fees = sum(fill.fee for _, fill in await desk.journal.fills(run.id))
+        assert (run.status, Decimal(result_of(run)["fees"])) == (RunStatus.COMPLETED, fees)
+        assert fees > 0
+
+
+async def test_what_is_traded_the_other_way_in_a_later_attempt_is_told_apart_and_at_its_own_price() -> None:
+    async with kept(drifted()) as desk:
+        feed = desk.venue.inner.feed
+        assert isinstance(feed, MovingFeed)
+        async with desk.daemon():
+            await desk.when(lambda: len(desk.venue.sent) == 4)
+        feed.move(PERP, "97")
+        await desk.kept_until(SLOT + HOUR)
+        [run] = await desk.runs()
+        bought, sold = result_of(run)["legs"]
+        assert [leg["side"] for leg in (bought, sold)] == ["buy", "sell"]
+        fills = [fill for _, fill in await desk.journal.fills(run.id)]
+        for leg in (bought, sold):
+            assert Decimal(leg["traded"]) == sum(fill.amount for fill in fills if fill.side == leg["side"]) > 0
+        assert Decimal(result_of(run)["shortfall"]["total"]) == 0  # each was traded at the price it was decided at

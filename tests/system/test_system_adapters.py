@@ -82,3 +82,9 @@ async def test_a_second_does_not_become_an_hour_when_the_clock_is_set_back(monke
     clock = SteppedClock(START, START - timedelta(hours=1))
     await asyncio.wait_for(clock.sleep_until(START + timedelta(seconds=0.1)), timeout=5)
     assert clock.now() == START - timedelta(hours=1)
+
+
+def test_there_is_one_time_of_this_machine() -> None:
+    assert SystemClock() == SystemClock()
+    assert len({SystemClock(), SystemClock()}) == 1
+    assert SystemClock() != SteppedClock(START)
