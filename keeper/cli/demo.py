@@ -39,7 +39,7 @@ venue = "sim"
 target = {{ "{symbol}" = {target} }}
 schedule = {{ at = "00:15", timezone = "UTC" }}
 execution = {{ style = "twap", horizon = "10m", slices = 10, max_depth = 0.2 }}
-limits = {{ max_order_notional = 250000, max_turnover_per_day = 3.0, max_slippage_bps = 30, max_leverage = 5 }}
+limits = {{ max_order_notional = 250000, max_turnover_per_day = 6, max_slippage_bps = 30, max_leverage = 5 }}
 """
 
 

@@ -5,11 +5,12 @@ Each rule looks at the sections that are sound by themselves, so that one bad se
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from keeper.domain.market import MarketKind
-from keeper.domain.numbers import plain
+from keeper.domain.numbers import BPS, exact, plain
 from keeper.settings.addresses import PAPER
-from keeper.settings.feeds import feed_markets
+from keeper.settings.feeds import AccountSettings, feed_markets
 from keeper.settings.keys import Path
 from keeper.settings.secrets import account_fingerprint, unfit_secrets
 from keeper.settings.sections import FundSettings, VenueSettings, gross
@@ -38,6 +39,7 @@ def broken_rules(
         else:
             yield from _markets(name, fund, venues.get(fund.venue))
             yield from _weights(name, fund, venues.get(fund.venue))
+            yield from _turnover(name, fund, venues.get(fund.venue))
     used = {fund.venue: venues[fund.venue] for fund in funds.values() if fund.venue in venues}
     unfit = {name: tuple(unfit_secrets(name, venue)) for name, venue in used.items()}
     for found in unfit.values() if keys else ():
@@ -76,6 +78,32 @@ def _weights(name: str, fund: FundSettings, venue: VenueSettings | None) -> Iter
     if not total <= 1:
         remedy = f"sum of weights <= 1 must hold on spot, where nothing is borrowed, but {plain(total)} > 1: lower the target"
         yield Fault(("funds", name, "target"), remedy)
+
+
+def _turnover(name: str, fund: FundSettings, venue: VenueSettings | None) -> Iterator[Fault]:
+    """A day's turnover must hold the whole target, or a fund that starts from nothing could never trade.
+
+    A paper account that starts with some of the target needs less, and how much less depends on prices: it is let through.
+    """
+    if venue is None or (venue.account is not None and _holds_some(venue.account, fund)):
+        return
+    allowed, needed = fund.limits.max_turnover_per_day, _at_limit_prices(gross(fund.target), fund.limits.max_slippage_bps)
+    if not needed <= allowed:
+        remedy = (
+            "max_turnover_per_day >= gross target leverage x (1 + max_slippage_bps / 10000) must hold, or the fund could never"
+            f" be built, but {plain(allowed)} < {plain(needed)}: raise it or lower the target"
+        )
+        yield Fault(("funds", name, "limits", "max_turnover_per_day"), remedy)
+
+
+@exact
+def _at_limit_prices(multiple: Decimal, slippage_bps: Decimal) -> Decimal:
+    return multiple * (1 + slippage_bps / BPS)
+
+
+def _holds_some(account: AccountSettings, fund: FundSettings) -> bool:
+    bases = {symbol_parts(symbol).base for symbol in fund.target}
+    return bool(account.positions) or not bases.isdisjoint(account.balances)
 
 
 def _shared_accounts(funds: Mapping[str, FundSettings], venues: Mapping[str, VenueSettings]) -> Iterator[Fault]:

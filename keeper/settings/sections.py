@@ -213,7 +213,7 @@ class LimitSettings(Section):
         default=Decimal(250_000), description="one order, quote currency"
     )
     max_turnover_per_day: Annotated[Ratio, Within(above=0, at_most=100)] = Field(
-        default=Decimal("3.0"), description="traded in 24 h by orders that add risk, multiples of NAV"
+        default=Decimal(6), description="traded in 24 h by orders that add risk, multiples of NAV"
     )
     max_slippage_bps: Annotated[Ratio, Within(above=0, at_most=1000)] = Field(
         default=Decimal(30), description="limit price from the mid at send, bps"

@@ -26,7 +26,7 @@ schedule = { at = "00:15", timezone = "UTC" }
 bands = { deadband = 0.1, to = "edge" }
 emergency = { max_leverage = 4 }
 execution = { style = "twap", horizon = "30m", slices = 12, max_depth = 0.2 }
-limits = { max_order_notional = 1000, max_turnover_per_day = 3, max_slippage_bps = 30, max_leverage = 5 }
+limits = { max_order_notional = 1000, max_turnover_per_day = 6, max_slippage_bps = 30, max_leverage = 5 }
 [keeper]
 journal = "sqlite:///x.db"
 [venues.binance]

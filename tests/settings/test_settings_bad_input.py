@@ -226,6 +226,12 @@ FUND_BROKEN = [
     ("limits = { max_order_notional = 0 }", "limits.max_order_notional", "0", "must be above 0 and at most 100000000"),
     ("limits = { max_order_notional = 1e3 }", "limits.max_order_notional", "1e3", NUMBER),
     ("limits = { max_turnover_per_day = 101 }", "limits.max_turnover_per_day", "101", "must be above 0 and at most 100"),
+    (
+        "limits = { max_turnover_per_day = 3.0 }",
+        "limits.max_turnover_per_day",
+        "3.0",
+        "could never be built, but 3 < 3.009: raise it or lower the target",
+    ),
     ("limits = { max_slippage_bps = 1001 }", "limits.max_slippage_bps", "1001", "must be above 0 and at most 1000"),
     ("limits = { max_slipage_bps = 10 }", "limits.max_slipage_bps", "10", 'did you mean "max_slippage_bps"?'),
 ]

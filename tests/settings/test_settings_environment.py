@@ -125,7 +125,7 @@ def test_a_key_goes_before_a_table_of_the_environment(tmp_path: Path) -> None:
     values = shown(loaded(tmp_path, PAPER, env))
     assert values["funds.btc3l.limits.max_leverage"] == ("4", "KEEPER__FUNDS__BTC3L__LIMITS__MAX_LEVERAGE")
     assert values["funds.btc3l.limits.max_slippage_bps"] == ("20", "KEEPER__FUNDS__BTC3L__LIMITS")
-    assert values["funds.btc3l.limits.max_turnover_per_day"] == ("3", "default")
+    assert values["funds.btc3l.limits.max_turnover_per_day"] == ("6", "default")
 
 
 def test_the_same_key_in_two_spellings_is_an_error(tmp_path: Path) -> None:

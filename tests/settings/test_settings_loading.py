@@ -88,7 +88,7 @@ def test_the_smallest_configuration_has_the_documented_defaults(tmp_path: Path) 
     assert fund.mandate() == Mandate(targets={"BTC/USDT:USDT": Decimal(3)})
     assert fund.limits_value() == Limits(
         max_order_notional=Decimal(250_000),
-        max_turnover_per_day=Decimal(3),
+        max_turnover_per_day=Decimal(6),
         max_slippage_bps=Decimal(30),
         max_leverage=Decimal(5),
     )
@@ -99,6 +99,18 @@ def test_the_smallest_configuration_has_the_documented_defaults(tmp_path: Path) 
     assert (venue.feed.spread_bps, venue.feed.daily_volume) == (Decimal(1), Decimal(2_000_000_000))
 
 
+@pytest.mark.parametrize(
+    "account",
+    [
+        '{ balances = { USDT = "1" }, positions = { "BTC/USDT:USDT" = { contracts = "1", entry = "50000" } } }',
+        '{ balances = { USDT = "1", BTC = "1" } }',
+    ],
+)
+def test_an_account_that_starts_with_some_of_the_target_may_turn_less_over(tmp_path: Path, account: str) -> None:
+    text = PAPER.replace('{ balances = { USDT = "100000" } }', account) + "limits = { max_turnover_per_day = 0.5 }\n"
+    assert loaded(tmp_path, text).funds["btc3l"].limits_value().max_turnover_per_day == Decimal("0.5")
+
+
 def test_everything_that_is_written_arrives(tmp_path: Path) -> None:
     text = (
         PAPER
@@ -107,7 +119,7 @@ schedule = { at = "00:15", timezone = "Europe/Berlin" }
 bands = { deadband = 0.02, to = "edge" }
 emergency = { max_leverage = "3.99" }
 execution = { style = "urgent", horizon = "90s", slices = 3, max_depth = 1 }
-limits = { max_order_notional = "1000.50", max_turnover_per_day = 2, max_slippage_bps = 12.5, max_leverage = 20 }
+limits = { max_order_notional = "1000.50", max_turnover_per_day = 4, max_slippage_bps = 12.5, max_leverage = 20 }
 """
     )
     fund = loaded(tmp_path, text).funds["btc3l"]
@@ -118,7 +130,7 @@ limits = { max_order_notional = "1000.50", max_turnover_per_day = 2, max_slippag
     assert fund.pacing() == Pacing(style=Style.URGENT, horizon=timedelta(seconds=90), slices=3, max_depth=Decimal(1))
     assert fund.limits_value() == Limits(
         max_order_notional=Decimal("1000.50"),
-        max_turnover_per_day=Decimal(2),
+        max_turnover_per_day=Decimal(4),
         max_slippage_bps=Decimal("12.5"),
         max_leverage=Decimal(20),
     )

@@ -10,6 +10,7 @@ import pytest
 from keeper.settings import load
 from keeper.settings.schema import known_keys
 from keeper.settings.starter import STARTERS, starter
+from tests.fakes.command_line import keeper
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -60,6 +61,16 @@ def test_every_option_of_the_kind_stands_in_it() -> None:
 
 def test_the_starter_in_config_is_the_one_that_init_writes() -> None:
     assert (CONFIG / "starter.toml").read_text(encoding="utf-8") == starter("paper")
+
+
+def test_what_init_writes_can_trade(tmp_path: Path) -> None:
+    assert keeper(tmp_path, "init").code == 0
+    assert keeper(tmp_path, "config", "check").code == 0
+    planned = keeper(tmp_path, "plan", "--json")
+    assert planned.code == 2, planned.err
+    [leg] = planned.document["legs"]
+    assert leg["side"] == "buy"
+    assert planned.document["refusals"] == []
 
 
 def test_init_writes_once_and_never_over_a_file(tmp_path: Path) -> None:
