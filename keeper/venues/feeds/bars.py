@@ -32,6 +32,8 @@ _LEVELS = 20
 _MARGINAL_Y = 0.9  # half as much again as the average cost Y sigma sqrt(Q / ADV), Y = 0.6
 _FEWEST_TICKS = 100
 _FEWEST_BARS = 24
+_HIGHEST_PRICE = 1e12
+_LARGEST_VOLUME = 1e16
 
 
 class BarRecording:
@@ -155,7 +157,7 @@ def _bar_length(table: Table) -> int:
 
 
 def _check_values(table: Table, tick: float) -> None:
-    """Refuse the first bar whose prices contradict each other, or that is too cheap for its tick."""
+    """Refuse the first bar whose prices contradict each other, are beyond every market's, or too cheap for their tick."""
     columns = (table.numbers[name] for name in (*_PRICES, "volume"))
     for index, (opened, high, low, closed, volume) in enumerate(zip(*columns, strict=True)):
         if not (low > 0 and volume >= 0 and low <= min(opened, closed) and high >= max(opened, closed)):
@@ -163,6 +165,9 @@ def _check_values(table: Table, tick: float) -> None:
             raise table.fault(
                 index, f"{told}: prices must be above 0, volume 0 or more, and high and low must hold open and close"
             )
+        if not (high <= _HIGHEST_PRICE and volume <= _LARGEST_VOLUME):
+            most = f"no price above {_HIGHEST_PRICE:g} and no volume above {_LARGEST_VOLUME:g} is played"
+            raise table.fault(index, f"high {high:g}, volume {volume:g}: {most}")
         if low < tick * _FEWEST_TICKS:
             raise table.fault(index, f"low {low} is less than {_FEWEST_TICKS} ticks of {tick}: set a finer tick")
 

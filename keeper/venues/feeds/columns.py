@@ -7,16 +7,17 @@ import csv
 import math
 import re
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from keeper.venues.feeds.recording import BadRecording, milliseconds
+from keeper.venues.feeds.recording import BadRecording, milliseconds, shown
 
 PARQUET_REMEDY = "reading parquet needs pyarrow: pip install 'rebalance-keeper[data]', or convert the file to csv"
+_EARLIEST = 946_684_800_000  # 2000; seconds since 1970 would lie before it
 _LATEST = 253_402_300_800_000  # the year 10000
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?")
@@ -53,21 +54,41 @@ def read_table(path: Path, kinds: Mapping[str, Kind]) -> Table:
     if reader is None:
         raise BadRecording(path, "is neither .csv nor .parquet by its name")
     try:
+        _refuse_what_is_no_file(path)
         table = reader(path, kinds)
     except OSError as error:
         raise BadRecording(path, f"can't be read ({(error.strerror or 'truncated or corrupt').lower()})") from None
     if not table.rows:
-        raise BadRecording(path, "holds no rows")
+        raise BadRecording(path, "holds no rows below its header: record some, or play another file")
     for name, values in table.numbers.items():
         if not all(map(math.isfinite, values)):
             index = next(index for index, value in enumerate(values) if not math.isfinite(value))
             raise table.fault(index, f"{name} is {values[index]}, not a finite number")
     for name in (name for name, kind in kinds.items() if kind is Kind.TIME):
         stamps = table.whole[name]
-        if not (min(stamps) > 0 and max(stamps) < _LATEST):
-            index = next(index for index, stamp in enumerate(stamps) if not 0 < stamp < _LATEST)
-            raise table.fault(index, f"{name} is {stamps[index]}, no milliseconds since 1970")
+        if not (min(stamps) >= _EARLIEST and max(stamps) < _LATEST):
+            index = next(index for index, stamp in enumerate(stamps) if not _EARLIEST <= stamp < _LATEST)
+            raise table.fault(index, _no_time(name, stamps[index]))
     return table
+
+
+def _no_time(name: str, stamp: int) -> str:
+    if not 0 < stamp < _LATEST:
+        return f"{name} is {stamp}, no milliseconds since 1970"
+    told = f"{name} is {stamp}, which is {shown(stamp)} in milliseconds"
+    return f"{told}, and nothing was recorded before 2000: seconds? write milliseconds"
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    """BadRecording unless ``path`` is a file: a pipe would be waited for, for ever. OSError when nobody may look."""
+    if path.is_file():
+        return
+    if not path.exists():
+        raise BadRecording(
+            path, "can't be read (no such file or directory): check the path; a relative one starts at the configuration file"
+        )
+    what = "is a directory" if path.is_dir() else "is a pipe or a device"
+    raise BadRecording(path, f"can't be read ({what}): name a file")
 
 
 def _check_names(path: Path, found: list[str], kinds: Mapping[str, Kind]) -> None:
@@ -86,14 +107,15 @@ def _read_csv(path: Path, kinds: Mapping[str, Kind]) -> Table:
     whole: dict[str, array[int]] = {name: array("q") for name, kind in kinds.items() if kind is not Kind.NUMBER}
     numbers: dict[str, array[float]] = {name: array("d") for name, kind in kinds.items() if kind is Kind.NUMBER}
     count = 0
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    # what is no UTF-8 is let in, so that the line where it stands can be named: it is no value of any kind
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         lines = csv.reader(file, strict=True)
         try:
             names = [name.strip() for name in next(lines, [])]
+            if not all(map(_is_text, names)):
+                raise BadRecording(path, "line 1: is no UTF-8 text")
             _check_names(path, names, kinds)
-            for count, cells in enumerate(lines, 1):
-                if len(cells) != len(names):
-                    raise BadRecording(path, f"line {count + 1}: holds {len(cells)} values, the header names {len(names)}")
+            for count, cells in enumerate(_rows(path, lines, len(names)), 1):
                 for name, cell in zip(names, cells, strict=True):
                     try:
                         if name in numbers:
@@ -101,12 +123,33 @@ def _read_csv(path: Path, kinds: Mapping[str, Kind]) -> Table:
                         else:
                             whole[name].append(_time(cell) if kinds[name] is Kind.TIME else _whole(cell))
                     except ValueError:
-                        raise BadRecording(path, f"line {count + 1}: {name} is {cell[:40]!r}, no {kinds[name]}") from None
-        except UnicodeDecodeError:
-            raise BadRecording(path, f"line {count + 2}: is no UTF-8 text") from None
+                        why = f"{name} is {cell[:40]!r}, no {kinds[name]}" if _is_text(cell) else "is no UTF-8 text"
+                        raise BadRecording(path, f"line {count + 1}: {why}") from None
         except csv.Error as error:
             raise BadRecording(path, f"line {count + 2}: {error}") from None
     return Table(path, count, whole, numbers, "line", 2)
+
+
+def _rows(path: Path, lines: Iterable[list[str]], columns: int) -> Iterator[list[str]]:
+    """The rows below the header, each of so many cells. Lines without anything may only stand at the end."""
+    blank = 0
+    for number, cells in enumerate(lines, 2):
+        if len(cells) <= 1 and not "".join(cells).strip():
+            blank = blank or number
+            continue
+        if not blank and len(cells) == columns:
+            yield cells
+            continue
+        if not all(map(_is_text, cells)):
+            raise BadRecording(path, f"line {number}: is no UTF-8 text")
+        first, held = (blank, 0) if blank else (number, len(cells))
+        why = f"holds {held} values, the header names {columns}: write one for each column, or take the line out"
+        raise BadRecording(path, f"line {first}: {why}")
+
+
+def _is_text(cell: str) -> bool:
+    """Whether ``cell`` was UTF-8."""
+    return not any("\ud800" <= char <= "\udfff" for char in cell)
 
 
 def _number(cell: str) -> float:
@@ -137,8 +180,6 @@ def _read_parquet(path: Path, kinds: Mapping[str, Kind]) -> Table:
         from pyarrow import parquet
     except ImportError:
         raise BadRecording(path, PARQUET_REMEDY) from None
-    if not path.is_file():
-        raise FileNotFoundError(2, "no such file", str(path))
     try:
         with parquet.ParquetFile(path) as file:
             _check_names(path, list(file.schema_arrow.names), kinds)

@@ -32,6 +32,7 @@ _SAMPLE_MS = 1_000
 _FEWEST_SAMPLES = 60
 _FLOAT32 = 1e-6  # relative; amounts are often kept as 32-bit floats
 _OFF_LOT = 0.01
+_MOST_LOTS = 2**53  # up to which a float counts every one
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +150,11 @@ def _in_lots(table: Table, lot: float, *, removals: bool) -> "array[int]":
     """Amounts as whole lots. An amount that is none refuses its row."""
     lots = array("q")
     for index, amount in enumerate(table.numbers["qty"]):
-        whole = round(amount / lot)
         if amount < 0 or not (amount or removals):
             raise table.fault(index, f"qty is {amount}: an amount is {'0 or more' if removals else 'above 0'}")
+        if not amount / lot <= _MOST_LOTS:
+            raise table.fault(index, f"qty {amount:g} is more than {_MOST_LOTS} lots of {lot:g}: no book holds that")
+        whole = round(amount / lot)
         if abs(amount - whole * lot) > max(_OFF_LOT * lot, _FLOAT32 * amount):
             raise table.fault(index, f"qty {amount:g} is no whole number of lots of {lot:g}: set the market's lot")
         lots.append(whole)

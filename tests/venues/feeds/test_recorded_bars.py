@@ -153,6 +153,9 @@ BAD = [
     ([bar(0), bar(1, 100, 101, 100.5, 101)], "line 3: open 100"),
     ([bar(0), bar(1, 100, 101, -1, 101)], "prices must be above 0"),
     ([bar(0), bar(1, volume=-1)], "line 3"),
+    ([bar(0), bar(1, volume=1.01e16)], "line 3: high 50100, volume 1.01e+16: no price above 1e+12 and no volume above 1e+16"),
+    ([bar(0), bar(1, 100, 1.01e12, 100, 100)], "line 3: high 1.01e+12, volume 1000: no price above"),
+    ([bar(0, 1e99, 1e99, 1e99, 1e99), bar(1)], "line 2: high 1e+99"),
     ([bar(0), bar(1, 5, 5, 5, 5)], "line 3: low 5.0 is less than 100 ticks of 0.1"),
 ]
 
@@ -163,6 +166,13 @@ def test_the_first_bad_bar_is_named(tmp_path: Path, rows: list[dict[str, Any]], 
         recorded(tmp_path, rows)
     assert words in str(refused.value)
     assert str(refused.value).startswith(str(tmp_path / "bars.csv"))
+
+
+def test_the_largest_bars_that_are_taken_are_played(tmp_path: Path) -> None:
+    played = recorded(tmp_path, [bar(minute, 1e12, 1e12, 1e12, 1e12, volume=1e16) for minute in range(3)])
+    assert played.mark(START) == Decimal(10) ** 12
+    assert played.book(after(1)).faults() == ()
+    assert played.stats(after(1)).volume == Decimal(1440) * 10**16
 
 
 def test_a_gap_outside_of_what_is_played_is_let_pass(tmp_path: Path) -> None:

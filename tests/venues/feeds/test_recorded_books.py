@@ -166,6 +166,8 @@ BAD: list[tuple[list[Change], str]] = [
     ([*SNAPSHOT, (9_000, 1, 5, 1.0)], "line 6: gap of 9 s before 2025-03-01 00:00:09 UTC"),
     ([*SNAPSHOT, (5, 1, 5, -1.0)], "line 6: qty is -1.0: an amount is 0 or more"),
     ([*SNAPSHOT, (5, 1, 5, 0.0104)], "line 6: qty 0.0104 is no whole number of lots of 0.001"),
+    ([*SNAPSHOT, (5, 1, 5, 1e25)], "line 6: qty 1e+25 is more than 9007199254740992 lots of 0.001"),
+    ([*SNAPSHOT, (5, 1, 5, 1e99)], "line 6: qty 1e+99 is more than"),
     ([*SNAPSHOT, (5, 0, 5, 1.0)], "line 6: side is 0, not 1 or -1"),
     ([*SNAPSHOT, (5, 1, 0, 1.0)], "line 6: px_tick is 0, not above 0"),
     ([*SNAPSHOT, (5, 1, 2**31, 1.0)], "line 6: px_tick is 2147483648"),
@@ -192,6 +194,7 @@ SOUND = [*SNAPSHOT, (1_000, 1, 5, 1.0)]
         ([(0, 1, 500_000, 0.0)], "line 2: qty is 0.0: an amount is above 0"),
         ([(5, 1, 500_000, 1.0), (4, 1, 500_000, 1.0)], "line 3: 2025-03-01 00:00:00.004 UTC comes before"),
         ([(0, 2, 500_000, 1.0)], "line 2: side is 2"),
+        ([(0, 1, 500_000, 1e99)], "line 2: qty 1e+99 is more than"),
     ],
 )
 def test_the_first_bad_trade_is_named(tmp_path: Path, trades: list[Change], words: str) -> None:

@@ -1,5 +1,6 @@
 """Reading columns: what a sound file says, and what is said about every other."""
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -48,12 +49,17 @@ HEADER = "ts,open,high,low,close,volume\n"
 FIRST = "2025-03-01 00:00:00,1,1,1,1,1\n"
 BAD_TEXT = [
     ("", "lacks the columns ts, open, high, low, close, volume"),
-    (HEADER, "holds no rows"),
+    (HEADER, "holds no rows below its header: record some"),
     (HEADER.replace("volume", "volume,vwap") + FIRST, "unknown columns vwap: keep ts, open"),
     (HEADER.replace(",volume", ""), "lacks the columns volume"),
     (HEADER.replace("volume", "volume,open") + FIRST, "names a column twice"),
-    (HEADER + FIRST + "2025-03-01 00:01:00,1,1,1", "line 3: holds 4 values, the header names 6"),
+    (HEADER + FIRST + "2025-03-01 00:01:00,1,1,1", "line 3: holds 4 values, the header names 6: write one for each column"),
     (HEADER + FIRST + "\n" + FIRST, "line 3: holds 0 values"),
+    (HEADER + FIRST + "\n \n\n" + FIRST, "line 3: holds 0 values"),
+    (HEADER + "\n\n", "holds no rows"),
+    (HEADER + FIRST.replace("2025-03-01 00:00:00", "1740787200"), "1970-01-21 03:33:07.200 UTC in milliseconds"),
+    (HEADER + FIRST.replace("2025-03-01 00:00:00", "1740787200"), "seconds? write milliseconds"),
+    (HEADER + FIRST.replace("2025-03-01 00:00:00", "1999-12-31 23:59:59.999"), "nothing was recorded before 2000"),
     (HEADER + FIRST.replace(",1\n", ",nan\n"), "line 2: volume is 'nan', no number"),
     (HEADER + FIRST.replace(",1\n", ",1_0\n"), "line 2: volume is '1_0', no number"),
     (HEADER + FIRST + FIRST.replace(",1\n", ",\n"), "line 3: volume is '', no number"),
@@ -74,6 +80,38 @@ def test_the_first_bad_line_is_named(tmp_path: Path, text: str, words: str) -> N
     assert words in refused.value.why
 
 
+def test_blank_lines_at_the_end_are_let_pass(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(HEADER + FIRST + "\n  \n\n")
+    assert read_table(path, BARS).rows == 1
+
+
+def test_the_first_time_of_the_century_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "times.csv"
+    path.write_text("ts\n946684800000\n")
+    assert list(read_table(path, {"ts": Kind.TIME}).whole["ts"]) == [946_684_800_000]
+
+
+@pytest.mark.parametrize("earlier", [0, 3, 5000])
+@pytest.mark.parametrize("bad", [b"2025-03-01 00:00:00,1,\xff,1,1,1\n", b"\xfe\n", b"caf\xe9,1,1,1,1,1\n"])
+def test_bytes_that_are_no_text_are_named_by_their_own_line(tmp_path: Path, earlier: int, bad: bytes) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_bytes(HEADER.encode() + FIRST.encode() * earlier + bad + FIRST.encode() * 3)
+    with pytest.raises(BadRecording) as refused:
+        read_table(path, BARS)
+    assert refused.value.why == f"line {earlier + 2}: is no UTF-8 text"
+    path.write_bytes(HEADER.encode() + FIRST.encode() * earlier + b"x" + FIRST.encode() + bad)
+    with pytest.raises(BadRecording, match=f"line {earlier + 2}: ts is 'x2025"):  # what comes before it is told first
+        read_table(path, BARS)
+
+
+def test_a_header_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_bytes(b"ts,\xff\n")
+    with pytest.raises(BadRecording, match="line 1: is no UTF-8 text"):
+        read_table(path, BARS)
+
+
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "bars.csv"
     path.write_bytes(HEADER.encode() + b"\xff\xfe\x00" * 4000)
@@ -83,16 +121,25 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_missing_file_is_named(tmp_path: Path, suffix: str) -> None:
-    with pytest.raises(BadRecording, match=rf"bars\.{suffix}: can't be read \(no such file"):
+    words = rf"bars\.{suffix}: can't be read \(no such file or directory\): check the path; a relative one starts at the"
+    with pytest.raises(BadRecording, match=words):
+        read_table(tmp_path / f"bars.{suffix}", BARS)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path, suffix: str) -> None:
+    os.mkfifo(tmp_path / f"bars.{suffix}")
+    with pytest.raises(BadRecording, match=r"can't be read \(is a pipe or a device\): name a file"):
         read_table(tmp_path / f"bars.{suffix}", BARS)
 
 
 def test_a_folder_and_an_unknown_format_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadRecording, match=r"is neither \.csv nor \.parquet"):
         read_table(tmp_path, BARS)
-    (tmp_path / "bars.csv").mkdir()
-    with pytest.raises(BadRecording, match=r"can't be read \(is a directory\)"):
-        read_table(tmp_path / "bars.csv", BARS)
+    for suffix in ("csv", "parquet"):
+        (tmp_path / f"bars.{suffix}").mkdir()
+        with pytest.raises(BadRecording, match=r"can't be read \(is a directory\): name a file"):
+            read_table(tmp_path / f"bars.{suffix}", BARS)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 3, 100, 600, -1, -9])
