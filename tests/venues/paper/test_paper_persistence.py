@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -195,6 +196,22 @@ while True:
     ledger = replace(ledger, prices={"x": count}, account=replace(ledger.account, balances={"y": count}))
     store.save(ledger)
 """
+
+
+async def test_time_that_a_feed_makes_stands_still_while_an_account_is_kept(tmp_path: Path) -> None:
+    class Slow(PaperStore):
+        def save(self, ledger: Ledger) -> None:
+            time.sleep(0.2)  # long enough for the loop to move its clock, were it free
+            super().save(ledger)
+
+    clock = AcceleratedClock(START, None)
+    feed = SyntheticFeed({PERP: Decimal(50_000)}, clock=clock, start=START)
+    async with paper_venue(feed, opening({"USDT": "100000"}), store=Slow(tmp_path / "paper.json", "one")) as venue:
+        sleeper = asyncio.create_task(clock.sleep_until(START + timedelta(hours=1)))
+        assert isinstance(await venue.place(order("c1", Side.BUY, "1", "60000")), Accepted)
+        assert clock.now() == START
+        await sleeper
+    assert (tmp_path / "paper.json").exists()
 
 
 async def test_a_kill_leaves_a_whole_file(tmp_path: Path) -> None:
