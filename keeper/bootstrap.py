@@ -13,6 +13,7 @@ from keeper.journal.database import directory_of
 from keeper.journal.lock import AccountLock
 from keeper.journal.store import Mode, SqlJournal
 from keeper.ports import Bell, Entropy, Environment, Journal, Venue, VenueInfo
+from keeper.replay import Replay, opened, timeless, too_short
 from keeper.service.daemon import Daemon
 from keeper.service.keeping import Charge, FundKeeper
 from keeper.service.observer import Observer
@@ -24,13 +25,12 @@ from keeper.settings.keys import Path, dotted
 from keeper.settings.secrets import account_fingerprint, credentials_of
 from keeper.settings.sections import VenueSettings
 from keeper.settings.sources import Settings
-from keeper.settings.values import duration_text
 from keeper.system import ServiceManager, SystemClock, SystemEntropy
 
 if TYPE_CHECKING:
     from keeper.bells import Tower
     from keeper.venues.feeds import feed as feeds
-    from keeper.venues.feeds import public, recorded
+    from keeper.venues.feeds import public
     from keeper.venues.feeds.market_spec import MarketSpec
 
 ORDER_TTL = 5.0
@@ -79,7 +79,7 @@ async def open_desk(settings: Settings, name: str, *, acting: bool) -> AsyncIter
         journal = SqlJournal.open(url, mode=Mode.WRITER, inline=_owns_its_clock(venue_settings))
         stack.push_async_callback(journal.close)
         venue = _venue(settings, configured.venue, account)
-        make = await stack.enter_async_context(_connected(settings, name, venue, journal))
+        make = await stack.enter_async_context(_connected(settings, name, venue, journal, Replay(settings, name)))
         yield Desk(name, venue, journal, make(), SystemEntropy())
 
 
@@ -102,7 +102,7 @@ async def open_daemon(settings: Settings, names: Sequence[str], env: Mapping[str
         journal = SqlJournal.open(url, mode=Mode.WRITER, inline=inline)
         stack.push_async_callback(journal.close)
         tower = await stack.enter_async_context(Tower(clock))
-        keepers = [FundKeeper(_charge(settings, name, journal, tower)) for name in names]
+        keepers = [_keeper(settings, name, journal, tower) for name in names]
         yield Daemon(keepers, journal, clock, ServiceManager(env))
 
 
@@ -119,7 +119,35 @@ async def order(settings: Settings, names: Sequence[str], kind: CommandKind, rea
         await journal.close()
 
 
-def _charge(settings: Settings, name: str, journal: Journal, tower: "Tower") -> Charge:
+async def check_markets(settings: Settings) -> None:
+    """Open every paper venue as `plan` and `run` would, recordings included; no exchange is asked and nothing is written.
+
+    ConfigError names whatever they would refuse.
+    """
+    problems: list[Problem] = []
+    for name in (name for name, venue in settings.venues.items() if venue.exchange == PAPER):
+        funds = {fund: its for fund, its in settings.funds.items() if its.venue == name}
+        if any(its.schedule is not None for its in funds.values()):
+            problems += filter(None, [timeless(settings, name)])
+        try:
+            venue = _venue(settings, name, account_fingerprint(name, settings.venues[name]))
+            if isinstance(settings.venues[name].feed, RecordedFeed):
+                async with venue:
+                    problems += filter(None, [too_short(settings, fund, venue) for fund in funds])
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _keeper(settings: Settings, name: str, journal: Journal, tower: "Tower") -> FundKeeper:
+    replay = Replay(settings, name)
+    keeper = FundKeeper(_charge(settings, name, journal, tower, replay))
+    replay.ended = keeper.stop
+    return keeper
+
+
+def _charge(settings: Settings, name: str, journal: Journal, tower: "Tower", replay: Replay) -> Charge:
     configured = settings.funds[name]
     schedule = configured.schedule_value()
     if schedule is None:
@@ -133,7 +161,7 @@ def _charge(settings: Settings, name: str, journal: Journal, tower: "Tower") -> 
         journal=journal,
         clock=venue.clock,
         bell=_bell(settings, name, venue, tower),
-        open=lambda: _connected(settings, name, venue, journal),
+        open=lambda: _connected(settings, name, venue, journal, replay),
     )
 
 
@@ -144,15 +172,16 @@ def _bell(settings: Settings, name: str, venue: Venue, tower: "Tower") -> Bell:
     feed = settings.venues[venue_name].feed
     if feed is None or not _owns_its_clock(settings.venues[venue_name], daily=True):
         return tower.bell(name)
+    if (lack := timeless(settings, venue_name)) is not None:
+        raise ConfigError(lack)
     speed = feed.speed if isinstance(feed, SyntheticFeed | RecordedFeed) else None
-    if speed is None:
-        remedy = "set how many of its seconds pass in one of ours: time that takes no time has no days to wait for"
-        raise ConfigError(_problem(settings, ("venues", venue_name, "feed", "speed"), "(unset)", remedy))
-    return ClockBell(venue.clock, heartbeat=HEARTBEAT * max(float(speed), 1.0))
+    return ClockBell(venue.clock, heartbeat=HEARTBEAT * max(float(speed or 1), 1.0))
 
 
 @asynccontextmanager
-async def _connected(settings: Settings, name: str, venue: Venue, journal: Journal) -> AsyncIterator[Callable[[], Rebalancer]]:
+async def _connected(
+    settings: Settings, name: str, venue: Venue, journal: Journal, replay: Replay
+) -> AsyncIterator[Callable[[], Rebalancer]]:
     """A connection to the venue of fund ``name``, for which each call makes a fresh Rebalancer."""
     configured = settings.funds[name]
     fund = Fund(name=name, mandate=configured.mandate(), limits=configured.limits_value(), pacing=configured.pacing())
@@ -165,8 +194,7 @@ async def _connected(settings: Settings, name: str, venue: Venue, journal: Journ
             path = ("funds", name, "target")  # a feed loads its markets as it connects
             problem = _problem(settings, path, ", ".join((*fund.symbols, *configured.kept_symbols())), error.message)
             raise ConfigError(problem) from error
-        if isinstance(settings.venues[configured.venue].feed, RecordedFeed):
-            _refuse_short_recording(settings, name, venue)
+        replay.judge(venue)
         observer = await _observer(settings, name, venue, fund)
         yield lambda: Rebalancer(fund, venue, journal, observer)
 
@@ -282,7 +310,7 @@ def _feed(settings: Settings, name: str, feed: Feed, *, daily: bool) -> "feeds.F
                 markets=_specs(feed.markets),
             )
         case RecordedFeed():
-            return _recorded(settings, name, feed)
+            return opened(settings, name, feed)
         case CcxtFeed():
             return _public(settings, name, feed)
 
@@ -291,31 +319,6 @@ def _specs(markets: Mapping[str, MarketSettings]) -> "dict[str, MarketSpec]":
     from keeper.venues.feeds.market_spec import MarketSpec
 
     return {symbol: MarketSpec(**dict(rules)) for symbol, rules in markets.items()}
-
-
-def _recorded(settings: Settings, name: str, feed: RecordedFeed) -> "recorded.RecordedFeed":
-    """The recordings of a feed. ConfigError for each that can't be played."""
-    from keeper.venues.feeds import bars, order_books, recorded, recording
-    from keeper.venues.feeds.market_spec import MarketSpec
-
-    window, specs = recording.Window(start=feed.start, end=feed.end), _specs(feed.markets)
-    played: dict[str, recording.Recording] = {}
-    problems = []
-    for symbol, files in feed.files.items():
-        market, path = specs.get(symbol, MarketSpec()).market(symbol), settings.anchored(files.path)
-        try:
-            if files.name is None:
-                played[symbol] = bars.BarRecording(path, market, window=window, seed=feed.seed, spread_bps=feed.spread_bps)
-            else:
-                played[symbol] = order_books.BookRecording(path, files.name, market, window=window)
-        except recording.BadRecording as error:
-            problems.append(_problem(settings, ("venues", name, "feed", "files", symbol), str(error.path), error.why))
-    if problems:
-        raise ConfigError(*problems)
-    try:
-        return recorded.RecordedFeed(played, speed=None if feed.speed is None else float(feed.speed))
-    except ValueError as error:
-        raise ConfigError(_problem(settings, ("venues", name, "feed", "files"), ", ".join(played), str(error))) from None
 
 
 def _public(settings: Settings, name: str, feed: CcxtFeed) -> "public.PublicFeed":
@@ -332,22 +335,6 @@ def _public(settings: Settings, name: str, feed: CcxtFeed) -> "public.PublicFeed
     holdings = settings.venues[name].account
     symbols = [symbol for fund in funds for symbol in (*fund.target, *fund.kept_symbols())]
     return PublicFeed(data, tuple(dict.fromkeys((*symbols, *(holdings.positions if holdings else ())))))
-
-
-def _refuse_short_recording(settings: Settings, name: str, venue: Venue) -> None:
-    """ConfigError when fund ``name`` could not end a run on what is left of its venue's recording."""
-    from keeper.venues.feeds.recorded import RecordedFeed as RecordedMarket
-    from keeper.venues.paper.venue import PaperVenue
-
-    feed = venue.feed if isinstance(venue, PaperVenue) else None
-    horizon = settings.funds[name].execution.horizon
-    if isinstance(feed, RecordedMarket) and not horizon <= feed.left:
-        left = max(feed.left.total_seconds(), 0)
-        remedy = (
-            f"{left:.0f} s are left of the recording, from the account's {feed.clock.now():%Y-%m-%d %H:%M:%S} UTC on:"
-            " set a shorter horizon, an earlier feed.start, or move the account's file away"
-        )
-        raise ConfigError(_problem(settings, ("funds", name, "execution", "horizon"), duration_text(horizon), remedy))
 
 
 def _problem(settings: Settings, path: Path, value: str, remedy: str) -> Problem:

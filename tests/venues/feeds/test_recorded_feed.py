@@ -177,8 +177,10 @@ async def test_a_horizon_of_just_what_is_left_is_played(tmp_path: Path) -> None:
 async def test_an_account_that_played_to_the_end_says_so(tmp_path: Path) -> None:
     settings = configured(with_book(tmp_path), more="start = 2025-03-01T00:03:50Z")
     await trade(settings)
-    with pytest.raises(ConfigError, match=r"2\d s are left of the recording"):
+    with pytest.raises(ConfigError, match=r"2\d s are left of the recording") as refused:
         await trade(settings)
+    [problem] = refused.value.problems
+    assert "move the account's file (paper-sim.json) away; and use a journal of its own" in problem.remedy
 
 
 async def test_a_bad_recording_is_a_problem_of_the_configuration(tmp_path: Path) -> None:
