@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from keeper.domain.errors import JournalError
 from keeper.domain.fund import Standing
 from keeper.domain.order import Child, Fill
 from keeper.domain.run import Run
@@ -93,8 +94,16 @@ def _is_trading(settings: Settings, run: Run) -> bool:
 
 
 async def verify_journal(settings: Settings) -> Document:
-    """What is wrong with the journal's chain: {journal, events, faults [seq, what]}. JournalError when it can't be read."""
+    """What is wrong with the journal's chain: {journal, events, faults [seq, what]}.
+
+    JournalError when it can't be read, or is not there: an empty chain would hold, and a lost one is no empty one.
+    """
     url = settings.journal_url
+    if not exists(url):
+        message = (
+            f"{describe(url)}: there is no journal to verify: nothing was recorded yet, or `keeper.journal` names another place"
+        )
+        raise JournalError(message)
     async with _reading(settings) as journal:
         faults = await journal.verify() if journal else ()
         latest = await journal.events(limit=1) if journal else ()

@@ -24,6 +24,8 @@ def init(
     try:
         with file.open("x", encoding="utf-8") as made:
             made.write(starter(kind))
+    except FileExistsError as error:
+        raise typer.BadParameter(f"{file} is there already: name another with --file, or move it away") from error
     except OSError as error:
         raise typer.BadParameter(f"can't write {file}: {error.strerror}") from error
     console().print(f"Wrote {file}. Next: keeper --config {file} plan", soft_wrap=True)

@@ -100,6 +100,8 @@ def read_time_of_day(value: object) -> time:
 
 def read_zone(value: object) -> str:
     """The name of an IANA time zone."""
+    if not (isinstance(value, str) and value.strip()):
+        raise fault('must be an IANA time zone in quotes, such as "UTC" or "Europe/Berlin"')
     text = read_text(value)
     try:
         ZoneInfo(text)

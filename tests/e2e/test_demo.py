@@ -204,6 +204,17 @@ def test_db_verify_names_what_was_altered(
         assert f"event {seq}: " in printed.out
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_db_verify_of_no_journal_says_that_there_is_none(
+    tmp_path: Path, keeper_here: CommandLine, options: tuple[str, ...]
+) -> None:
+    assert keeper_here("init").code == 0
+    told = keeper_here("db", "verify", *options)
+    assert (told.code, told.out) == (73, "")
+    [said] = told.said
+    assert f"journal {tmp_path / 'var' / 'keeper.db'}: there is no journal to verify" in said
+
+
 def only_run(demo: Demo, keeper_here: CommandLine) -> dict[str, Any]:
     """The one run in the demo's journal."""
     [listed] = keeper_here(*demo.config, "runs", "list", "--json").document["runs"]

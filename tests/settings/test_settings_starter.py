@@ -82,5 +82,6 @@ def test_init_writes_once_and_never_over_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "keeper.toml").read_text() == starter("paper")
     again = init()
     assert again.returncode == 64
-    assert "File exists" in again.stderr
+    assert "keeper.toml is there already: name another with --file, or move it away" in again.stderr
+    assert init("--file", "other.toml").returncode == 0
     assert init("bybit").returncode == 64
