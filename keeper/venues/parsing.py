@@ -134,7 +134,7 @@ def market(symbol: str, entry: Mapping[str, Any], fee_in: FeeAsset) -> Market:
 
 def _kind(symbol: str, entry: Mapping[str, Any]) -> MarketKind:
     if not entry.get("active"):
-        raise VenueRefused("inactive", f"{symbol} is not open for trading at the venue: name another market")
+        raise VenueRefused("inactive", f"{symbol} is not open at the venue: wait until it is, or name another market")
     if entry.get("option"):
         raise VenueRefused("option", f"{symbol} is an option, which Keeper does not trade: name a spot or perpetual market")
     if entry.get("future") or entry.get("expiry"):

@@ -129,7 +129,7 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], int, str]] = {
     "secret": ({"secret": "quite-another-secret"}, {}, 69, "Signature for this request is not valid"),
     "clock": ({}, {"skew": 7_000}, 69, "clock"),
     "symbol": ({"replaced": {SYMBOL: "BTCX/USDT:USDT"}}, {}, 78, "BTCX/USDT:USDT"),
-    "settling market": ({"replaced": {SYMBOL: "DEAD/USDT:USDT"}}, {}, 78, "DEAD/USDT:USDT"),
+    "settling market": ({"replaced": {SYMBOL: "DEAD/USDT:USDT"}}, {}, 69, "DEAD/USDT:USDT"),
 }
 
 
