@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from keeper.domain.account import Account, Position
 from keeper.domain.errors import ConfigError, Problem, VenueRefused
 from keeper.domain.run import Command, CommandKind
-from keeper.journal.database import directory_of
+from keeper.journal.database import directory_of, exists
 from keeper.journal.lock import AccountLock
 from keeper.journal.store import Mode, SqlJournal
 from keeper.ports import Bell, Entropy, Environment, Journal, Venue, VenueInfo
 from keeper.replay import Replay, opened, timeless, too_short
 from keeper.service.daemon import Daemon
+from keeper.service.fund import Fund
 from keeper.service.keeping import Charge, FundKeeper
 from keeper.service.observer import Observer
-from keeper.service.rebalancer import Fund, Rebalancer
+from keeper.service.rebalancer import Rebalancer
 from keeper.service.slots import SlotOwner
 from keeper.settings.addresses import PAPER
 from keeper.settings.feeds import AccountSettings, CcxtFeed, Feed, FixedFeed, MarketSettings, RecordedFeed, SyntheticFeed
@@ -48,19 +49,28 @@ class Desk:
     journal: Journal
     rebalancer: Rebalancer
     entropy: Entropy
+    rules: str
 
-    async def command(self, reason: str) -> str:
+    async def command(self, reason: str, kind: CommandKind = CommandKind.REBALANCE, *, approved_jump: bool = False) -> str:
         """Record the operator's request, take it, and return the trigger of the run that answers it."""
-        identity = await self.ask(reason)
-        await self.journal.take_command(identity, self.venue.clock.now())
-        return f"manual:{identity}"
+        asked = await self.ask(reason, kind, approved_jump=approved_jump)
+        await self.journal.take_command(asked.id, self.venue.clock.now())
+        return asked.trigger
 
-    async def ask(self, reason: str) -> str:
-        """Record the operator's request for whichever process holds the account, and return its id."""
+    async def ask(self, reason: str, kind: CommandKind = CommandKind.REBALANCE, *, approved_jump: bool = False) -> Command:
+        """Record the operator's request for whichever process holds the account."""
         now = self.venue.clock.now()
-        identity = f"{now:%Y%m%dT%H%M%S}-{self.entropy.token()[:4]}"
-        await self.journal.submit_command(Command(id=identity, fund=self.fund, kind=CommandKind.REBALANCE, reason=reason, at=now))
-        return identity
+        asked = Command(
+            id=f"{now:%Y%m%dT%H%M%S}-{self.entropy.token()[:4]}",
+            fund=self.fund,
+            kind=kind,
+            reason=reason,
+            at=now,
+            approved_jump=approved_jump,
+            rules=self.rules,
+        )
+        await self.journal.submit_command(asked)
+        return asked
 
 
 @asynccontextmanager
@@ -80,7 +90,7 @@ async def open_desk(settings: Settings, name: str, *, acting: bool) -> AsyncIter
         stack.push_async_callback(journal.close)
         venue = _venue(settings, configured.venue, account)
         make = await stack.enter_async_context(_connected(settings, name, venue, journal, Replay(settings, name)))
-        yield Desk(name, venue, journal, make(), SystemEntropy())
+        yield Desk(name, venue, journal, make(), SystemEntropy(), settings.rules_of(name))
 
 
 @asynccontextmanager
@@ -104,6 +114,28 @@ async def open_daemon(settings: Settings, names: Sequence[str], env: Mapping[str
         tower = await stack.enter_async_context(Tower(clock))
         keepers = [_keeper(settings, name, journal, tower) for name in names]
         yield Daemon(keepers, journal, clock, ServiceManager(env))
+
+
+@asynccontextmanager
+async def open_account(settings: Settings, name: str) -> AsyncIterator[Venue]:
+    """A connection to the account of fund ``name``, whoever trades it: to look, and to take orders back, never to send any."""
+    venue_name = settings.funds[name].venue
+    async with _venue(settings, venue_name, account_fingerprint(venue_name, settings.venues[venue_name])) as venue:
+        yield venue
+
+
+@asynccontextmanager
+async def open_journal(settings: Settings, name: str) -> AsyncIterator[Journal]:
+    """The journal, to be read beside the account of fund ``name``; an empty one where nothing was recorded yet."""
+    inline = _owns_its_clock(settings.venues[settings.funds[name].venue])
+    if exists(settings.journal_url):
+        journal = SqlJournal.open(settings.journal_url, mode=Mode.READER, inline=inline)
+    else:
+        journal = SqlJournal.open("sqlite://", mode=Mode.WRITER, inline=True)
+    try:
+        yield journal
+    finally:
+        await journal.close()
 
 
 async def order(settings: Settings, names: Sequence[str], kind: CommandKind, reason: str) -> None:
@@ -162,6 +194,8 @@ def _charge(settings: Settings, name: str, journal: Journal, tower: "Tower", rep
         clock=venue.clock,
         bell=_bell(settings, name, venue, tower),
         open=lambda: _connected(settings, name, venue, journal, replay),
+        breakers=configured.breakers_value(),
+        rules=settings.rules_of(name),
     )
 
 
@@ -184,7 +218,13 @@ async def _connected(
 ) -> AsyncIterator[Callable[[], Rebalancer]]:
     """A connection to the venue of fund ``name``, for which each call makes a fresh Rebalancer."""
     configured = settings.funds[name]
-    fund = Fund(name=name, mandate=configured.mandate(), limits=configured.limits_value(), pacing=configured.pacing())
+    fund = Fund(
+        name=name,
+        mandate=configured.mandate(),
+        limits=configured.limits_value(),
+        pacing=configured.pacing(),
+        breakers=configured.breakers_value(),
+    )
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(venue)

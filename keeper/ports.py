@@ -3,7 +3,7 @@
 Nothing here imports an adapter, and nothing in service/ knows one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from keeper.domain.account import Account
-from keeper.domain.fund import FirstStart, FundState, Standing
+from keeper.domain.fund import FirstStart, Footing, FundState, Settled, Standing
 from keeper.domain.market import Market
 from keeper.domain.observation import MarketStats, Quote
-from keeper.domain.order import Child, ChildState, Fill, OrderReport, OrderRequest, Outcome
+from keeper.domain.order import Child, ChildState, Fill, OrderReport, OrderRequest, Outcome, VenueOrder
 from keeper.domain.run import Command, Event, NavPoint, Run, RunStatus
 
 
@@ -147,12 +147,38 @@ class Venue(MarketData, Protocol):
         """Send one order, once. Never raises for what happens on the wire: whatever proves nothing is Unknown."""
         ...
 
+    async def time(self) -> datetime:
+        """The venue's own clock, aware UTC, which may differ from ours. VenueUnavailable when it does not answer."""
+        ...
+
     async def lookup(self, symbol: str, client_id: str) -> OrderReport | None:
         """The order under a client id, None when the venue says that it has none. VenueUnavailable when it says nothing."""
         ...
 
     async def fills(self, symbol: str, order_id: str) -> tuple[Fill, ...]:
         """Every trade of one order, oldest first. VenueUnavailable when the venue does not answer."""
+        ...
+
+    async def orders(self, symbol: str, since: datetime) -> tuple[VenueOrder, ...]:
+        """Every order of one market placed at ``since`` or later, whoever placed it, oldest first.
+
+        VenueUnavailable when the venue does not answer, or can't tell all of them.
+        """
+        ...
+
+    async def cancel(self, symbol: str, client_id: str) -> None:
+        """Ask for the order under a client id to be canceled; nothing happens when it does not rest.
+
+        The answer proves nothing: what was filled, and whether it still rests, is asked for afterwards. VenueUnavailable
+        when the venue does not answer.
+        """
+        ...
+
+    async def dead_man(self, symbols: Sequence[str], within: timedelta | None) -> bool:
+        """Have the venue cancel what rests in these markets unless asked again ``within``; None takes that off.
+
+        False where the venue has no such switch. VenueUnavailable when it does not answer.
+        """
         ...
 
 
@@ -236,10 +262,6 @@ class Journal(Protocol):
         """Append an event that changes no other table (a refusal, a plan, a recovery)."""
         ...
 
-    async def turnover_since(self, fund: str, since: datetime) -> Decimal:
-        """Notional at limit price of the risk-adding children (not reduce-only) intended since, in quote currency."""
-        ...
-
     async def runs(self, *, fund: str | None = None, limit: int = 50) -> tuple[Run, ...]:
         """The latest runs, newest first."""
         ...
@@ -256,8 +278,32 @@ class Journal(Protocol):
         """Whether a fund may trade, and what keeps it from it."""
         ...
 
-    async def set_state(self, fund: str, state: FundState, *, reason: str, at: datetime) -> None:
-        """Halt or resume a fund."""
+    async def footing(self, fund: str, run: str, now: datetime) -> Footing:
+        """What the gate must know of a fund, read at once. run: the one that a child is to belong to; now: ends the windows."""
+        ...
+
+    async def set_state(self, fund: str, state: FundState, *, reason: str, at: datetime, cause: str = "") -> None:
+        """Halt a fund, bind it to reductions, or resume it. cause: the breaker that did so, empty for a human."""
+        ...
+
+    async def record_settled(self, fund: str, run: str, held: Mapping[str, Decimal], *, at: datetime) -> None:
+        """Record what a fund holds of each market (signed contracts) on an account that stands still."""
+        ...
+
+    async def settled(self, fund: str) -> Mapping[str, Settled]:
+        """What a fund last held on an account that stood still, by symbol; nothing before its first run."""
+        ...
+
+    async def fills_since_settled(self, fund: str) -> tuple[Fill, ...]:
+        """The fills of the children of a fund that were intended after its holdings were last recorded, oldest first."""
+        ...
+
+    async def known(self, client_ids: Collection[str]) -> set[str]:
+        """Those of ``client_ids`` that a child was intended under."""
+        ...
+
+    async def pin(self, account: str, symbol: str, identity: Mapping[str, object], *, at: datetime) -> Mapping[str, object]:
+        """Record what a market of an account is, unless that was done before; what stands is returned."""
         ...
 
     async def set_trouble(self, fund: str, trouble: str, *, at: datetime) -> None:
@@ -276,8 +322,20 @@ class Journal(Protocol):
         """The children of a run in the order they were intended."""
         ...
 
+    async def child(self, client_id: str) -> Child | None:
+        """One child."""
+        ...
+
     async def open_children(self, fund: str) -> tuple[Child, ...]:
         """Children of a fund in state INTENT, LIVE or UNKNOWN, oldest first."""
+        ...
+
+    async def last_intent_at(self, account: str) -> datetime | None:
+        """When the newest child of an account was intended, None before the first.
+
+        A database put back from a backup knows nothing of what was intended later: orders with our prefix from then on
+        that are not ``known`` tell of it, whatever else was recorded since.
+        """
         ...
 
     async def fills(self, run_id: str) -> tuple[tuple[str, Fill], ...]:
@@ -288,7 +346,7 @@ class Journal(Protocol):
         """The latest NAV points, newest first."""
         ...
 
-    async def events(self, *, run: str | None = None, limit: int = 200) -> tuple[Event, ...]:
+    async def events(self, *, run: str | None = None, kind: str | None = None, limit: int = 200) -> tuple[Event, ...]:
         """The latest events, newest first."""
         ...
 

@@ -6,6 +6,7 @@ A journal that does not exist yet is an empty one here: nothing was done so far.
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from keeper.domain.errors import JournalError
 from keeper.domain.fund import Standing
@@ -14,9 +15,10 @@ from keeper.domain.run import Run
 from keeper.journal.database import describe, directory_of, exists
 from keeper.journal.lock import is_held
 from keeper.journal.store import Mode, SqlJournal
-from keeper.policy.schedule import next_slot
+from keeper.policy.schedule import Schedule, next_slot, slot_of
 from keeper.ports import Clock, Journal
-from keeper.service.documents import Document, fund_status, run_document, runs_document, status_document
+from keeper.service.documents import Document, Slots, fund_status, run_document, runs_document, status_document
+from keeper.settings.feeds import RecordedFeed
 from keeper.settings.sources import Settings
 from keeper.system import SystemClock
 
@@ -55,7 +57,8 @@ async def status_of(settings: Settings, clock: Clock | None = None) -> Document:
     async with _reading(settings) as journal:
         for name, fund in settings.funds.items():
             venue = settings.venues[fund.venue]
-            schedule = fund.schedule_value()
+            # a recording has its own days, which only whoever plays it knows
+            schedule = None if isinstance(venue.feed, RecordedFeed) else fund.schedule_value()
             runs = await journal.runs(fund=name, limit=1) if journal else ()
             points = await journal.nav_points(name, limit=1) if journal else ()
             funds.append(
@@ -66,11 +69,32 @@ async def status_of(settings: Settings, clock: Clock | None = None) -> Document:
                     last_run=runs[0] if runs else None,
                     open_children=await journal.open_children(name) if journal else (),
                     nav=points[0] if points else None,
-                    next_slot=next_slot(schedule, now).astimezone(schedule.zone) if schedule else None,
+                    slots=await _slots(journal, name, schedule, now),
                     is_trading=bool(runs) and is_held(directory_of(settings.journal_url), runs[0].account),
                 )
             )
     return status_document(funds)
+
+
+async def _slots(journal: Journal | None, fund: str, schedule: Schedule | None, now: datetime) -> Slots:
+    """Where a fund stands in its schedule; nothing without one."""
+    if schedule is None:
+        return Slots()
+    coming, today = next_slot(schedule, now).astimezone(schedule.zone), now.astimezone(schedule.zone).date()
+    for day in (today, today - timedelta(days=1)):
+        slot = slot_of(schedule, day)
+        closes = slot.at + schedule.catch_up
+        if slot.at <= now <= closes:
+            rows = await journal.slot_runs(fund, day) if journal else ()
+            is_done = any(run.key.day == day and not run.status.may_go_on for run in rows)
+            return Slots(next=coming, open_until=None if is_done else closes)
+    return Slots(next=coming)
+
+
+async def standing_of(settings: Settings, fund: str) -> Standing:
+    """Whether a fund may trade, and what keeps it from it."""
+    async with _reading(settings) as journal:
+        return await journal.standing(fund) if journal else Standing(fund=fund)
 
 
 async def runs_of(settings: Settings, *, fund: str | None, limit: int) -> Document:

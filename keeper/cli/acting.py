@@ -1,23 +1,24 @@
-"""Commands that look at a fund and act on it: plan, rebalance."""
+"""Commands that look at a fund and trade it: plan, rebalance, flatten."""
 
-from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import typer
 
 from keeper.cli.options import Options, one_fund, print_json
+from keeper.cli.questions import interruptible, must_have_terminal
 from keeper.cli.screen import console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from rich.console import Console
 
     from keeper.bootstrap import Desk
     from keeper.domain.errors import AccountBusy
-    from keeper.domain.run import Run
+    from keeper.domain.run import CommandKind, Run
     from keeper.planning.plan import Plan
+    from keeper.service.rebalancer import Rebalancer
     from keeper.settings.sources import Settings
 
 ABORTED = 1
@@ -27,10 +28,23 @@ INCOMPLETE = 4
 USAGE = 64
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the operator asked for. html: where the report goes, if anywhere; approved_jump: the new targets are meant."""
+
+    kind: "CommandKind"
+    yes: bool
+    as_json: bool
+    reason: str
+    html: "Path | None" = None
+    approved_jump: bool = False
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command("plan")(plan)
     app.command("rebalance")(rebalance)
+    app.command("flatten")(flatten)
 
 
 def plan(
@@ -69,67 +83,132 @@ def rebalance(
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask; required where there is no terminal."),
     as_json: bool = typer.Option(False, "--json", help="Print the finished run as one JSON document."),
     reason: str = typer.Option("", help="Why, for the record."),
+    approve_jump: bool = typer.Option(False, "--approve-jump", help="Targets far from those of the run before are meant."),
 ) -> None:
     """Bring a fund to its target now, after showing the plan and asking."""
+    from keeper.domain.run import CommandKind
+
     options: Options = context.obj
     options.start_log()
     settings = options.settings()
-    raise typer.Exit(run_now(settings, one_fund(settings, fund), yes=yes, as_json=as_json, reason=reason))
+    kind = CommandKind.REBALANCE
+    request = Request(kind=kind, yes=yes, as_json=as_json, reason=reason, approved_jump=approve_jump)
+    raise typer.Exit(act(settings, one_fund(settings, fund), request))
+
+
+def flatten(
+    context: typer.Context,
+    fund: str = typer.Argument(help="Fund."),
+    *,
+    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask; required where there is no terminal."),
+    as_json: bool = typer.Option(False, "--json", help="Print the finished run as one JSON document."),
+    reason: str = typer.Option("", help="Why, for the record."),
+) -> None:
+    """Bring a fund to no exposure, reduce-only and split like any run; afterwards it may only reduce until `keeper resume`."""
+    from keeper.domain.run import CommandKind
+
+    options: Options = context.obj
+    options.start_log()
+    settings = options.settings()
+    name = one_fund(settings, fund)
+    try:
+        code = act(settings, name, Request(kind=CommandKind.FLATTEN, yes=yes, as_json=as_json, reason=reason))
+    finally:
+        _tell_binding(settings, name)
+    raise typer.Exit(code)
+
+
+def _tell_binding(settings: "Settings", fund: str) -> None:
+    """Say that the fund is left bound to reductions, if it is."""
+    import asyncio
+    from contextlib import suppress
+
+    from keeper.domain.errors import JournalError
+    from keeper.records import standing_of
+
+    with suppress(JournalError):
+        if asyncio.run(standing_of(settings, fund)).reducing:
+            typer.echo(f"keeper: {fund} may only reduce from here on, until `keeper resume {fund}`", err=True)
 
 
 def run_now(settings: "Settings", fund: str, *, yes: bool, as_json: bool, reason: str, html: "Path | None" = None) -> int:
-    """Plan, ask, run, report: the function behind ``rebalance`` and ``demo``. Returns the exit code."""
-    import asyncio
-    import sys
+    """Plan, ask, run, report: the function behind ``demo``. Returns the exit code."""
+    from keeper.domain.run import CommandKind
 
-    if not yes and not sys.stdin.isatty():
-        raise typer.BadParameter("there is no terminal to ask on: add --yes to rebalance without being asked")
+    return act(settings, fund, Request(kind=CommandKind.REBALANCE, yes=yes, as_json=as_json, reason=reason, html=html))
+
+
+def act(settings: "Settings", fund: str, request: Request) -> int:
+    """Plan, ask, run, report. Returns the exit code."""
+    import asyncio
+
+    must_have_terminal(request.kind.value, yes=request.yes)
     try:
-        return asyncio.run(_run_now(settings, fund, yes=yes, as_json=as_json, reason=reason, html=html))
+        return asyncio.run(_act(settings, fund, request))
     except asyncio.CancelledError:
         typer.echo("keeper: stopped at once; `keeper status` tells what is open, the next rebalance settles it", err=True)
         return INCOMPLETE
 
 
-async def _run_now(settings: "Settings", fund: str, *, yes: bool, as_json: bool, reason: str, html: "Path | None") -> int:
+async def _act(settings: "Settings", fund: str, request: Request) -> int:
     from keeper.bootstrap import open_desk
     from keeper.cli.progress import LiveProgress
     from keeper.cli.stopping import stopping_on_signals
     from keeper.domain.errors import AccountBusy
 
-    screen = console(stderr=as_json)
+    screen = console(stderr=request.as_json)
     try:
         async with open_desk(settings, fund, acting=True) as desk:
-            await desk.rebalancer.recover()
-            made = await _approved(desk, screen, yes=yes)
+            rebalancer = _rebalancer(desk, request)
+            await rebalancer.recover()
+            await rebalancer.verify()
+            made = await _approved(desk, screen, request)
             if made is None:
                 return ABORTED
-            with stopping_on_signals(desk.rebalancer.stop):
-                run = await desk.rebalancer.execute(made, await desk.command(reason), LiveProgress(screen), reason)
-            return await _report(desk, run, screen, as_json=as_json, html=html)
+            trigger = await desk.command(request.reason, request.kind, approved_jump=request.approved_jump)
+            if _flattens(request):
+                made = await rebalancer.plan()  # from here on it is bound to reductions, and no more halted
+            with stopping_on_signals(rebalancer.stop):
+                run = await rebalancer.execute(made, trigger, LiveProgress(screen), request.reason)
+            return await _report(desk, run, screen, request)
     except AccountBusy as error:
         busy = error
-    return await _ask_holder(settings, fund, busy, yes=yes, as_json=as_json, reason=reason)
+    return await _ask_holder(settings, fund, busy, request)
 
 
-async def _ask_holder(settings: "Settings", fund: str, busy: "AccountBusy", *, yes: bool, as_json: bool, reason: str) -> int:
+async def _ask_holder(settings: "Settings", fund: str, busy: "AccountBusy", request: Request) -> int:
     """Have the daemon that holds the account do it. AccountBusy when the holder is none that takes commands."""
     from keeper.bootstrap import open_desk
     from keeper.cli.asking import followed
 
-    screen = console(stderr=as_json)
+    screen = console(stderr=request.as_json)
     async with open_desk(settings, fund, acting=False) as desk:
-        if await _approved(desk, screen, yes=yes) is None:
+        made = await _approved(desk, screen, request)
+        if made is None:
             return ABORTED
-        command = await followed(settings, desk, await desk.ask(reason), busy, screen)
+        # what is unknown here the holder may settle first
+        if any(refusal.code != "unknown_child" for refusal in made.refusals) and not _flattens(request):
+            return REFUSED
+        asked = await desk.ask(request.reason, request.kind, approved_jump=request.approved_jump)
+        command = await followed(settings, desk, asked.id, busy, screen)
         run = await desk.journal.run(f"{fund}-{command.id}")
         if run is not None and run.status.ended:
-            return await _report(desk, run, screen, as_json=as_json, html=None)
+            return await _report(desk, run, screen, request)
         typer.echo(f"keeper: {command.answer}", err=True)
         return command.exit_code or INCOMPLETE
 
 
-async def _report(desk: "Desk", run: "Run", screen: "Console", *, as_json: bool, html: "Path | None") -> int:
+def _flattens(request: Request) -> bool:
+    from keeper.domain.run import CommandKind
+
+    return request.kind is CommandKind.FLATTEN
+
+
+def _rebalancer(desk: "Desk", request: Request) -> "Rebalancer":
+    return desk.rebalancer.flat() if _flattens(request) else desk.rebalancer
+
+
+async def _report(desk: "Desk", run: "Run", screen: "Console", request: Request) -> int:
     """Show a run that has ended; its exit code is returned."""
     from keeper.cli.reading import write_page
     from keeper.cli.render import run_summary
@@ -138,42 +217,34 @@ async def _report(desk: "Desk", run: "Run", screen: "Console", *, as_json: bool,
 
     children, fills = await desk.journal.children(run.id), await desk.journal.fills(run.id)
     document = run_document(run, children, fills)
-    if as_json:
+    if request.as_json:
         print_json(document)
     else:
         run_summary(document, screen, plan=run.plan)
-    if html is not None:
-        write_page(html, report_page(document, run.plan, children, fills))
+    if request.html is not None:
+        write_page(request.html, report_page(document, run.plan, children, fills))
     return _exit_code(run)
 
 
-async def _approved(desk: "Desk", screen: "Console", *, yes: bool) -> "Plan | None":
+async def _approved(desk: "Desk", screen: "Console", request: Request) -> "Plan | None":
     """The plan that the operator said yes to, made anew when it expired while they were thinking; None after a no."""
     from keeper.cli.render import plan_table
 
+    rebalancer, flattens = _rebalancer(desk, request), _flattens(request)
     while True:
-        made = await desk.rebalancer.plan()
+        made = await rebalancer.plan(approved_jump=request.approved_jump)
+        if flattens:
+            # to flatten ends a halt: what it forbids is not forbidden any more then
+            made = replace(made, refusals=tuple(refusal for refusal in made.refusals if refusal.code != "halted"))
         plan_table(made.document(), screen)
-        if yes or made.refusals or not made.legs:
+        if request.yes or ((made.refusals or not made.legs) and not flattens):
             return made
-        with _interruptible():
+        with interruptible():
             if not typer.confirm("Send these orders?", err=True):
                 return None
         if desk.venue.clock.now() < made.expires_at:
             return made
         screen.print("That plan has expired; here is a fresh one.")
-
-
-@contextmanager
-def _interruptible() -> "Iterator[None]":
-    """Let Ctrl-C end a question: the event loop's own handler would only take note of it until the answer came."""
-    import signal
-
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 def _exit_code(run: "Run") -> int:

@@ -5,63 +5,46 @@ never cut off: a figure that is not whole is worse than an ugly one.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from keeper.cli.cells import plain_text, say, sided, status_text, table_of, words
 from keeper.service import figures
 from keeper.service.documents import PARTS
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
 Document = Mapping[str, Any]
-
-_WHOLE = ("Order", "Fund", "Market")
-_STYLES = {
-    "completed": "green",
-    "nothing_due": "green",
-    "idle": "green",
-    "running": "cyan",
-    "trading": "cyan",
-    "waiting": "green",
-    "incomplete": "yellow",
-    "interrupted": "yellow",
-    "refused": "red",
-    "blocked": "red",
-    "missed": "red",
-    "halted": "red",
-    "trouble": "yellow",
-}
 
 
 def plan_table(document: Document, console: "Console") -> None:
     """A plan: where the fund stands, each leg, what it should cost, what would make it act, and what forbids it."""
     currency = document["currency"]
     stands = f"NAV {figures.money(document['nav'], currency)}, leverage {figures.leverage(document['leverage'])}"
-    _say(console, _titled(document), f"{stands} net, {figures.leverage(document['gross_leverage'])} gross")
-    _say(console, f"{'Due' if document['due'] else 'Nothing due'}: {document['reason']}")
+    say(console, _titled(document), f"{stands} net, {figures.leverage(document['gross_leverage'])} gross")
+    say(console, f"{'Due' if document['due'] else 'Nothing due'}: {document['reason']}")
     if document["legs"]:
-        table = _table(("Market", "Trade", ">Notional", ">Leverage", ">Slices"))
+        table = table_of(("Market", "Trade", ">Notional", ">Leverage", ">Slices"))
         for leg in document["legs"]:
             order = f"{figures.amount(leg['amount_base'])} {figures.base_asset(leg['market'])}\nat {figures.price(leg['price'])}"
             notes = "\nreduce-only" if leg["reduce_only"] else ""
             table.add_row(
                 leg["market"] + notes,
-                _sided(leg["side"], order),
+                sided(leg["side"], order),
                 f"{figures.money(leg['notional'])}\n{currency}",
                 _way(leg),
                 str(leg["slices"]),
             )
         console.print(table)
-        _say(console, _estimate(document["cost"]))
+        say(console, _estimate(document["cost"]))
     for trigger in document["triggers"]:
         where = f"{trigger['market']} at {figures.price(trigger['price'])} ({figures.percent(trigger['move'])})"
         level = "Band ends" if trigger["cause"] == "band" else "Emergency"
-        _say(console, f"{level} at {figures.leverage(trigger['leverage'])}: {where}", style="dim")
+        say(console, f"{level} at {figures.leverage(trigger['leverage'])}: {where}", style="dim")
     for refusal in document["refusals"]:
-        _say(console, f"Refused, {refusal['code']}: {refusal['message']}", style="red")
-    _say(console, f"Plan {document['hash'][:12]}, good until {figures.moment(document['expires_at'])}", style="dim")
+        say(console, f"Refused, {refusal['code']}: {refusal['message']}", style="red")
+    say(console, f"Plan {document['hash'][:12]}, good until {figures.moment(document['expires_at'])}", style="dim")
 
 
 def run_summary(document: Document, console: "Console", *, plan: Document | None = None, orders: bool = False) -> None:
@@ -69,43 +52,43 @@ def run_summary(document: Document, console: "Console", *, plan: Document | None
 
     With the predicted cost beside the realised one where ``plan`` is given, and every order where ``orders``.
     """
-    console.print(_status_text(document["status"], f"{figures.headline(document)}."), soft_wrap=False)
+    console.print(status_text(document["status"], f"{figures.headline(document)}."), soft_wrap=False)
     if why := figures.why(document):
-        _say(console, f"{_words(document['status'])}: {why}")
+        say(console, f"{words(document['status'])}: {why}")
     if document["nav_after"] is not None:
         nav = f"NAV {figures.money(document['nav_before'])} to {figures.money(document['nav_after'], document['currency'])}"
         gross = f"gross leverage {figures.leverage(document['gross_leverage_before'])}"
-        _say(console, f"{nav}, {gross} to {figures.leverage(document['gross_leverage_after'])}")
+        say(console, f"{nav}, {gross} to {figures.leverage(document['gross_leverage_after'])}")
     if document["legs"]:
-        table = _table(("Market", "Side", ">Traded", ">Gap", ">Leverage"))
+        table = table_of(("Market", "Side", ">Traded", ">Gap", ">Leverage"))
         for leg in document["legs"]:
             traded = f"{figures.amount(leg['traded'])}\nof {figures.amount(leg['planned'])}"
-            table.add_row(leg["market"], _sided(leg["side"]), traded, figures.amount(leg["gap"]), _way(leg))
+            table.add_row(leg["market"], sided(leg["side"]), traded, figures.amount(leg["gap"]), _way(leg))
         console.print(table)
     if document["shortfall"]:
         console.print(_cost_table(document, (plan or {}).get("cost") or {}))
     for asset, fee in document["unpriced_fees"].items():
-        _say(console, f"Not valued, and in none of these figures: fees of {figures.amount(fee)} {asset}", style="yellow")
+        say(console, f"Not valued, and in none of these figures: fees of {figures.amount(fee)} {asset}", style="yellow")
     if orders and document["children"]:
         console.print(_orders_table(document["children"]))
     ended = f" to {figures.moment(document['ended_at'])}" if document["ended_at"] else ", not ended"
-    _say(console, f"Run {document['run']}, {figures.moment(document['started_at'])}{ended}", style="dim")
+    say(console, f"Run {document['run']}, {figures.moment(document['started_at'])}{ended}", style="dim")
 
 
 def status_table(document: Document, console: "Console") -> None:
     """Every fund: its state, what it is worth, its last run and its next slot."""
     if not document["funds"]:
-        _say(console, "No fund is configured.")
+        say(console, "No fund is configured.")
         return
-    table = _table(("Fund", "State", ">NAV", ">Leverage", "Last run, UTC"))
+    table = table_of(("Fund", "State", ">NAV", ">Leverage", "Last run, UTC"))
     for fund in document["funds"]:
         last = fund["last_run"]
         when = figures.moment(last["ended_at"] or last["started_at"], "%Y-%m-%d %H:%M:%S") if last else ""
-        ran = f"{_words(last['status'])}\n{when}" if last else "never"
+        ran = f"{words(last['status'])}\n{when}" if last else "never"
         gross = f"\n{figures.leverage(fund['gross_leverage'])} gross" if fund["gross_leverage"] else ""
         table.add_row(
             f"{fund['fund']}\n{fund['venue']}, {fund['environment']}",
-            _status_text(fund["state"]),
+            status_text(fund["state"]),
             f"{figures.money(fund['nav'])}\n{fund['currency'] or ''}",
             f"{figures.leverage(fund['leverage'])}{gross}",
             ran,
@@ -113,47 +96,58 @@ def status_table(document: Document, console: "Console") -> None:
     console.print(table)
     for fund in document["funds"]:
         for note, style in _notes(fund):
-            _say(console, f"{fund['fund']}: {note}", style=style)
+            say(console, f"{fund['fund']}: {note}", style=style)
 
 
 def runs_table(document: Document, console: "Console") -> None:
     """Runs, one row each."""
     if not document["runs"]:
-        _say(console, "No run yet.")
+        say(console, "No run yet.")
         return
-    table = _table(("Run", "Started", ">Leverage", ">Traded", ">Cost, bps"))
+    table = table_of(("Run", "Started", ">Leverage", ">Traded", ">Cost, bps"))
     for run in document["runs"]:
         started = figures.moment(run["started_at"], "%Y-%m-%d\n%H:%M UTC")
         way = _way(run)
         traded = f"{figures.money(run['filled_notional'])}\n{run['currency'] if run['filled_notional'] else ''}"
-        name = _plain(f"{run['run']}\n").append_text(_status_text(run["status"]))
+        name = plain_text(f"{run['run']}\n").append_text(status_text(run["status"]))
         table.add_row(name, started, way, traded, figures.bps(run["total_bps"]))
     console.print(table)
 
 
 def config_table(rows: Sequence[tuple[str, str, str]], console: "Console") -> None:
     """Settings as they are in force. rows: dotted key, value (never a secret), and where it was set."""
-    table = _table(("Setting", "Value", "Set by"))
+    table = table_of(("Setting", "Value", "Set by"))
     for key, value, source in rows:
-        table.add_row(_plain(key), _plain(value), _plain(source))
+        table.add_row(plain_text(key), plain_text(value), plain_text(source))
     console.print(table)
+
+
+def stands(standing: Document) -> str:
+    """Since when a fund is halted or bound to reductions, and why."""
+    bound = "halted" if standing["state"] == "halted" else "bound to reductions"
+    since = f" since {figures.moment(standing['at'])}" if standing["at"] else ""
+    cause = f"{standing['cause'].replace('_', ' ')}: " if standing["cause"] else ""
+    return f"{bound}{since} ({cause}{standing['reason'] or 'no reason given'})"
 
 
 def _notes(fund: Document) -> list[tuple[str, str]]:
     notes = []
     if fund["blocked_by"]:
-        notes.append((f"does not trade until the outcome is known of {', '.join(fund['blocked_by'])}", "red"))
-    if fund["halted"]:
-        since = f" since {figures.moment(fund['halted']['at'])}" if fund["halted"]["at"] else ""
-        notes.append((f"halted{since} ({fund['halted']['reason'] or 'no reason given'}); `keeper resume {fund['fund']}`", "red"))
+        notes.append((f"adds no risk until the outcome is known of {', '.join(fund['blocked_by'])}", "red"))
+    standing = fund["standing"]
+    if standing["state"] != "active":
+        notes.append((f"{stands(standing)}: {standing['meaning']}", "red" if standing["state"] == "halted" else "yellow"))
     if fund["trouble"]:
         notes.append((f"tries again: {fund['trouble']}", "yellow"))
     if fund["state"] == "interrupted":
         notes.append(("a run was left behind; the next one settles its orders first", "yellow"))
     if fund["last_run"] and fund["last_run"]["status"] in ("incomplete", "refused", "missed"):
         notes.append((f"{fund['last_run']['run']}: {fund['last_run']['reason']}", "yellow"))
+    if fund["open_until"]:
+        notes.append((f"a slot is yet to be run, and may be until {figures.moment(fund['open_until'])}", "yellow"))
     if fund["next_slot"]:
         notes.append((f"next at {figures.moment(fund['next_slot']['utc'])} ({fund['next_slot']['local']})", "dim"))
+    notes += [(f"next: {step}", "bold") for step in fund["next"]]
     if fund["as_of"]:
         notes.append((f"NAV as of {figures.moment(fund['as_of'])}", "dim"))
     return notes
@@ -166,7 +160,7 @@ def _estimate(cost: Document) -> str:
 
 def _cost_table(document: Document, predicted: Document) -> "Table":
     shortfall = document["shortfall"]
-    table = _table(("Cost", f">{document['currency']}", ">bps", *((">Predicted, bps",) if predicted else ())))
+    table = table_of(("Cost", f">{document['currency']}", ">bps", *((">Predicted, bps",) if predicted else ())))
     for part in (*PARTS, "total"):
         in_bps = "fee_bps" if part == "fees" else f"{part}_bps"
         cells = [figures.money(shortfall[part]), figures.bps(shortfall[in_bps])]
@@ -179,12 +173,12 @@ def _cost_table(document: Document, predicted: Document) -> "Table":
 
 
 def _orders_table(children: Sequence[Document]) -> "Table":
-    table = _table(("Order", ">Filled", ">Average", "State"))
+    table = table_of(("Order", ">Filled", ">Average", "State"))
     for child in children:
         filled = f"{figures.amount(child['filled'])}\nof {figures.amount(child['amount'])}"
-        state = f"{_words(child['state'])}\n{child['reason']}".rstrip()
-        name = _plain(f"{child['client_id']}\n{child['side']} {child['market']}")
-        table.add_row(name, filled, figures.price(child["average"]), _plain(state))
+        state = f"{words(child['state'])}\n{child['reason']}".rstrip()
+        name = plain_text(f"{child['client_id']}\n{child['side']} {child['market']}")
+        table.add_row(name, filled, figures.price(child["average"]), plain_text(state))
     return table
 
 
@@ -195,45 +189,3 @@ def _way(document: Document) -> str:
 
 def _titled(document: Document) -> str:
     return f"{document['fund']} on {document['venue']} ({document['environment']}), {figures.moment(document['at'])}"
-
-
-def _table(heads: Sequence[str]) -> "Table":
-    """A table whose columns are right-aligned where the head begins with ``>``."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="dim")
-    for head in heads:
-        justify: Literal["left", "right"] = "right" if head.startswith(">") else "left"
-        # words fold before a figure or an identifier does: half a number is another number
-        whole = justify == "right" or head in _WHOLE
-        table.add_column(head.removeprefix(">"), justify=justify, overflow="fold", no_wrap=whole)
-    return table
-
-
-def _say(console: "Console", *lines: str, style: str = "") -> None:
-    """Lines of text as they are: brackets in a venue's message are not markup."""
-    for line in lines:
-        console.print(line, style=style or None, markup=False, highlight=False)
-
-
-def _plain(words: str) -> "Text":
-    from rich.text import Text
-
-    return Text(words)
-
-
-def _sided(side: str, rest: str = "") -> "Text":
-    from rich.text import Text
-
-    return Text.assemble((side, "green" if side == "buy" else "magenta"), f" {rest}" if rest else "")
-
-
-def _status_text(status: str, words: str = "") -> "Text":
-    from rich.text import Text
-
-    return Text(words or status.replace("_", " "), style=f"bold {_STYLES.get(status, '')}".strip())
-
-
-def _words(status: str) -> str:
-    return status.replace("_", " ").capitalize()

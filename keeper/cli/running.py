@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from keeper.cli.options import Options, one_fund
+from keeper.cli.questions import agreed, must_have_terminal
 from keeper.cli.screen import console
 
 if TYPE_CHECKING:
     from keeper.settings.sources import Settings
+
+ABORTED = 1
 
 
 def add_to(app: typer.Typer) -> None:
@@ -79,20 +82,24 @@ def resume(
     *,
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask; required where there is no terminal."),
 ) -> None:
-    """Let a halted fund trade again. A slot whose window is still open is then run."""
+    """Let a fund that is halted, or bound to reductions, trade again. A slot whose window is still open is then run."""
     import asyncio
-    import sys
 
     from keeper.bootstrap import order
+    from keeper.cli.render import stands
     from keeper.domain.run import CommandKind
+    from keeper.records import standing_of
+    from keeper.service.documents import standing_document
 
     options: Options = context.obj
     options.start_log()
     settings = options.settings()
     name = one_fund(settings, fund)
-    if not yes and not sys.stdin.isatty():
-        raise typer.BadParameter("there is no terminal to ask on: add --yes to resume without being asked")
-    if not yes and not typer.confirm(f"Let {name} trade again?", err=True):
-        raise typer.Exit(1)
+    must_have_terminal("resume", yes=yes)
+    standing = standing_document(asyncio.run(standing_of(settings, name)))
+    if standing["state"] != "active":
+        typer.echo(f"{name} is {stands(standing)}: {standing['meaning']}.", err=True)
+    if not agreed(f"Let {name} trade again?", yes=yes):
+        raise typer.Exit(ABORTED)
     asyncio.run(order(settings, [name], CommandKind.RESUME, reason))
     console().print(f"{name} may trade again.", soft_wrap=True)

@@ -13,17 +13,18 @@ from decimal import Decimal
 from keeper.domain.errors import StaleData
 from keeper.domain.market import Market, MarketKind
 from keeper.domain.numbers import ZERO, exact, sign
-from keeper.domain.order import Fill
+from keeper.domain.order import Fill, VenueOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """contracts: signed (short is negative); entry, mark: quote per base."""
+    """contracts: signed (short is negative); entry, mark: quote per base; liquidation: likewise, None where there is none."""
 
     symbol: str
     contracts: Decimal
     entry: Decimal
     mark: Decimal
+    liquidation: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +32,15 @@ class Account:
     """What the venue says the account holds.
 
     balances: units per asset without open profit, negative when borrowed; positions: by symbol, none of them zero;
-    open_orders: client ids (or venue ids) of orders that rest; at: aware UTC.
+    open_orders: those that rest in any market of the account; free_margin: what new positions may still bind, in the
+    venue's unit of account, None where nothing is bound or the venue does not say; at: aware UTC.
     """
 
     balances: Mapping[str, Decimal]
     at: datetime
     positions: Mapping[str, Position] = field(default_factory=dict)
-    open_orders: tuple[str, ...] = ()
+    open_orders: tuple[VenueOrder, ...] = ()
+    free_margin: Decimal | None = None
 
     def held(self, market: Market) -> Decimal:
         """Signed contracts held in ``market``; on spot the balance of its base asset."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from keeper.domain.numbers import ZERO, exact, round_up, truncate
+from keeper.domain.numbers import ZERO, exact, plain, round_up, truncate
 
 
 class MarketKind(StrEnum):
@@ -65,6 +65,12 @@ class Market:
     taker: Decimal = ZERO
     maker: Decimal = ZERO
     fee_in: FeeAsset = FeeAsset.SETTLE
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What makes it this market and no other, as text; limits and fees may change, this may not."""
+        fields = {"kind": self.kind, "base": self.base, "quote": self.quote, "settle": self.settle}
+        return {name: str(value) for name, value in fields.items()} | {"contract_size": plain(self.contract_size)}
 
     def fee_asset(self, side: Side) -> str:
         """What the fee of an order of ``side`` is taken in: a spot buy whose fee is in what it receives pays in coins."""

@@ -20,10 +20,12 @@ class MarketStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """One market now: mark (quote per base), book, both read at ``at`` (aware UTC)."""
+    """One market now. mark, index, last: quote per base; index and last are None where the venue has none."""
 
     mark: Decimal
     book: OrderBook
+    index: Decimal | None = None
+    last: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

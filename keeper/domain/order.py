@@ -53,8 +53,8 @@ TRANSITIONS: dict[ChildState, frozenset[ChildState]] = {
     _S.INTENT: frozenset({_S.LIVE, _S.UNKNOWN, _S.FILLED, _S.CANCELED, _S.REJECTED, _S.NOT_PLACED}),
     _S.LIVE: frozenset({_S.FILLED, _S.CANCELED, _S.UNKNOWN}),
     _S.UNKNOWN: frozenset({_S.LIVE, _S.FILLED, _S.CANCELED, _S.REJECTED, _S.NOT_PLACED}),
-    # exchanges do send a fill after a cancel: it crossed on the way
-    _S.CANCELED: frozenset({_S.FILLED}),
+    # exchanges do send a fill after a cancel: it crossed on the way, and is booked whether it completes the order or not
+    _S.CANCELED: frozenset({_S.FILLED, _S.CANCELED}),
     _S.FILLED: frozenset(),
     _S.REJECTED: frozenset(),
     _S.NOT_PLACED: frozenset(),
@@ -112,6 +112,36 @@ class OrderReport:
     state: ChildState
     filled: Decimal
     average: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueOrder:
+    """An order as the venue keeps it, whoever sent it.
+
+    client_id: empty where the venue has none; amount, filled: contracts; average: quote per base, None unfilled; forced:
+    the venue itself placed it, to liquidate or to deleverage; at: when it was placed, aware UTC.
+    """
+
+    order_id: str
+    client_id: str
+    symbol: str
+    side: Side
+    amount: Decimal
+    filled: Decimal
+    average: Decimal | None
+    state: ChildState
+    forced: bool
+    at: datetime
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether its client id has the shape of those that Keeper makes."""
+        return self.client_id.startswith(CLIENT_ID_PREFIX)
+
+    @property
+    def signed(self) -> Decimal:
+        """Contracts by which it changed the position."""
+        return self.filled if self.side is Side.BUY else -self.filled
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ _DAY = slice(len(SLOT_PREFIX), len(SLOT_PREFIX) + len("2026-03-01"))
 class RunKey:
     """What makes a run the only one of its kind: the fund and what triggered it.
 
-    trigger: ``manual:<command id>`` or that of a slot; unique together with the fund.
+    trigger: ``manual:<command id>``, ``flatten:<command id>`` or that of a slot; unique together with the fund.
     """
 
     fund: str
@@ -151,6 +151,7 @@ class CommandKind(StrEnum):
     """What an operator may ask the process that trades a fund to do."""
 
     REBALANCE = "rebalance"
+    FLATTEN = "flatten"
     HALT = "halt"
     RESUME = "resume"
 
@@ -160,7 +161,8 @@ class Command:
     """A request of an operator, taken by exactly one process.
 
     id: short and unique; at, taken_at, ended_at: aware UTC; exit_code: what whoever asked ends with where no run tells,
-    answer: in which words.
+    answer: in which words; approved_jump: targets far from those of the run before are meant; rules: fingerprint of the
+    configuration that whoever asked had before them, empty where it does not matter.
     """
 
     id: str
@@ -172,3 +174,10 @@ class Command:
     ended_at: datetime | None = None
     exit_code: int | None = None
     answer: str = ""
+    approved_jump: bool = False
+    rules: str = ""
+
+    @property
+    def trigger(self) -> str:
+        """What makes a run the one that answers this request."""
+        return f"{'flatten' if self.kind is CommandKind.FLATTEN else 'manual'}:{self.id}"

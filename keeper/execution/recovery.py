@@ -1,9 +1,12 @@
 """What an unknown outcome turns out to be, once the venue has been asked by client order id. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
+from keeper.domain.numbers import ZERO, exact, sign
+from keeper.domain.observation import Observation
 from keeper.domain.order import Child, ChildState, OrderReport
 
 CLOCK_SKEW = timedelta(seconds=2)
@@ -55,6 +58,26 @@ def resolve(child: Child, lookups: Sequence[Lookup], read_lag: timedelta) -> Res
     if late:
         return StillUnknown(late[0] + read_lag)
     return StillUnknown(from_then)
+
+
+@exact
+def assumed(observation: Observation, unknown: Sequence[Child], expected: Mapping[str, Decimal]) -> Observation:
+    """``observation`` as if every order of ``unknown`` that only reduces had filled, and none that adds had.
+
+    expected: what the fills that are known lead to, signed contracts by symbol. What the venue shows may hold some of the
+    unknown fills already, so the smaller position of the two counts.
+    """
+    positions = dict(observation.account.positions)
+    for symbol, held in observation.account.positions.items():
+        closing = [child.request for child in unknown if child.request.symbol == symbol and child.request.reduce_only]
+        taken = sum((request.amount for request in closing if request.side.sign == -sign(held.contracts)), ZERO)
+        left = max(ZERO, abs(expected.get(symbol, held.contracts)) - taken)
+        if not taken or left >= abs(held.contracts):
+            continue
+        positions.pop(symbol)
+        if left:
+            positions[symbol] = replace(held, contracts=left * sign(held.contracts))
+    return replace(observation, account=replace(observation.account, positions=positions))
 
 
 def state_of(resolution: Found | NeverPlaced) -> ChildState:

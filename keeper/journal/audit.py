@@ -7,9 +7,11 @@ be seen from inside: a chain rewritten from some event to its end, head included
 import json
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, Text, select, type_coerce
+from sqlalchemy import Connection, RowMapping, Select, Table, Text, select, type_coerce
 
+from keeper.domain.errors import JournalError
 from keeper.journal.events import BOOKING, GENESIS, digest
 from keeper.journal.schema import (
     Document,
@@ -22,11 +24,14 @@ from keeper.journal.schema import (
     first_starts,
     fund_states,
     nav_points,
+    pins,
     runs,
+    settled,
 )
 from keeper.ports import ChainFault
 
-BOOKED = {table.name: table for table in (runs, children, fills, nav_points, commands, fund_states, first_starts)}
+_TABLES = (runs, children, fills, nav_points, commands, fund_states, first_starts, settled, pins)
+BOOKED = {table.name: table for table in _TABLES}
 _CANDIDATES = 200
 """How many numbers a displaced event is tried under."""
 _Told = dict[tuple[str, tuple[object, ...]], dict[str, tuple[object, int]]]
@@ -36,6 +41,16 @@ def verify(connection: Connection) -> tuple[ChainFault, ...]:
     """Every fault, by event number. Rows are compared only with a chain that holds, since only that can accuse them."""
     faults = _chain_faults(connection) or _row_faults(connection)
     return tuple(sorted(faults, key=lambda fault: fault.seq))
+
+
+def check_end(connection: Connection) -> None:
+    """JournalError unless the chain's last event is sound, and the one that its head names: what is added follows it."""
+    row = connection.execute(_as_stored(events).order_by(events.c.seq.desc()).limit(1)).mappings().one_or_none()
+    head = connection.execute(select(chain_head.c.count, chain_head.c.hash)).one_or_none()
+    expected = (0, GENESIS) if row is None else (row["seq"], row["hash"])
+    if head is None or tuple(head) != expected or (row is not None and not _is_sound(row, row["seq"])):
+        message = "the event chain does not end where its head says: run `keeper db verify`, and trade no more until it passes"
+        raise JournalError(message)
 
 
 def _chain_faults(connection: Connection) -> list[ChainFault]:
@@ -133,8 +148,11 @@ def _differences(
 
 def _raw(connection: Connection, table: Table) -> Iterator[RowMapping]:
     """The rows as they are stored, in the order of their key."""
-    query = select(*(type_coerce(column, Text).label(column.name) for column in table.columns)).order_by(*table.primary_key)
-    yield from connection.execute(query).mappings()
+    yield from connection.execute(_as_stored(table).order_by(*table.primary_key)).mappings()
+
+
+def _as_stored(table: Table) -> Select[*tuple[Any, ...]]:
+    return select(*(type_coerce(column, Text).label(column.name) for column in table.columns))
 
 
 def _is_sound(row: RowMapping, seq: int) -> bool:

@@ -3,44 +3,122 @@
 What may follow what is the table of ``domain.order``; nothing here decides it.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, not_, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from keeper.domain.errors import InvariantViolation
+from keeper.domain.fund import Usage
+from keeper.domain.market import Side
 from keeper.domain.numbers import ZERO, exact
 from keeper.domain.order import Child, ChildState, Fill, OrderReport, OrderRequest, advance
-from keeper.domain.run import Run
+from keeper.domain.run import RunStatus
 from keeper.journal import events
-from keeper.journal.runs import required
+from keeper.journal.events import Chain
 from keeper.journal.schema import children, fills, runs
+from keeper.journal.statements import Row, Statement
 
-_OPEN = [state for state in ChildState if state.open]
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+# no join: that lets SQLite go through every run that a fund ever had
+_FUND = select(runs.c.fund).where(runs.c.id == children.c.run).scalar_subquery()
+_ACCOUNT = select(runs.c.account).where(runs.c.id == children.c.run).scalar_subquery()
+_IN_HOUR, _IN_DAY = children.c.at >= bindparam("hour"), children.c.at >= bindparam("day")
+_IN_RUN = children.c.run == bindparam("of_run")
+
+_RUN = Statement(select(runs.c.fund, runs.c.status).where(runs.c.id == bindparam("run_id")))
+_ADD = Statement(insert(children))
+_STANDS = Statement(
+    select(
+        children.c.state,
+        children.c.order_id,
+        children.c.filled,
+        children.c.run,
+        runs.c.fund,
+        runs.c.account,
+        select(func.count()).where(fills.c.client_id == children.c.client_id).scalar_subquery().label("booked"),
+    )
+    .join(runs, runs.c.id == children.c.run)
+    .where(children.c.client_id == bindparam("of_child"))
+)
+_MOVE = Statement(
+    update(children).where(children.c.client_id == bindparam("of_child"), children.c.state == bindparam("expected"))
+)
+_OWNER = Statement(
+    select(fills.c.client_id).where(
+        fills.c.account == bindparam("of_account"),
+        fills.c.symbol == bindparam("of_symbol"),
+        fills.c.trade_id == bindparam("trade"),
+    )
+)
+_BOOK = Statement(insert(fills))
+_OF_RUN = Statement(select(children).where(children.c.run == bindparam("of_run")).order_by(children.c.event))
+_CHILD = Statement(select(children).where(children.c.client_id == bindparam("of_child")))
+_OPEN = Statement(
+    select(children)
+    .where(bindparam("of_fund") == _FUND, or_(*(children.c.state == state for state in ChildState if state.open)))
+    .order_by(children.c.event)
+)
+# on spot there is no reduce-only, and to sell coins is to reduce
+_REDUCES = or_(children.c.reduce_only, and_(children.c.side == Side.SELL, not_(children.c.symbol.contains(":"))))
+_USED = Statement(
+    select(
+        children.c.notional,
+        _REDUCES.label("reduces"),
+        _IN_HOUR.label("in_hour"),
+        _IN_DAY.label("in_day"),
+        _IN_RUN.label("in_run"),
+    ).where(bindparam("of_fund") == _FUND, or_(_IN_DAY, _IN_RUN))
+)
+_FILLS_OF_RUN = Statement(
+    select(fills)
+    .join(children, children.c.client_id == fills.c.client_id)
+    .where(children.c.run == bindparam("of_run"))
+    .order_by(fills.c.at, children.c.event, fills.c.position)
+)
+_FILLS_SINCE = Statement(
+    select(fills)
+    .join(children, children.c.client_id == fills.c.client_id)
+    .where(bindparam("of_fund") == _FUND, children.c.event > bindparam("since"))
+    .order_by(fills.c.at, children.c.event, fills.c.position)
+)
+_LAST_INTENT = Statement(select(children.c.at).where(bindparam("of_account") == _ACCOUNT).order_by(children.c.at.desc()).limit(1))
+_KNOWN = select(children.c.client_id).where(children.c.client_id.in_(bindparam("asked", expanding=True)))
 
 
-def record_intent(connection: Connection, child: Child) -> None:
+def record_intent(chain: Chain, child: Child) -> None:
     """Write a child in state INTENT, of a run that is running.
 
     InvariantViolation when its client id, or its (run, leg, sequence), exists.
     """
+    name = child.request.client_id
     if child.state is not ChildState.INTENT:
-        message = f"child {child.request.client_id} is {child.state}: only an intent is recorded before it is sent"
+        message = f"child {name} is {child.state}: only an intent is recorded before it is sent"
         raise InvariantViolation(message)
-    run = required(connection, child.run)
-    if run.status.ended:
-        message = f"run {run.id} is over ({run.status}): it may not send {child.request.client_id}"
+    run = _RUN.one(chain.connection, run_id=child.run)
+    if run is None:
+        message = f"there is no run {child.run}"
         raise InvariantViolation(message)
-    _refuse_twin(connection, child)
+    if run["status"] is not RunStatus.RUNNING:
+        message = f"run {child.run} is over ({run['status']}): it may not send {name}"
+        raise InvariantViolation(message)
     row = _row(child)
     payload = events.booked(children, row)
-    seq = events.append(connection, at=child.at, kind=events.CHILD_INTENDED, fund=run.key.fund, run=run.id, payload=payload)
-    connection.execute(insert(children).values(event=seq, **row))
+    seq = chain.append(at=child.at, kind=events.CHILD_INTENDED, fund=run["fund"], run=child.run, payload=payload)
+    try:
+        _ADD.run(chain.connection, event=seq, **row)
+    except IntegrityError as error:
+        step = f"run {child.run}, leg {child.leg}, sequence {child.sequence}"
+        message = f"an intent exists under {name} or for {step}: nothing may be sent for it again"
+        raise InvariantViolation(message) from error
 
 
 def advance_child(  # the port's parameters, and the transaction
-    connection: Connection,
+    chain: Chain,
     client_id: str,
     *,
     expected: ChildState,
@@ -54,116 +132,120 @@ def advance_child(  # the port's parameters, and the transaction
 
     What was filled never shrinks: a report older than the last one adds nothing.
     """
-    child = _required(connection, client_id)
+    child = _STANDS.one(chain.connection, of_child=client_id)
+    if child is None:
+        message = f"there is no child {client_id}"
+        raise InvariantViolation(message)
     changes: dict[str, object] = {"state": advance(expected, state)}
     if report is not None:
-        changes |= _told(child, report)
+        changes |= _told(client_id, child, report)
     if reason:
         changes["reason"] = reason
-    still = children.c.client_id == client_id, children.c.state == expected
-    if connection.execute(update(children).where(*still).values(**changes)).rowcount != 1:
-        message = f"child {client_id} is {child.state}, not {expected}: it may not go to {state}"
+    if _MOVE.run(chain.connection, of_child=client_id, expected=expected, **changes) != 1:
+        message = f"child {client_id} is {child['state']}, not {expected}: it may not go to {state}"
         raise InvariantViolation(message)
-    _book(connection, child, fills, changes=changes, at=at)
+    _book(chain, client_id, child, fills, changes=changes, at=at)
 
 
-def _book(connection: Connection, child: Child, reported: Sequence[Fill], *, changes: dict[str, object], at: datetime) -> None:
-    run = required(connection, child.run)
-    count = select(func.count()).select_from(fills).where(fills.c.client_id == child.request.client_id)
-    position = connection.execute(count).scalar_one()
+def _book(
+    chain: Chain, client_id: str, child: Row, reported: Sequence[Fill], *, changes: dict[str, object], at: datetime
+) -> None:
     rows: dict[tuple[str, str], dict[str, object]] = {}
     for fill in reported:
         key = fill.symbol, fill.trade_id
-        if key not in rows and not _is_booked(connection, run, child, fill):
-            rows[key] = _fill_row(run, child, fill) | {"position": position + len(rows) + 1}
-    payload = events.booked(children, {"client_id": child.request.client_id, **changes})
+        if key not in rows and not _is_booked(chain.connection, child["account"], client_id, fill):
+            rows[key] = _fill_row(child["account"], client_id, fill) | {"position": child["booked"] + len(rows) + 1}
+    payload = events.booked(children, {"client_id": client_id, **changes})
     payload |= events.booked(fills, *rows.values())
-    seq = events.append(connection, at=at, kind=events.CHILD_ADVANCED, fund=run.key.fund, run=run.id, payload=payload)
-    if rows:
-        connection.execute(insert(fills), [{"event": seq, **row} for row in rows.values()])
+    seq = chain.append(at=at, kind=events.CHILD_ADVANCED, fund=child["fund"], run=child["run"], payload=payload)
+    for row in rows.values():
+        _BOOK.run(chain.connection, event=seq, **row)
 
 
-def _is_booked(connection: Connection, run: Run, child: Child, fill: Fill) -> bool:
-    key = fills.c.account == run.account, fills.c.symbol == fill.symbol, fills.c.trade_id == fill.trade_id
-    owner = connection.execute(select(fills.c.client_id).where(*key)).scalar()
-    if owner not in (None, child.request.client_id):
-        message = f"trade {fill.trade_id} of {fill.symbol} is booked for child {owner}, so not for {child.request.client_id}"
+def _is_booked(connection: Connection, account: str, client_id: str, fill: Fill) -> bool:
+    found = _OWNER.one(connection, of_account=account, of_symbol=fill.symbol, trade=fill.trade_id)
+    if found is not None and found["client_id"] != client_id:
+        message = f"trade {fill.trade_id} of {fill.symbol} is booked for child {found['client_id']}, so not for {client_id}"
         raise InvariantViolation(message)
-    return owner is not None
+    return found is not None
 
 
-def _told(child: Child, report: OrderReport) -> dict[str, object]:
+def _told(client_id: str, child: Row, report: OrderReport) -> dict[str, object]:
     """The columns that ``report`` changes."""
-    if report.client_id != child.request.client_id:
-        message = f"a report of {report.client_id} is no news of {child.request.client_id}"
+    if report.client_id != client_id:
+        message = f"a report of {report.client_id} is no news of {client_id}"
         raise InvariantViolation(message)
-    if child.order_id not in (None, report.order_id):
-        message = f"{report.client_id} is order {child.order_id} and order {report.order_id} at the venue: it landed twice"
+    if child["order_id"] not in (None, report.order_id):
+        message = f"{report.client_id} is order {child['order_id']} and order {report.order_id} at the venue: it landed twice"
         raise InvariantViolation(message)
-    if report.filled < child.filled:
+    if report.filled < child["filled"]:
         return {"order_id": report.order_id}
     return {"order_id": report.order_id, "filled": report.filled, "average": report.average}
 
 
-def _refuse_twin(connection: Connection, child: Child) -> None:
-    step = children.c.run == child.run, children.c.leg == child.leg, children.c.sequence == child.sequence
-    twin = connection.execute(select(children.c.client_id).where(*step)).scalar()
-    if _find(connection, child.request.client_id) is not None or twin is not None:
-        step_text = f"run {child.run}, leg {child.leg}, sequence {child.sequence}"
-        message = f"an intent exists under {child.request.client_id} or for {step_text}: nothing may be sent for it again"
-        raise InvariantViolation(message)
-
-
 @exact
-def turnover_since(connection: Connection, fund: str, since: datetime) -> Decimal:
-    """Sum of notional (quote units) of the risk-adding children of ``fund`` intended at ``since`` or later."""
-    query = (
-        select(children.c.notional)
-        .join(runs, runs.c.id == children.c.run)
-        .where(runs.c.fund == fund, children.c.at >= since, children.c.reduce_only.is_(False))
+def usage(connection: Connection, fund: str, run: str, now: datetime) -> Usage:
+    """What the children of ``fund`` have used of its rolling caps at ``now``; those intended later than that count too."""
+    found = _USED.all(connection, of_fund=fund, of_run=run, hour=now - HOUR, day=now - DAY)
+    adding_hour, reducing_hour, orders_hour = _sums([row for row in found if row["in_hour"]])
+    adding_day, reducing_day, orders_day = _sums([row for row in found if row["in_day"]])
+    adding_run, reducing_run, orders_run = _sums([row for row in found if row["in_run"]])
+    return Usage(
+        adding_hour=adding_hour,
+        adding_day=adding_day,
+        adding_run=adding_run,
+        reducing_hour=reducing_hour,
+        reducing_day=reducing_day,
+        reducing_run=reducing_run,
+        orders_hour=orders_hour,
+        orders_day=orders_day,
+        orders_run=orders_run,
     )
-    return sum(connection.execute(query).scalars(), ZERO)
+
+
+def _sums(rows: Sequence[Row]) -> tuple[Decimal, Decimal, int]:
+    """Notional that added risk, notional that only reduced it, and how many there were, of rows of ``_USED``."""
+    adding = sum([row["notional"] for row in rows if not row["reduces"]], ZERO)
+    return adding, sum([row["notional"] for row in rows if row["reduces"]], ZERO), len(rows)
 
 
 def of_run(connection: Connection, run_id: str) -> tuple[Child, ...]:
     """The children of a run in the order they were intended."""
-    query = select(children).where(children.c.run == run_id).order_by(children.c.event)
-    return tuple(_child(row) for row in connection.execute(query).mappings())
+    return tuple(_child(row) for row in _OF_RUN.all(connection, of_run=run_id))
 
 
 def open_of_fund(connection: Connection, fund: str) -> tuple[Child, ...]:
     """Children of a fund in state INTENT, LIVE or UNKNOWN, oldest first."""
-    query = (
-        select(children)
-        .join(runs, runs.c.id == children.c.run)
-        .where(runs.c.fund == fund, children.c.state.in_(_OPEN))
-        .order_by(children.c.event)
-    )
-    return tuple(_child(row) for row in connection.execute(query).mappings())
+    return tuple(_child(row) for row in _OPEN.all(connection, of_fund=fund))
+
+
+def find(connection: Connection, client_id: str) -> Child | None:
+    """One child."""
+    found = _CHILD.one(connection, of_child=client_id)
+    return None if found is None else _child(found)
 
 
 def fills_of_run(connection: Connection, run_id: str) -> tuple[tuple[str, Fill], ...]:
     """Every fill of a run with the client id of its child, oldest first."""
-    query = (
-        select(fills)
-        .join(children, children.c.client_id == fills.c.client_id)
-        .where(children.c.run == run_id)
-        .order_by(fills.c.at, children.c.event, fills.c.position)
-    )
-    return tuple((row["client_id"], _fill(row)) for row in connection.execute(query).mappings())
+    found = _FILLS_OF_RUN.all(connection, of_run=run_id)
+    return tuple((row["client_id"], _fill(row)) for row in found)
 
 
-def _required(connection: Connection, client_id: str) -> Child:
-    child = _find(connection, client_id)
-    if child is None:
-        message = f"there is no child {client_id}"
-        raise InvariantViolation(message)
-    return child
+def fills_since(connection: Connection, fund: str, kind: str) -> tuple[Fill, ...]:
+    """The fills of the children of a fund that were intended after its last event of a kind, oldest first."""
+    since = events.last_of(connection, fund, kind)
+    return tuple(_fill(row) for row in _FILLS_SINCE.all(connection, of_fund=fund, since=since))
 
 
-def _find(connection: Connection, client_id: str) -> Child | None:
-    row = connection.execute(select(children).where(children.c.client_id == client_id)).mappings().one_or_none()
-    return None if row is None else _child(row)
+def known(connection: Connection, client_ids: Collection[str]) -> set[str]:
+    """Those of ``client_ids`` that a child was intended under."""
+    return set(connection.execute(_KNOWN, {"asked": list(client_ids)}).scalars()) if client_ids else set()
+
+
+def last_intent_at(connection: Connection, account: str) -> datetime | None:
+    """When the newest child of an account was intended, None before the first."""
+    found = _LAST_INTENT.one(connection, of_account=account)
+    return None if found is None else found["at"]
 
 
 def _row(child: Child) -> dict[str, object]:
@@ -191,7 +273,7 @@ def _row(child: Child) -> dict[str, object]:
     }
 
 
-def _child(row: RowMapping) -> Child:
+def _child(row: Row) -> Child:
     request = OrderRequest(
         client_id=row["client_id"],
         symbol=row["symbol"],
@@ -218,12 +300,12 @@ def _child(row: RowMapping) -> Child:
     )
 
 
-def _fill_row(run: Run, child: Child, fill: Fill) -> dict[str, object]:
+def _fill_row(account: str, client_id: str, fill: Fill) -> dict[str, object]:
     return {
-        "account": run.account,
+        "account": account,
         "symbol": fill.symbol,
         "trade_id": fill.trade_id,
-        "client_id": child.request.client_id,
+        "client_id": client_id,
         "side": fill.side,
         "amount": fill.amount,
         "price": fill.price,
@@ -233,7 +315,7 @@ def _fill_row(run: Run, child: Child, fill: Fill) -> dict[str, object]:
     }
 
 
-def _fill(row: RowMapping) -> Fill:
+def _fill(row: Row) -> Fill:
     return Fill(
         trade_id=row["trade_id"],
         symbol=row["symbol"],

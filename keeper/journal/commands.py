@@ -1,74 +1,83 @@
 """Commands: what operators ask for. Any process inserts them; exactly one takes each, and says what came of it.
 
-To halt or to resume a fund needs nobody to take the command: the fund's state changes with the row that asks for it.
+What a command makes of a fund's state needs nobody to take it: the state changes with the row that asks for it. To flatten
+a fund binds it to reductions from then on, or what keeps its schedule would lever it up again.
 """
 
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from keeper.domain.errors import InvariantViolation
 from keeper.domain.fund import FundState
 from keeper.domain.run import Command, CommandKind
 from keeper.journal import events, funds
+from keeper.journal.events import Chain
 from keeper.journal.schema import commands
+from keeper.journal.statements import Row, Statement
 
-STATES = {CommandKind.HALT: FundState.HALTED, CommandKind.RESUME: FundState.ACTIVE}
+STATES = {
+    CommandKind.HALT: FundState.HALTED,
+    CommandKind.FLATTEN: FundState.REDUCE_ONLY,
+    CommandKind.RESUME: FundState.ACTIVE,
+}
+_ADD = Statement(insert(commands))
+_FIND = Statement(select(commands).where(commands.c.id == bindparam("command_id")))
+_WAITING = Statement(select(commands).where(commands.c.taken_at.is_(None)).order_by(commands.c.event))
+_TAKE = Statement(update(commands).where(commands.c.id == bindparam("command_id"), commands.c.taken_at.is_(None)))
+_END = Statement(update(commands).where(commands.c.id == bindparam("command_id")))
 
 
-def submit(connection: Connection, command: Command) -> None:
+def submit(chain: Chain, command: Command) -> None:
     """Record a request. InvariantViolation when its id exists."""
-    if connection.execute(select(commands.c.id).where(commands.c.id == command.id)).first() is not None:
+    if find(chain.connection, command.id) is not None:
         message = f"command {command.id} exists"
         raise InvariantViolation(message)
     row = asdict(command)
     payload = events.booked(commands, row)
-    seq = events.append(connection, at=command.at, kind=events.COMMAND_SUBMITTED, fund=command.fund, run="", payload=payload)
-    connection.execute(insert(commands).values(event=seq, **row))
+    seq = chain.append(at=command.at, kind=events.COMMAND_SUBMITTED, fund=command.fund, run="", payload=payload)
+    _ADD.run(chain.connection, event=seq, **row)
     if (state := STATES.get(command.kind)) is not None:
-        funds.set_state(connection, command.fund, state, reason=command.reason, at=command.at)
+        funds.set_state(chain, command.fund, state, reason=command.reason, at=command.at, cause="")
 
 
 def find(connection: Connection, command_id: str) -> Command | None:
     """One command."""
-    row = connection.execute(select(commands).where(commands.c.id == command_id)).mappings().one_or_none()
+    row = _FIND.one(connection, command_id=command_id)
     return None if row is None else _command(row)
 
 
 def waiting(connection: Connection) -> tuple[Command, ...]:
     """The commands that nobody has taken, oldest first."""
-    query = select(commands).where(commands.c.taken_at.is_(None)).order_by(commands.c.event)
-    return tuple(_command(row) for row in connection.execute(query).mappings())
+    return tuple(_command(row) for row in _WAITING.all(connection))
 
 
-def take(connection: Connection, command_id: str, at: datetime) -> bool:
+def take(chain: Chain, command_id: str, at: datetime) -> bool:
     """Claim a request; False when it was taken before. InvariantViolation when it was never submitted."""
-    fund = connection.execute(select(commands.c.fund).where(commands.c.id == command_id)).scalar()
-    if fund is None:
+    command = find(chain.connection, command_id)
+    if command is None:
         message = f"there is no command {command_id}"
         raise InvariantViolation(message)
-    free = commands.c.id == command_id, commands.c.taken_at.is_(None)
-    if connection.execute(update(commands).where(*free).values(taken_at=at)).rowcount != 1:
+    if _TAKE.run(chain.connection, command_id=command_id, taken_at=at) != 1:
         return False
     payload = events.booked(commands, {"id": command_id, "taken_at": at})
-    events.append(connection, at=at, kind=events.COMMAND_TAKEN, fund=fund, run="", payload=payload)
+    chain.append(at=at, kind=events.COMMAND_TAKEN, fund=command.fund, run="", payload=payload)
     return True
 
 
-def end(connection: Connection, command_id: str, *, exit_code: int | None, answer: str, at: datetime) -> None:
+def end(chain: Chain, command_id: str, *, exit_code: int | None, answer: str, at: datetime) -> None:
     """Say what came of a request. InvariantViolation when nobody took it, or when that was said before."""
-    command = find(connection, command_id)
+    command = find(chain.connection, command_id)
     if command is None or command.taken_at is None or command.ended_at is not None:
         message = f"command {command_id} is not being dealt with"
         raise InvariantViolation(message)
-    changes = {"ended_at": at, "exit_code": exit_code, "answer": answer}
-    connection.execute(update(commands).where(commands.c.id == command_id).values(**changes))
+    changes: dict[str, object] = {"ended_at": at, "exit_code": exit_code, "answer": answer}
+    _END.run(chain.connection, command_id=command_id, **changes)
     payload = events.booked(commands, {"id": command_id, **changes})
-    events.append(connection, at=at, kind=events.COMMAND_ENDED, fund=command.fund, run="", payload=payload)
+    chain.append(at=at, kind=events.COMMAND_ENDED, fund=command.fund, run="", payload=payload)
 
 
-def _command(row: RowMapping) -> Command:
-    fields = dict(row)
-    del fields["event"]
-    return Command(**fields)
+def _command(row: Row) -> Command:
+    del row["event"]
+    return Command(**row)

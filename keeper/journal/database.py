@@ -6,20 +6,24 @@ handle to it drops the locks that SQLite holds for the whole process.
 
 import logging
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool
 
 from keeper.domain.errors import JournalError
+from keeper.journal.files import Files
 
 R = TypeVar("R")
+_Begin = Callable[[], AbstractContextManager[Connection]]
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision of the tables that this version of Keeper reads and writes."""
 BUSY = 5.0
 """Seconds to wait for another process's transaction."""
@@ -41,20 +45,35 @@ _REMEDIES = {
 class Database:
     """One journal's connections: at most one that writes, and others that only read.
 
-    url: as configured; writes: whether anything may be written. Raises JournalError throughout. Threads may share it.
+    url: as configured; writes: whether anything may be written; image: what a database in memory starts with, as ``image``
+    gave it. Raises JournalError throughout. Threads may share it, unless it is in memory.
     """
 
-    def __init__(self, url: str, *, writes: bool) -> None:
+    def __init__(self, url: str, *, writes: bool, image: bytes | None = None) -> None:
         self.where = describe(url)
         self._path = file_of(url)
-        self._writer: Engine | None = None
+        self._files = Files(self.where, self._path)
+        self._closing = ExitStack()
+        self._memory: Connection | None = None
+        self._reading: _Begin
+        self._writing: _Begin | None
         with reporting(self.where):
-            if is_in_memory(url):
-                self._reader = self._writer = _engine(url, WRITE, poolclass=StaticPool)
+            if self._path is None:
+                self._memory = self._closing.enter_context(_in_memory().connect())
+                if image is not None:
+                    _driver(self._memory).deserialize(image)
+                self._reading = self._writing = partial(_transaction, self._memory)
             else:
-                self._reader = _engine(url, READ, pool_size=2, max_overflow=0)
-                self._writer = _engine(url, WRITE, pool_size=1, max_overflow=0) if writes else None
-            self._inode = _inode(self._path)
+                self._reading = self._connections(url, READ)
+                self._writing = self._connections(url, WRITE) if writes else None
+
+    def image(self) -> bytes:
+        """A database in memory, whole, as a new one can start with. JournalError when it lies in a file."""
+        if self._memory is None:
+            message = f"{self.where}: it lies in a file; copy it with SQLite's backup"
+            raise JournalError(message)
+        with reporting(self.where):
+            return bytes(_driver(self._memory).serialize())
 
     def check_version(self) -> None:
         """JournalError unless the tables are of the version that this Keeper knows."""
@@ -69,46 +88,104 @@ class Database:
 
     def upgrade(self) -> None:
         """Make the tables, or bring them to HEAD. JournalError when it is newer or no journal."""
-        writer = self._may_write()
         with reporting(self.where), _private_files(), _alembic_silent():
             from keeper.journal import migrations
 
+            if self._files.is_stump:
+                message = (
+                    f"{self.where}: the file is all but empty: if it was a journal put a backup in its place, else remove it"
+                )
+                raise JournalError(message)
             if self._path is not None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-            with writer.begin() as connection:
+            with self._begin_writing() as connection:
                 version = version_of(connection)
                 if version is not None and version > HEAD:
                     raise self._newer(version)
                 migrations.run(connection)
-            self._inode = _inode(self._path)
+        self._files.expect()
+
+    def check_structure(self) -> None:
+        """JournalError when a page of the file is damaged or missing. Reads all of it."""
+        found, page = self.read(lambda connection: [_pragma(connection, what) for what in ("quick_check(1)", "page_size")])
+        if found == "ok" and self._files.is_cut(int(page)):
+            found = "the last page is not whole"
+        if found != "ok":
+            message = f"{self.where}: {found}: {_REMEDIES['SQLITE_CORRUPT']}"
+            raise JournalError(message)
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction that nothing else writes beside; committed when this ends without an error."""
+        with reporting(self.where):
+            self._files.check(self._save)
+            with self._begin_writing() as connection:
+                self._files.expect_beside()
+                yield connection
+            self._files.check(self._save)  # what was committed may be lost to whoever opens the journal next
 
     def write(self, work: Callable[[Connection], R]) -> R:
-        """``work`` in one transaction that nothing else writes beside; committed when this returns."""
-        writer = self._may_write()
-        with reporting(self.where):
-            if _inode(self._path) != self._inode:
-                message = f"{self.where}: the file was deleted or replaced while in use: stop, put it back, check open orders"
-                raise JournalError(message)
-            with writer.begin() as connection:
-                return work(connection)
+        """``work`` in one such transaction."""
+        with self.writing() as connection:
+            return work(connection)
 
     def read(self, work: Callable[[Connection], R]) -> R:
         """``work`` on one snapshot, without waiting for a writer."""
-        with reporting(self.where), self._reader.begin() as connection:
+        with reporting(self.where), self._reading() as connection:
             return work(connection)
+
+    def read_as_it_stands(self, work: Callable[[Connection], R]) -> R:
+        """``work`` on one snapshot in which text that is none does not stop it, so that it reaches the check that names it."""
+
+        def leniently(connection: Connection) -> R:
+            driver = _driver(connection)
+            before, driver.text_factory = driver.text_factory, lambda raw: raw.decode(errors="replace")
+            try:
+                return work(connection)
+            finally:
+                driver.text_factory = before
+
+        return self.read(leniently)
 
     def close(self) -> None:
         """Close every connection."""
         with reporting(self.where):
-            self._reader.dispose()
-            if self._writer is not None:
-                self._writer.dispose()
+            self._closing.close()
 
-    def _may_write(self) -> Engine:
-        if self._writer is None:
+    def _connections(self, url: str, begin: str) -> _Begin:
+        """Begins transactions, each on a connection that no other is using; connections stay open for the next one."""
+        engine = _engine(url, begin, poolclass=NullPool)
+        idle: list[Connection] = []
+
+        def close() -> None:
+            for connection in idle:
+                connection.close()
+
+        self._closing.callback(close)
+
+        @contextmanager
+        def transaction() -> Iterator[Connection]:
+            connection = idle.pop() if idle else engine.connect()
+            try:
+                with _transaction(connection):
+                    yield connection
+            finally:
+                idle.append(connection)
+
+        return transaction
+
+    def _begin_writing(self) -> AbstractContextManager[Connection]:
+        if self._writing is None:
             message = f"{self.where}: opened for reading only"
             raise JournalError(message)
-        return self._writer
+        return self._writing()
+
+    def _save(self) -> None:
+        """Bring what only the write-ahead log holds into the file itself: our handle on the log outlives its name."""
+        with self._begin_writing() as connection:
+            driver = _driver(connection)
+            driver.execute("COMMIT")  # a checkpoint is no part of a transaction
+            driver.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _newer(self, version: str) -> JournalError:
         return JournalError(
@@ -177,23 +254,12 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _inode(path: Path | None) -> tuple[int, int] | None:
-    if path is None:
-        return None
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def _engine(url: str, begin: str, **options: Any) -> Engine:
     engine = create_engine(url, connect_args={"timeout": BUSY, "check_same_thread": False}, **options)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # transactions begin where we say so, not at the driver's guess
-        connection.text_factory = _lenient_text
         connection.execute("PRAGMA foreign_keys=ON")
         if begin == READ:
             connection.execute("PRAGMA query_only=ON")
@@ -211,9 +277,28 @@ def _engine(url: str, begin: str, **options: Any) -> Engine:
     return engine
 
 
-def _lenient_text(raw: bytes) -> str:
-    """Damaged text must reach the check that names it."""
-    return raw.decode(errors="replace")
+@cache
+def _in_memory() -> Engine:
+    """The engine of every database in memory, one for each of its connections: what it has compiled serves them all."""
+    return _engine("sqlite://", WRITE, poolclass=NullPool)
+
+
+@contextmanager
+def _transaction(connection: Connection) -> Iterator[Connection]:
+    try:
+        with connection.begin():
+            yield connection
+    except BaseException:
+        _driver(connection).rollback()  # a COMMIT that failed leaves its transaction open
+        raise
+
+
+def _pragma(connection: Connection, what: str) -> str:
+    return str(connection.exec_driver_sql(f"PRAGMA {what}").scalar())
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
 
 
 @contextmanager

@@ -1,20 +1,22 @@
 """The chain of events: what was done, in order, each link sealed with the hash of the one before.
 
 Events are appended inside the transaction of the change they tell of, never on their own connection, and never altered.
-``append`` is the only writer of ``events`` and ``chain_head``; ``audit`` is their judge.
+``Chain`` is the only writer of ``events`` and ``chain_head``; ``audit`` is their judge.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, Table, insert, select, update
+from sqlalchemy import Connection, RowMapping, Table, bindparam, column, insert, select, table, update
 
 from keeper.domain.errors import InvariantViolation, JournalError
 from keeper.domain.run import Event
-from keeper.journal.schema import canonical, chain_head, events, instant_text, plain_value
+from keeper.journal.schema import canonical, chain_head, events, instant_text
+from keeper.journal.statements import Statement
 
 GENESIS = "0" * 64
 """What the first event follows."""
@@ -31,11 +33,24 @@ COMMAND_ENDED = "command.ended"
 RUN_REOPENED = "run.reopened"
 FUND_STARTED = "fund.started"
 FUND_CHANGED = "fund.changed"
+FUND_SETTLED = "fund.settled"
+MARKET_PINNED = "market.pinned"
 BOOKING = frozenset(
     {RUN_OPENED, RUN_CLOSED, CHILD_INTENDED, CHILD_ADVANCED, NAV_RECORDED, COMMAND_SUBMITTED, COMMAND_TAKEN}
-    | {COMMAND_ENDED, RUN_AMENDED, RUN_REOPENED, FUND_STARTED, FUND_CHANGED},
+    | {COMMAND_ENDED, RUN_AMENDED, RUN_REOPENED, FUND_STARTED, FUND_CHANGED, FUND_SETTLED, MARKET_PINNED},
 )
 """Kinds whose payload is what was written to other tables: by table, the columns of each row."""
+
+_HEAD = Statement(select(chain_head.c.count, chain_head.c.hash).with_for_update())
+_MOVE_HEAD = Statement(update(chain_head))
+_ADD = Statement(insert(table(events.name, *(column(field.name) for field in events.columns))))  # as it is sealed: text already
+_LATEST = select(events).order_by(events.c.seq.desc())
+_LAST_OF = Statement(
+    select(events.c.seq)
+    .where(events.c.fund == bindparam("of_fund"), events.c.kind == bindparam("of_kind"))
+    .order_by(events.c.seq.desc())
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,38 +61,63 @@ class Head:
     hash: str
 
 
-def locked_head(connection: Connection) -> Head:
-    """The head of the chain; no other process can append before this transaction ends."""
-    row = connection.execute(select(chain_head.c.count, chain_head.c.hash).with_for_update()).mappings().one_or_none()
-    if row is None:
-        message = "the head of the event chain is missing: run `keeper db verify`, and trade no more until it passes"
-        raise JournalError(message)
-    return Head(**row)
+class Chain:
+    """The end of the chain in one transaction, which nothing else writes beside.
+
+    Its head is read once, as the transaction begins, and written once, by ``seal``, before it commits. Raises JournalError
+    when there is none.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        row = _HEAD.one(connection)
+        if row is None:
+            message = "the head of the event chain is missing: run `keeper db verify`, and trade no more until it passes"
+            raise JournalError(message)
+        self._written = self._head = Head(**row)
+
+    def append(self, *, at: datetime, kind: str, fund: str, run: str, payload: Mapping[str, object]) -> int:
+        """Add one event and return its number. at: aware; payload: JSON values, Decimals and times."""
+        seq, previous = self._head.count + 1, self._head.hash
+        time, document = instant_text(at), canonical(payload)
+        fields = {"at": time, "kind": kind, "fund": fund, "run": run, "payload": document, "previous": previous}
+        sealed = digest(seq, time, kind, fund, run, document, previous)
+        _ADD.run(self.connection, seq=seq, **fields, hash=sealed)
+        self._head = Head(seq, sealed)
+        return seq
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """What fails inside is undone, and nothing else of the transaction."""
+        before = self._head
+        self.connection.exec_driver_sql("SAVEPOINT one_write")
+        try:
+            yield
+        except BaseException:
+            self._head = before
+            self.connection.exec_driver_sql("ROLLBACK TO one_write")
+            raise
+        finally:
+            self.connection.exec_driver_sql("RELEASE one_write")
+
+    def seal(self) -> None:
+        """Write the head; the last thing that a transaction does."""
+        if self._head is not self._written:
+            _MOVE_HEAD.run(self.connection, count=self._head.count, hash=self._head.hash)
+            self._written = self._head
 
 
-def append(connection: Connection, *, at: datetime, kind: str, fund: str, run: str, payload: Mapping[str, object]) -> int:
-    """Add one event and return its number. at: aware; payload: JSON values, Decimals and times."""
-    head = locked_head(connection)
-    seq = head.count + 1
-    seal = digest(seq, instant_text(at), kind, fund, run, canonical(payload), head.hash)
-    connection.execute(
-        insert(events).values(seq=seq, at=at, kind=kind, fund=fund, run=run, payload=payload, previous=head.hash, hash=seal),
-    )
-    connection.execute(update(chain_head).values(count=seq, hash=seal))
-    return seq
-
-
-def note(connection: Connection, *, at: datetime, kind: str, fund: str, run: str, payload: Mapping[str, object]) -> None:
+def note(chain: Chain, *, at: datetime, kind: str, fund: str, run: str, payload: Mapping[str, object]) -> None:
     """Add an event that changes no other table. InvariantViolation for a kind that does."""
     if kind in BOOKING:
         message = f"{kind} tells of rows written, and none was"
         raise InvariantViolation(message)
-    append(connection, at=at, kind=kind, fund=fund, run=run, payload=payload)
+    chain.append(at=at, kind=kind, fund=fund, run=run, payload=payload)
 
 
 def booked(table: Table, *rows: Mapping[str, object]) -> dict[str, object]:
     """The payload that tells of ``rows`` written to ``table``: whole when they are new, key and changes when not."""
-    return {table.name: [plain_value(row) for row in rows]}
+    return {table.name: rows}
 
 
 def digest(seq: object, *fields: object) -> str:
@@ -85,13 +125,21 @@ def digest(seq: object, *fields: object) -> str:
     return hashlib.sha256(json.dumps([seq, *fields], separators=(",", ":"), default=repr).encode()).hexdigest()
 
 
-def latest(connection: Connection, *, run: str | None, limit: int) -> tuple[Event, ...]:
+def latest(connection: Connection, *, run: str | None, kind: str | None, limit: int) -> tuple[Event, ...]:
     """The latest events, newest first."""
-    query = select(events).order_by(events.c.seq.desc()).limit(limit)
+    query = _LATEST.limit(limit)
     if run is not None:
         query = query.where(events.c.run == run)
+    if kind is not None:
+        query = query.where(events.c.kind == kind)
     return tuple(_event(row) for row in connection.execute(query).mappings())
 
 
 def _event(row: RowMapping) -> Event:
     return Event(**row)
+
+
+def last_of(connection: Connection, fund: str, kind: str) -> int:
+    """The number of the newest event of a kind that tells of a fund, 0 where there is none."""
+    found = _LAST_OF.one(connection, of_fund=fund, of_kind=kind)
+    return 0 if found is None else int(found["seq"])

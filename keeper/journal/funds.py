@@ -1,54 +1,119 @@
-"""How funds stand: active or halted, in trouble or not, and when their schedule was first followed. Decides nothing."""
+"""How funds stand: what they may do, what they held at rest, when their schedule was first followed. Decides nothing.
 
+Beside them, what the markets of an account are: pinned once, by the first process that trades there.
+"""
+
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from decimal import Decimal
+from typing import cast
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
-from keeper.domain.fund import FirstStart, FundState, Standing
-from keeper.journal import events
-from keeper.journal.schema import first_starts, fund_states
+from keeper.domain.fund import FirstStart, Footing, FundState, Settled, Standing
+from keeper.journal import children, events
+from keeper.journal.events import Chain
+from keeper.journal.schema import first_starts, fund_states, pins, plain_value, settled
+from keeper.journal.statements import Statement
+
+_STATE = Statement(select(fund_states).where(fund_states.c.fund == bindparam("of_fund")))
+_ADD_STATE = Statement(insert(fund_states))
+_CHANGE_STATE = Statement(update(fund_states).where(fund_states.c.fund == bindparam("of_fund")))
+_START = Statement(select(first_starts).where(first_starts.c.fund == bindparam("of_fund")))
+_ADD_START = Statement(insert(first_starts))
+_OF_MARKET = settled.c.fund == bindparam("of_fund"), settled.c.symbol == bindparam("of_symbol")
+_SETTLED = Statement(select(settled).where(settled.c.fund == bindparam("of_fund")).order_by(settled.c.symbol))
+_ADD_SETTLED = Statement(insert(settled))
+_CHANGE_SETTLED = Statement(update(settled).where(*_OF_MARKET))
+_OF_PIN = pins.c.account == bindparam("of_account"), pins.c.symbol == bindparam("of_symbol")
+_PIN = Statement(select(pins.c.identity).where(*_OF_PIN))
+_ADD_PIN = Statement(insert(pins))
 
 
 def standing(connection: Connection, fund: str) -> Standing:
     """How a fund stands; active where nothing was ever recorded."""
-    row = connection.execute(select(fund_states).where(fund_states.c.fund == fund)).mappings().one_or_none()
-    if row is None:
-        return Standing(fund=fund)
-    fields = dict(row)
-    del fields["event"]
-    return Standing(**fields)
+    return _standing(connection, fund) or Standing(fund=fund)
 
 
-def set_state(connection: Connection, fund: str, state: FundState, *, reason: str, at: datetime) -> None:
-    """Halt or resume a fund."""
-    _change(connection, fund, at, {"state": state, "reason": reason, "at": at})
+def footing(connection: Connection, fund: str, run: str, now: datetime) -> Footing:
+    """What the gate must know of a fund, as of one moment."""
+    return Footing(
+        standing=standing(connection, fund),
+        open_children=children.open_of_fund(connection, fund),
+        usage=children.usage(connection, fund, run, now),
+    )
 
 
-def set_trouble(connection: Connection, fund: str, trouble: str, *, at: datetime) -> None:
+def set_state(chain: Chain, fund: str, state: FundState, *, reason: str, at: datetime, cause: str) -> None:
+    """Halt a fund, bind it to reductions, or resume it."""
+    _change(chain, fund, at, {"state": state, "reason": reason, "cause": cause, "at": at})
+
+
+def set_trouble(chain: Chain, fund: str, trouble: str, *, at: datetime) -> None:
     """Record what keeps the process that trades a fund from its work; empty when nothing does any more."""
-    _change(connection, fund, at, {"trouble": trouble})
+    _change(chain, fund, at, {"trouble": trouble})
 
 
-def first_start(connection: Connection, start: FirstStart) -> FirstStart:
+def first_start(chain: Chain, start: FirstStart) -> FirstStart:
     """Record a fund's first start, unless that was done before; what stands is returned."""
-    found = connection.execute(select(first_starts).where(first_starts.c.fund == start.fund)).mappings().one_or_none()
+    found = _START.one(chain.connection, of_fund=start.fund)
     if found is not None:
         return FirstStart(fund=found["fund"], seed=found["seed"], since=found["since"])
     row = asdict(start)
     payload = events.booked(first_starts, row)
-    seq = events.append(connection, at=start.since, kind=events.FUND_STARTED, fund=start.fund, run="", payload=payload)
-    connection.execute(insert(first_starts).values(event=seq, **row))
+    seq = chain.append(at=start.since, kind=events.FUND_STARTED, fund=start.fund, run="", payload=payload)
+    _ADD_START.run(chain.connection, event=seq, **row)
     return start
 
 
-def _change(connection: Connection, fund: str, at: datetime, changes: dict[str, object]) -> None:
-    before = standing(connection, fund)
-    known = connection.execute(select(fund_states.c.fund).where(fund_states.c.fund == fund)).first() is not None
-    row = {"fund": fund, **changes} if known else asdict(before) | changes
+def record_settled(chain: Chain, fund: str, run: str, held: Mapping[str, Decimal], *, at: datetime) -> None:
+    """Record what a fund holds of each market on an account that stands still. A market that is not named keeps its row."""
+    if not held:
+        return
+    rows = [{"fund": fund, "symbol": symbol, "run": run, "contracts": contracts, "at": at} for symbol, contracts in held.items()]
+    before = settled_of(chain.connection, fund)
+    payload = events.booked(settled, *rows)
+    seq = chain.append(at=at, kind=events.FUND_SETTLED, fund=fund, run=run, payload=payload)
+    for row in rows:
+        if row["symbol"] in before:
+            _CHANGE_SETTLED.run(chain.connection, of_fund=fund, of_symbol=row["symbol"], **row)
+        else:
+            _ADD_SETTLED.run(chain.connection, event=seq, **row)
+
+
+def settled_of(connection: Connection, fund: str) -> dict[str, Settled]:
+    """What a fund last held on an account that stood still, by symbol."""
+    found = _SETTLED.all(connection, of_fund=fund)
+    return {row["symbol"]: Settled(symbol=row["symbol"], contracts=row["contracts"], at=row["at"]) for row in found}
+
+
+def pin(chain: Chain, account: str, symbol: str, identity: Mapping[str, object], *, at: datetime) -> Mapping[str, object]:
+    """Record what a market of an account is, unless that was done before; what stands is returned, in JSON's own types."""
+    found = _PIN.one(chain.connection, of_account=account, of_symbol=symbol)
+    if found is not None:
+        return cast("Mapping[str, object]", found["identity"])
+    row: dict[str, object] = {"account": account, "symbol": symbol, "identity": identity, "at": at}
+    payload = events.booked(pins, row)
+    seq = chain.append(at=at, kind=events.MARKET_PINNED, fund="", run="", payload=payload)
+    _ADD_PIN.run(chain.connection, event=seq, **row)
+    return cast("Mapping[str, object]", plain_value(identity))
+
+
+def _standing(connection: Connection, fund: str) -> Standing | None:
+    row = _STATE.one(connection, of_fund=fund)
+    if row is None:
+        return None
+    del row["event"]
+    return Standing(**row)
+
+
+def _change(chain: Chain, fund: str, at: datetime, changes: dict[str, object]) -> None:
+    known = _standing(chain.connection, fund) is not None
+    row = {"fund": fund, **changes} if known else asdict(Standing(fund=fund)) | changes
     payload = events.booked(fund_states, row)
-    seq = events.append(connection, at=at, kind=events.FUND_CHANGED, fund=fund, run="", payload=payload)
+    seq = chain.append(at=at, kind=events.FUND_CHANGED, fund=fund, run="", payload=payload)
     if known:
-        connection.execute(update(fund_states).where(fund_states.c.fund == fund).values(**changes))
+        _CHANGE_STATE.run(chain.connection, of_fund=fund, **changes)
     else:
-        connection.execute(insert(fund_states).values(event=seq, **row))
+        _ADD_STATE.run(chain.connection, event=seq, **row)

@@ -2,28 +2,36 @@
 
 from dataclasses import asdict
 
-from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from keeper.domain.run import NavPoint
 from keeper.journal import events
+from keeper.journal.events import Chain
 from keeper.journal.schema import nav_points
+from keeper.journal.statements import Row, Statement
+
+_ADD = Statement(insert(nav_points))
+_LATEST = Statement(
+    select(nav_points)
+    .where(nav_points.c.fund == bindparam("of_fund"))
+    .order_by(nav_points.c.event.desc())
+    .limit(bindparam("limit"))
+)
 
 
-def record(connection: Connection, point: NavPoint) -> None:
+def record(chain: Chain, point: NavPoint) -> None:
     """Add a NAV point."""
     row = asdict(point)
     payload = events.booked(nav_points, row)
-    seq = events.append(connection, at=point.at, kind=events.NAV_RECORDED, fund=point.fund, run=point.run, payload=payload)
-    connection.execute(insert(nav_points).values(event=seq, **row))
+    seq = chain.append(at=point.at, kind=events.NAV_RECORDED, fund=point.fund, run=point.run, payload=payload)
+    _ADD.run(chain.connection, event=seq, **row)
 
 
 def latest(connection: Connection, fund: str, *, limit: int) -> tuple[NavPoint, ...]:
     """The latest NAV points of a fund, newest first."""
-    query = select(nav_points).where(nav_points.c.fund == fund).order_by(nav_points.c.event.desc()).limit(limit)
-    return tuple(_point(row) for row in connection.execute(query).mappings())
+    return tuple(_point(row) for row in _LATEST.all(connection, of_fund=fund, limit=limit))
 
 
-def _point(row: RowMapping) -> NavPoint:
-    fields = dict(row)
-    del fields["event"]
-    return NavPoint(**fields)
+def _point(row: Row) -> NavPoint:
+    del row["event"]
+    return NavPoint(**row)

@@ -3,23 +3,38 @@
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from keeper.domain.errors import InvariantViolation
 from keeper.domain.run import SLOT_PREFIX, Run, RunKey, RunStatus
 from keeper.journal import events
+from keeper.journal.events import Chain
 from keeper.journal.schema import runs
+from keeper.journal.statements import Row, Statement
+
+_FUND = runs.c.fund == bindparam("of_fund")
+_ADD = Statement(insert(runs))
+_CHANGE = Statement(update(runs).where(runs.c.id == bindparam("run_id")))
+_FIND = Statement(select(runs).where(runs.c.id == bindparam("run_id")))
+_TRIGGERED = Statement(select(runs.c.id).where(_FUND, runs.c.trigger == bindparam("of_trigger")))
+_NEWEST = select(runs).order_by(runs.c.event.desc()).limit(bindparam("limit"))
+_LATEST = Statement(_NEWEST)
+_LATEST_OF_FUND = Statement(_NEWEST.where(_FUND))
+_UNENDED = Statement(select(runs).where(_FUND, runs.c.status == RunStatus.RUNNING).order_by(runs.c.event))
+# bounds instead of a pattern, since those an index can follow; ";" comes right after ":"
+_SLOTS = select(runs).where(_FUND, runs.c.trigger >= SLOT_PREFIX, runs.c.trigger < SLOT_PREFIX.replace(":", ";"))
+_OLDER_SLOT = Statement(_SLOTS.where(runs.c.trigger < bindparam("border")).order_by(runs.c.trigger.desc()).limit(1))
+_LATER_SLOTS = Statement(_SLOTS.where(runs.c.trigger >= bindparam("border")).order_by(runs.c.trigger))
 
 
-def open_run(connection: Connection, run: Run) -> bool:
+def open_run(chain: Chain, run: Run) -> bool:
     """Create the row; False, and nothing written, when (fund, trigger) exists."""
-    key = connection.execute(select(runs.c.id).where(runs.c.fund == run.key.fund, runs.c.trigger == run.key.trigger))
-    if key.first() is not None:
+    if _TRIGGERED.one(chain.connection, of_fund=run.key.fund, of_trigger=run.key.trigger) is not None:
         return False
-    if find(connection, run.id) is not None:
+    if find(chain.connection, run.id) is not None:
         message = f"run {run.id} exists under another trigger"
         raise InvariantViolation(message)
-    row = {
+    row: dict[str, object] = {
         "id": run.id,
         "fund": run.key.fund,
         "trigger": run.key.trigger,
@@ -36,34 +51,24 @@ def open_run(connection: Connection, run: Run) -> bool:
         "ended_at": run.ended_at,
         "attempts": run.attempts,
     }
-    seq = events.append(
-        connection,
-        at=run.started_at,
-        kind=events.RUN_OPENED,
-        fund=run.key.fund,
-        run=run.id,
-        payload=events.booked(runs, row),
-    )
-    connection.execute(insert(runs).values(event=seq, **row))
+    payload = events.booked(runs, row)
+    seq = chain.append(at=run.started_at, kind=events.RUN_OPENED, fund=run.key.fund, run=run.id, payload=payload)
+    _ADD.run(chain.connection, event=seq, **row)
     return True
 
 
-def close_run(
-    connection: Connection, run_id: str, status: RunStatus, *, reason: str, result: Mapping[str, object], at: datetime
-) -> None:
+def close_run(chain: Chain, run_id: str, status: RunStatus, *, reason: str, result: Mapping[str, object], at: datetime) -> None:
     """End a RUNNING run. InvariantViolation when it is not running, or does not exist."""
-    run = required(connection, run_id)
-    changes = {"status": run.ended(status, reason), "reason": reason, "result": result, "ended_at": at}
-    connection.execute(update(runs).where(runs.c.id == run_id).values(**changes))
+    run = _required(chain.connection, run_id)
+    changes: dict[str, object] = {"status": run.ended(status, reason), "reason": reason, "result": result, "ended_at": at}
+    _CHANGE.run(chain.connection, run_id=run_id, **changes)
     payload = events.booked(runs, {"id": run_id, **changes})
-    events.append(connection, at=at, kind=events.RUN_CLOSED, fund=run.key.fund, run=run_id, payload=payload)
+    chain.append(at=at, kind=events.RUN_CLOSED, fund=run.key.fund, run=run_id, payload=payload)
 
 
-def reopen_run(
-    connection: Connection, run_id: str, *, plan: Mapping[str, object], reason: str, deadline: datetime, at: datetime
-) -> None:
+def reopen_run(chain: Chain, run_id: str, *, plan: Mapping[str, object], reason: str, deadline: datetime, at: datetime) -> None:
     """Take an ended run up again, as one attempt more. InvariantViolation when its status does not allow that."""
-    run = required(connection, run_id)
+    run = _required(chain.connection, run_id)
     changes: dict[str, object] = {
         "status": run.reopened(),
         "reason": reason,
@@ -75,32 +80,30 @@ def reopen_run(
     }
     if not run.attempts:
         changes["started_at"] = at
-    connection.execute(update(runs).where(runs.c.id == run_id).values(**changes))
+    _CHANGE.run(chain.connection, run_id=run_id, **changes)
     payload = events.booked(runs, {"id": run_id, **changes})
-    events.append(connection, at=at, kind=events.RUN_REOPENED, fund=run.key.fund, run=run_id, payload=payload)
+    chain.append(at=at, kind=events.RUN_REOPENED, fund=run.key.fund, run=run_id, payload=payload)
 
 
 def slot_runs(connection: Connection, fund: str, first: date) -> tuple[Run, ...]:
     """The runs of a fund's slots of local date ``first`` and later, oldest first, and the newest one before those."""
-    # bounds instead of a pattern, since those an index can follow; ";" comes right after ":"
-    slots, border = select(runs).where(runs.c.fund == fund), f"{SLOT_PREFIX}{first.isoformat()}"
-    older = slots.where(runs.c.trigger >= SLOT_PREFIX, runs.c.trigger < border).order_by(runs.c.trigger.desc()).limit(1)
-    later = slots.where(runs.c.trigger >= border, runs.c.trigger < SLOT_PREFIX.replace(":", ";")).order_by(runs.c.trigger)
-    return tuple(_run(row) for query in (older, later) for row in connection.execute(query).mappings())
+    border = f"{SLOT_PREFIX}{first.isoformat()}"
+    found = (row for query in (_OLDER_SLOT, _LATER_SLOTS) for row in query.all(connection, of_fund=fund, border=border))
+    return tuple(_run(row) for row in found)
 
 
-def amend_run(connection: Connection, run_id: str, *, result: Mapping[str, object], at: datetime) -> None:
+def amend_run(chain: Chain, run_id: str, *, result: Mapping[str, object], at: datetime) -> None:
     """Put ``result`` in place of an ended run's. InvariantViolation when it has not ended, or does not exist."""
-    run = required(connection, run_id)
+    run = _required(chain.connection, run_id)
     if not run.status.ended:
         message = f"run {run_id} is not over: its result comes with its end"
         raise InvariantViolation(message)
-    connection.execute(update(runs).where(runs.c.id == run_id).values(result=result))
+    _CHANGE.run(chain.connection, run_id=run_id, result=result)
     payload = events.booked(runs, {"id": run_id, "result": result})
-    events.append(connection, at=at, kind=events.RUN_AMENDED, fund=run.key.fund, run=run_id, payload=payload)
+    chain.append(at=at, kind=events.RUN_AMENDED, fund=run.key.fund, run=run_id, payload=payload)
 
 
-def required(connection: Connection, run_id: str) -> Run:
+def _required(connection: Connection, run_id: str) -> Run:
     """One run; InvariantViolation when there is none."""
     run = find(connection, run_id)
     if run is None:
@@ -111,25 +114,21 @@ def required(connection: Connection, run_id: str) -> Run:
 
 def find(connection: Connection, run_id: str) -> Run | None:
     """One run."""
-    row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().one_or_none()
+    row = _FIND.one(connection, run_id=run_id)
     return None if row is None else _run(row)
 
 
 def latest(connection: Connection, *, fund: str | None, limit: int) -> tuple[Run, ...]:
     """The latest runs, newest first."""
-    query = select(runs).order_by(runs.c.event.desc()).limit(limit)
-    if fund is not None:
-        query = query.where(runs.c.fund == fund)
-    return tuple(_run(row) for row in connection.execute(query).mappings())
+    query, asked = (_LATEST, {}) if fund is None else (_LATEST_OF_FUND, {"of_fund": fund})
+    return tuple(_run(row) for row in query.all(connection, limit=limit, **asked))
 
 
 def unended(connection: Connection, fund: str) -> tuple[Run, ...]:
     """The runs of a fund that are RUNNING, oldest first."""
-    query = select(runs).where(runs.c.fund == fund, runs.c.status == RunStatus.RUNNING).order_by(runs.c.event)
-    return tuple(_run(row) for row in connection.execute(query).mappings())
+    return tuple(_run(row) for row in _UNENDED.all(connection, of_fund=fund))
 
 
-def _run(row: RowMapping) -> Run:
-    fields = dict(row)
-    del fields["event"]
-    return Run(key=RunKey(fields.pop("fund"), fields.pop("trigger")), **fields)
+def _run(row: Row) -> Run:
+    del row["event"]
+    return Run(key=RunKey(row.pop("fund"), row.pop("trigger")), **row)

@@ -4,9 +4,8 @@ Decimals are plain text without an exponent, since SQLite would make floats of t
 digits of a second, so that their text sorts as they do; JSON documents are canonical text. Values of the field that can't
 be stored exactly are refused, never rounded. ``migrations/`` must build the same tables; a test compares.
 
-Each row of ``runs``, ``children``, ``fills``, ``nav_points``, ``commands``, ``fund_states`` and ``first_starts`` carries
-``event``: the number of the event that brought it in. A column that a later revision added says in its ``info`` what
-stands in rows of ``before``.
+Each row of every table but those of the chain itself carries ``event``: the number of the event that brought it in. A
+column that a later revision added says in its ``info`` what stands in rows of ``before``.
 """
 
 import json
@@ -30,6 +29,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.exc import DontWrapMixin
 
@@ -298,6 +298,8 @@ commands = Table(
     Column("ended_at", Instant, info={"before": None}),
     Column("exit_code", Integer, info={"before": None}),
     Column("answer", Text, nullable=False, server_default="", info={"before": ""}),
+    Column("approved_jump", Boolean, nullable=False, server_default=false(), info={"before": False}),
+    Column("rules", Text, nullable=False, server_default="", info={"before": ""}),
 )
 Index("commands_by_taking", commands.c.taken_at)
 
@@ -310,6 +312,7 @@ fund_states = Table(
     Column("reason", Text, nullable=False),
     Column("at", Instant),
     Column("trouble", Text, nullable=False),
+    Column("cause", Text, nullable=False, server_default="", info={"before": ""}),
 )
 
 first_starts = Table(
@@ -319,6 +322,27 @@ first_starts = Table(
     Column("event", Integer, nullable=False),
     Column("seed", Text, nullable=False),
     Column("since", Instant, nullable=False),
+)
+
+settled = Table(
+    "settled",
+    metadata,
+    Column("fund", Text, primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("event", Integer, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("contracts", Exact, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
+pins = Table(
+    "pins",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("event", Integer, nullable=False),
+    Column("identity", Document, nullable=False),
+    Column("at", Instant, nullable=False),
 )
 
 events = Table(

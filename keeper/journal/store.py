@@ -1,12 +1,12 @@
 """SqlJournal: the port ``Journal`` on a SQL database. What each method writes is in the module of its subject.
 
 In production one thread writes and two read, so that the event loop never waits for a disk; inline, everything
-happens in the caller's thread, which simulation and tests need. Nothing here retries: a write that failed is the caller's
-to judge, and what was to be sent must not be.
+happens in the caller's thread, which simulation and tests need. A write that failed is the caller's to judge, and what was
+to be sent must not be.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from decimal import Decimal
@@ -16,10 +16,12 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection
 
 from keeper.domain.errors import JournalError
-from keeper.domain.fund import FirstStart, FundState, Standing
+from keeper.domain.fund import FirstStart, Footing, FundState, Settled, Standing
 from keeper.domain.order import Child, ChildState, Fill, OrderReport
 from keeper.domain.run import Command, Event, NavPoint, Run, RunStatus
 from keeper.journal import audit, children, commands, database, events, funds, nav, runs
+from keeper.journal.events import Chain
+from keeper.journal.writing import Writer
 from keeper.ports import ChainFault
 
 P = ParamSpec("P")
@@ -39,7 +41,7 @@ class SqlJournal:
     def __init__(self, base: database.Database, *, inline: bool) -> None:
         self._base = base
         self._closed = False
-        self._writer = None if inline else ThreadPoolExecutor(1, "journal-writer")
+        self._writer = Writer(base, inline=inline)
         self._readers = None if inline else ThreadPoolExecutor(2, "journal-reader")
 
     @classmethod
@@ -62,10 +64,28 @@ class SqlJournal:
                 base.check_version()
             else:
                 base.upgrade()
+            if mode is Mode.WRITER:
+                base.check_structure()
+                base.read(audit.check_end)
         except JournalError:
             base.close()
             raise
         return cls(base, inline=inline)
+
+    @classmethod
+    def over(cls, image: bytes) -> Self:
+        """A journal in memory, inline, that starts with what another one's ``image`` gave. JournalError when it is none."""
+        base = database.Database("sqlite://", writes=True, image=image)
+        try:
+            base.check_version()
+        except JournalError:
+            base.close()
+            raise
+        return cls(base, inline=True)
+
+    def image(self) -> bytes:
+        """What a journal in memory holds, for ``over``. JournalError when it lies in a file."""
+        return self._base.image()
 
     async def submit_command(self, command: Command) -> None:
         """Record an operator's request. InvariantViolation when its id exists."""
@@ -145,10 +165,6 @@ class SqlJournal:
         """Append an event that changes no other table. InvariantViolation for a kind that does."""
         await self._write(events.note, kind=kind, fund=fund, run=run, at=at, payload=payload)
 
-    async def turnover_since(self, fund: str, since: datetime) -> Decimal:
-        """Notional at limit price of the risk-adding children (not reduce-only) intended since, in quote currency."""
-        return await self._read(children.turnover_since, fund, since)
-
     async def runs(self, *, fund: str | None = None, limit: int = 50) -> tuple[Run, ...]:
         """The latest runs, newest first."""
         return await self._read(runs.latest, fund=fund, limit=limit)
@@ -165,9 +181,29 @@ class SqlJournal:
         """Whether a fund may trade, and what keeps it from it."""
         return await self._read(funds.standing, fund)
 
-    async def set_state(self, fund: str, state: FundState, *, reason: str, at: datetime) -> None:
-        """Halt or resume a fund."""
-        await self._write(funds.set_state, fund, state, reason=reason, at=at)
+    async def footing(self, fund: str, run: str, now: datetime) -> Footing:
+        """What the gate must know of a fund, of one moment. run: the one at hand; now: ends the caps' windows."""
+        return await self._read(funds.footing, fund, run, now)
+
+    async def set_state(self, fund: str, state: FundState, *, reason: str, at: datetime, cause: str = "") -> None:
+        """Halt a fund, bind it to reductions, or resume it. cause: the breaker that did so, empty for a human."""
+        await self._write(funds.set_state, fund, state, reason=reason, at=at, cause=cause)
+
+    async def record_settled(self, fund: str, run: str, held: Mapping[str, Decimal], *, at: datetime) -> None:
+        """Record what a fund holds of each market (signed contracts); nothing is written where none is named."""
+        await self._write(funds.record_settled, fund, run, held, at=at)
+
+    async def settled(self, fund: str) -> Mapping[str, Settled]:
+        """What a fund last held on an account that stood still, by symbol; nothing before its first run."""
+        return await self._read(funds.settled_of, fund)
+
+    async def fills_since_settled(self, fund: str) -> tuple[Fill, ...]:
+        """The fills of the children of a fund that were intended after its holdings were last recorded, oldest first."""
+        return await self._read(children.fills_since, fund, events.FUND_SETTLED)
+
+    async def pin(self, account: str, symbol: str, identity: Mapping[str, object], *, at: datetime) -> Mapping[str, object]:
+        """Record what a market of an account is, unless that was done before; what stands is returned."""
+        return await self._write(funds.pin, account, symbol, identity, at=at)
 
     async def set_trouble(self, fund: str, trouble: str, *, at: datetime) -> None:
         """Record what keeps a fund's process from its work, empty when nothing does any more."""
@@ -185,9 +221,21 @@ class SqlJournal:
         """The children of a run in the order they were intended."""
         return await self._read(children.of_run, run_id)
 
+    async def child(self, client_id: str) -> Child | None:
+        """One child."""
+        return await self._read(children.find, client_id)
+
     async def open_children(self, fund: str) -> tuple[Child, ...]:
         """Children of a fund in state INTENT, LIVE or UNKNOWN, oldest first."""
         return await self._read(children.open_of_fund, fund)
+
+    async def known(self, client_ids: Collection[str]) -> set[str]:
+        """Those of ``client_ids`` that a child was intended under."""
+        return await self._read(children.known, client_ids)
+
+    async def last_intent_at(self, account: str) -> datetime | None:
+        """When the newest child of an account was intended, None before the first."""
+        return await self._read(children.last_intent_at, account)
 
     async def fills(self, run_id: str) -> tuple[tuple[str, Fill], ...]:
         """Every fill of a run with the client id of its child, oldest first."""
@@ -197,41 +245,41 @@ class SqlJournal:
         """The latest NAV points, newest first."""
         return await self._read(nav.latest, fund, limit=limit)
 
-    async def events(self, *, run: str | None = None, limit: int = 200) -> tuple[Event, ...]:
+    async def events(self, *, run: str | None = None, kind: str | None = None, limit: int = 200) -> tuple[Event, ...]:
         """The latest events, newest first."""
-        return await self._read(events.latest, run=run, limit=limit)
+        return await self._read(events.latest, run=run, kind=kind, limit=limit)
 
     async def verify(self) -> tuple[ChainFault, ...]:
         """Every place where the event chain, or a row it tells of, was altered; empty when all holds."""
-        return await self._read(audit.verify)
+        return await self._beside_writes(lambda: self._base.read_as_it_stands(audit.verify))
 
     async def close(self) -> None:
         """Release files and threads, after what is under way. More than once does nothing more."""
         if self._closed:
             return
         self._closed = True
-        for threads in (self._writer, self._readers):
-            if threads is not None:
-                await asyncio.to_thread(threads.shutdown)
+        await self._writer.close()
+        if self._readers is not None:
+            await asyncio.to_thread(self._readers.shutdown)
         self._base.close()
 
-    async def _write(self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        def in_turn(connection: Connection) -> R:
-            events.locked_head(connection)  # on a server too, no other process writes beside this transaction
-            return work(connection, *args, **kwargs)
-
-        return await self._do(self._writer, lambda: self._base.write(in_turn))
+    async def _write(self, work: Callable[Concatenate[Chain, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        self._check_open()
+        return await self._writer.write(lambda chain: work(chain, *args, **kwargs))
 
     async def _read(self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        return await self._do(self._readers, lambda: self._base.read(lambda connection: work(connection, *args, **kwargs)))
+        return await self._beside_writes(lambda: self._base.read(lambda connection: work(connection, *args, **kwargs)))
 
-    async def _do(self, threads: ThreadPoolExecutor | None, work: Callable[[], R]) -> R:
+    async def _beside_writes(self, read: Callable[[], R]) -> R:
+        self._check_open()
+        if self._readers is None:
+            return read()
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
+
+    def _check_open(self) -> None:
         if self._closed:
             message = f"{self._base.where}: closed already"
             raise JournalError(message)
-        if threads is None:
-            return work()
-        return await asyncio.get_running_loop().run_in_executor(threads, work)
 
 
 def upgrade(url: str) -> None:

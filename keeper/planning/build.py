@@ -1,28 +1,37 @@
 """From one observation to a plan: what is outside its band, what that takes in each market, in which order. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 
 from keeper.domain.account import Valuation, move_to_leverage
+from keeper.domain.errors import StaleData
+from keeper.domain.fund import Standing, Usage
 from keeper.domain.market import Market, MarketKind, Side
 from keeper.domain.numbers import BPS, ONE, ZERO, exact, plain, sign
 from keeper.domain.observation import Observation, Quote
 from keeper.planning.cash import borrows, funded
 from keeper.planning.costs import estimate
 from keeper.planning.exposure import Gap, Slicer, gaps, paid_in_coin, reducing
-from keeper.planning.gate import Limits, Refusal
+from keeper.planning.limits import Limits, Refusal, halt_refusal, reduce_only_refusal
 from keeper.planning.plan import Cause, Plan, PlanLeg, Trigger
+from keeper.planning.soundness import unsound
 from keeper.policy.mandate import Mandate
 from keeper.policy.triggers import Due, decide
 
 CAP = Decimal("1.5")
+HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brief:
-    """Who plans and under which rules. turnover: notional traded in 24 h, quote currency; blocked: refusals known beforehand."""
+    """Who plans and under which rules.
+
+    usage: what was intended of the caps before; standing: whether the fund may trade, None where nobody said otherwise;
+    last_targets: multiples of NAV by symbol that the fund last ran to, None where that is not known; approved_jump: an
+    operator wants the new ones however far they are from those; blocked: refusals known beforehand.
+    """
 
     fund: str
     venue: str
@@ -31,13 +40,22 @@ class Brief:
     limits: Limits
     slicer: Slicer
     horizon: timedelta
-    turnover: Decimal = ZERO
+    usage: Usage = field(default_factory=Usage)
+    standing: Standing | None = None
+    last_targets: Mapping[str, Decimal] | None = None
+    approved_jump: bool = False
     blocked: tuple[Refusal, ...] = ()
 
 
 @exact
 def build(brief: Brief, observation: Observation) -> Plan:
-    """The plan for ``observation``. StaleData when the account can't be valued or NAV is not positive."""
+    """The plan for ``observation``.
+
+    What binds risk drops the legs that add it, or cuts them down to what they reduce; the plan is refused for it only where
+    nothing else is left. StaleData when the account can't be valued, holds what is no figure, or NAV is not positive.
+    """
+    if words := unsound(observation):
+        raise StaleData("; ".join(words))
     valuation = observation.valuation()
     faults = _book_faults(observation)
     decision = decide(brief.mandate, valuation)
@@ -45,18 +63,21 @@ def build(brief: Brief, observation: Observation) -> Plan:
     goals = funded(brief.mandate.targets, due, valuation, observation.markets)
     lacking = gaps(observation, goals, brief.slicer, brief.limits.max_slippage_bps)
     wanted = _legs(brief, observation, valuation, goals, lacking)
-    over = _turnover(brief, valuation, wanted)
-    # what binds risk lets reductions through
-    legs = tuple(leg for leg in wanted if not (over and _adds(leg, observation)))
+    foreign = _foreign(observation)
+    caps = _caps(brief, observation, valuation, wanted) if wanted else ()
+    binding = (*_bound(brief), *foreign, *caps) if wanted else foreign
+    legs = wanted if not binding else _reducing_legs(brief, observation, valuation, goals, lacking)
+    if caps and all(market.kind is MarketKind.SPOT for market in observation.markets.values()):
+        legs = ()  # coins sold for others that may not be bought are no risk less, only another mix
     if not isinstance(decision, Due):
         reason = decision.why
     elif faults or wanted:
         reason = decision.reason
     else:
         reason = "the gap is smaller than the smallest order"
-    if legs and over:
-        reason += f"; only what reduces is traded: {over[0].message}"
-    refusals = (*brief.blocked, *faults, *_foreign(observation), *(() if legs else over))
+    lesser = bool(legs) and _amounts(legs) != _amounts(wanted)
+    if lesser:
+        reason += f"; only what reduces is traded: {'; '.join(refusal.message for refusal in binding)}"
     return Plan(
         fund=brief.fund,
         venue=brief.venue,
@@ -70,8 +91,14 @@ def build(brief: Brief, observation: Observation) -> Plan:
         reason=reason,
         legs=legs,
         triggers=_triggers(brief.mandate, observation, valuation, legs),
-        refusals=refusals,
+        refusals=(*_halted(brief), *brief.blocked, *_jump(brief), *faults, *(() if legs else binding)),
+        targets=dict(brief.mandate.targets),
+        bound=binding if lesser else (),
     )
+
+
+def _amounts(legs: Sequence[PlanLeg]) -> dict[str, Decimal]:
+    return {leg.symbol: leg.amount for leg in legs}
 
 
 def _legs(
@@ -183,28 +210,107 @@ def _foreign(observation: Observation) -> tuple[Refusal, ...]:
         for symbol, position in observation.account.positions.items()
         if symbol not in observation.markets
     ]
-    if observation.account.open_orders:
-        orders = ", ".join(observation.account.open_orders)
-        found.append(Refusal("foreign_order", f"orders that Keeper did not send are open: {orders}; cancel them first"))
+    resting = observation.account.open_orders
+    for code, ours, words in (
+        ("foreign_order", False, "orders that Keeper did not send are open: {}; cancel them first"),
+        ("open_order", True, "orders of an earlier run are still open: {}; `keeper kill` cancels them"),
+    ):
+        named = [f"{order.client_id or order.order_id} in {order.symbol}" for order in resting if order.is_ours is ours]
+        if named:
+            found.append(Refusal(code, words.format(", ".join(named))))
     return tuple(found)
 
 
-def _adds(leg: PlanLeg, observation: Observation) -> bool:
-    """Whether a leg adds risk: neither a reduction of a position nor a sale of coins."""
-    return not (leg.reduce_only or (observation.markets[leg.symbol].kind is MarketKind.SPOT and leg.side is Side.SELL))
+def _reducing_legs(
+    brief: Brief, observation: Observation, valuation: Valuation, goals: Mapping[str, Decimal], lacking: Mapping[str, Gap]
+) -> tuple[PlanLeg, ...]:
+    """The legs toward ``goals`` that add no risk; one that would cross zero ends there."""
+    lowered = {}
+    for symbol, gap in lacking.items():
+        market, mark = observation.markets[symbol], observation.quotes[symbol].mark
+        held = observation.account.held(market)
+        if cut := reducing(held, gap.contracts):
+            # coins held as equity are exposure that no position holds
+            flat = (valuation.exposures[symbol] - market.notional(held, mark)) / valuation.nav
+            lowered[symbol] = goals[symbol] if cut == gap.contracts else flat
+    trades = {}
+    for symbol, gap in gaps(observation, lowered, brief.slicer, brief.limits.max_slippage_bps).items():
+        held = observation.account.held(observation.markets[symbol])
+        trades[symbol] = replace(gap, contracts=reducing(held, gap.contracts))
+    legs = _legs(brief, observation, valuation, lowered, trades)
+    return tuple(leg for leg in legs if not _added(leg, observation, valuation))
 
 
-def _turnover(brief: Brief, valuation: Valuation, legs: Sequence[PlanLeg]) -> tuple[Refusal, ...]:
-    """Why the legs that add risk may not trade today; counted, as the gate does, at the worst price that the collar allows."""
-    adding = sum((leg.notional for leg in legs if not leg.reduce_only), ZERO) * (1 + brief.limits.max_slippage_bps / BPS)
-    allowed = brief.limits.max_turnover_per_day * valuation.nav
-    if not adding or brief.turnover + adding <= allowed:
+def _added(leg: PlanLeg, observation: Observation, valuation: Valuation) -> Decimal:
+    """The contracts of ``leg`` that add risk: all but those that bring a position, and gross exposure with it, toward zero."""
+    market = observation.markets[leg.symbol]
+    signed, exposure = leg.amount * leg.side.sign, valuation.exposures[leg.symbol]
+    cut = reducing(observation.account.held(market), signed)
+    after = exposure + market.notional(cut, observation.quotes[leg.symbol].mark)
+    return leg.amount if abs(after) > abs(exposure) else leg.amount - abs(cut)
+
+
+def _halted(brief: Brief) -> tuple[Refusal, ...]:
+    return (halt_refusal(brief.standing.reason),) if brief.standing is not None and brief.standing.halted else ()
+
+
+def _bound(brief: Brief) -> tuple[Refusal, ...]:
+    return (reduce_only_refusal(brief.standing),) if brief.standing is not None and brief.standing.reducing else ()
+
+
+def _jump(brief: Brief) -> tuple[Refusal, ...]:
+    """Why the mandate's targets may not be run to before an operator said so: a slip of the keyboard looks just like that.
+
+    Going nearer to zero is never a jump; a target on the other side of zero counts whole.
+    """
+    if brief.last_targets is None or brief.approved_jump:
         return ()
+    farther = {}
+    for symbol, target in brief.mandate.targets.items():
+        before = brief.last_targets.get(symbol, ZERO)
+        by = abs(target) - abs(before) if sign(before) == sign(target) else abs(target)
+        if by > 0:
+            farther[symbol] = (before, target, by)
+    total = sum((by for _, _, by in farther.values()), ZERO)
+    if total <= brief.limits.max_target_jump:
+        return ()
+    moves = ", ".join(f"{symbol} from {plain(before)} to {plain(target)}" for symbol, (before, target, _) in farther.items())
     message = (
-        f"this plan trades {adding:.2f} {valuation.currency} after {brief.turnover:.2f} in the last 24 h;"
-        f" limits.max_turnover_per_day = {plain(brief.limits.max_turnover_per_day)} times NAV allows {allowed:.2f}"
+        f"the target adds {plain(total)} times NAV to what the fund last ran to ({moves}), limits.max_target_jump is"
+        f" {plain(brief.limits.max_target_jump)}: if that is meant, approve it with `keeper rebalance --approve-jump`"
     )
-    return (Refusal("turnover", message),)
+    return (Refusal("target_jump", message),)
+
+
+def _caps(brief: Brief, observation: Observation, valuation: Valuation, legs: Sequence[PlanLeg]) -> tuple[Refusal, ...]:
+    """Why the legs that add risk may not trade now; counted, as the gate does, at the worst price that the collar allows.
+
+    What is spread over more than an hour is not held against the caps of one: the gate sees to them as it goes.
+    """
+    limits, usage = brief.limits, brief.usage
+    parts = {leg.symbol: _added(leg, observation, valuation) / leg.amount for leg in legs}
+    adding = sum((leg.notional * parts[leg.symbol] for leg in legs), ZERO) * (1 + limits.max_slippage_bps / BPS)
+    within_an_hour = brief.horizon <= HOUR
+    found = []
+    used = (usage.adding_run, usage.adding_hour, usage.adding_day)
+    for (name, span, most), before, counts in zip(limits.turnovers, used, (True, within_an_hour, True), strict=True):
+        if most is not None and adding and counts and not (before + adding <= most * valuation.nav):
+            message = (
+                f"this plan trades {adding:.2f} {valuation.currency} after {before:.2f} in {span};"
+                f" limits.{name} = {plain(most)} times NAV allows {most * valuation.nav:.2f}"
+            )
+            found.append(Refusal("turnover", message))
+    orders = sum(leg.slices for leg in legs)
+    for name, sent, limit, counts in (
+        ("max_orders_per_run", usage.orders_run, limits.max_orders_per_run, True),
+        ("max_orders_per_hour", usage.orders_hour, limits.max_orders_per_hour, within_an_hour),
+        ("max_orders_per_day", usage.orders_day, limits.max_orders_per_day, True),
+    ):
+        if adding and counts and not (sent + orders <= limit):
+            found.append(
+                Refusal("orders", f"this plan sends {orders} orders after {sent}; limits.{name} = {limit} allows no more")
+            )
+    return tuple(found)
 
 
 def _triggers(mandate: Mandate, observation: Observation, valuation: Valuation, legs: Sequence[PlanLeg]) -> tuple[Trigger, ...]:

@@ -6,17 +6,22 @@ how much at the most, and derives every size anew from the live account.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from keeper.domain.market import Side
-from keeper.domain.numbers import BPS, ZERO, exact, plain, rounded
+from keeper.domain.numbers import BPS, ZERO, exact, parse_plain, plain, rounded
+from keeper.domain.run import Run, RunStatus
 from keeper.planning.costs import CostEstimate
-from keeper.planning.gate import Refusal
+from keeper.planning.limits import Refusal
 
 TIME_TO_LIVE = timedelta(minutes=5)
+FLATTEN = "flatten:"
+"""How the trigger of a run begins that takes every exposure to zero, whatever the mandate says."""
+_WENT = frozenset({RunStatus.COMPLETED, RunStatus.NOTHING_DUE, RunStatus.INCOMPLETE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +72,11 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What would be done now. nav: currency; leverage, gross_leverage: multiples of NAV before the trade; times: aware UTC."""
+    """What would be done now.
+
+    nav: currency; leverage, gross_leverage: multiples of NAV before the trade; targets: of the mandate, multiples of NAV by
+    symbol; bound: why it does less than the mandate wants; times: aware UTC.
+    """
 
     fund: str
     venue: str
@@ -82,6 +91,8 @@ class Plan:
     legs: tuple[PlanLeg, ...]
     triggers: tuple[Trigger, ...]
     refusals: tuple[Refusal, ...]
+    targets: Mapping[str, Decimal] = field(default_factory=dict)
+    bound: tuple[Refusal, ...] = ()
 
     @property
     def expires_at(self) -> datetime:
@@ -118,6 +129,7 @@ class Plan:
             "currency": self.currency,
             "leverage": _ratio(self.leverage),
             "gross_leverage": _ratio(self.gross_leverage),
+            "targets": {symbol: plain(target) for symbol, target in self.targets.items()},
             "due": self.due,
             "reason": self.reason,
             "legs": [_leg_document(leg) for leg in self.legs],
@@ -140,6 +152,28 @@ class Plan:
             ],
             "refusals": [{"code": refusal.code, "message": refusal.message} for refusal in self.refusals],
         }
+
+
+def last_targets(runs: Iterable[Run]) -> dict[str, Decimal] | None:
+    """The targets (multiples of NAV by symbol) that a fund last ran to, from its ``runs``, newest first; None if unknown.
+
+    A run that was refused or missed never went anywhere, one that is open has not yet, and one that was to leave the
+    mandate for a while, such as a flattening, does not tell of the mandate.
+    """
+    for run in runs:
+        if run.status in _WENT and not run.key.trigger.startswith(FLATTEN):
+            return _read_targets(run.plan.get("targets"))
+    return None
+
+
+def _read_targets(document: object) -> dict[str, Decimal] | None:
+    """Targets as ``Plan.document`` writes them; None for a plan of before they were written, or that nobody can read."""
+    if not isinstance(document, Mapping) or not document:
+        return None
+    try:
+        return {str(symbol): parse_plain(str(target)) for symbol, target in document.items()}
+    except ValueError:
+        return None
 
 
 def _leg_document(leg: PlanLeg) -> dict[str, object]:

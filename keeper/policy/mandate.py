@@ -1,7 +1,7 @@
 """A mandate: the exposures a fund wants, and how far it may stray before anything is done. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -39,6 +39,12 @@ class Mandate:
     def emergency(self) -> Decimal | None:
         """The gross leverage that counts as an emergency; None where no price move can lead to one."""
         return self.emergency_leverage if self.emergency_leverage is not None else default_emergency(self)
+
+    @property
+    def flat(self) -> "Mandate":
+        """To hold nothing of the same markets, without a band; what counts as an emergency stays."""
+        nothing = dict.fromkeys(self.targets, ZERO)
+        return replace(self, targets=nothing, deadband=ZERO, goal=BandGoal.TARGET, emergency_leverage=self.emergency)
 
     @exact
     def band(self, symbol: str) -> tuple[Decimal, Decimal]:

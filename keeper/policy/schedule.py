@@ -121,14 +121,16 @@ def due(schedule: Schedule, ledger: Ledger, now: datetime) -> Agenda:
     ahead: list[datetime] = []
     wake: list[datetime] = []
     ready: Slot | None = None
-    for day in _days(schedule, ledger, now):
+    days = _days(schedule, ledger, now)
+    while not ahead:
+        day = next(days)
         slot, record = slot_of(schedule, day), ledger.records.get(day)
         opens, closes = window(schedule, ledger.seed, slot)
         if record is not None and not _may_go_on(record, slot):
             continue
         if opens > now:
             ahead.append(opens)
-            break
+            continue
         if closes < now:
             if record is None and _counts(ledger, day, closes):
                 missed.append(slot)

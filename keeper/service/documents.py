@@ -5,15 +5,17 @@ what the journal does not know: what a run never came to record is null.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from keeper.accounting.attribution import Shortfall
-from keeper.domain.fund import Standing
+from keeper.domain.fund import FundState, Standing
 from keeper.domain.numbers import ZERO, exact, plain, rounded
 from keeper.domain.order import Child, ChildState, Fill
 from keeper.domain.run import NavPoint, Run, RunStatus
+from keeper.service.standings import meaning, next_steps
 
 Document = dict[str, Any]
 
@@ -108,6 +110,18 @@ def status_document(funds: Sequence[Document]) -> Document:
     return {"funds": list(funds)}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slots:
+    """Where a fund stands in its schedule.
+
+    next: its next slot, aware, in the schedule's zone; open_until: how long a slot of before that, which is yet to be run, may
+    still be; each None where there is none.
+    """
+
+    next: datetime | None = None
+    open_until: datetime | None = None
+
+
 def fund_status(
     standing: Standing,
     *,
@@ -116,17 +130,17 @@ def fund_status(
     last_run: Run | None,
     open_children: Sequence[Child],
     nav: NavPoint | None,
-    next_slot: datetime | None,
+    slots: Slots,
     is_trading: bool,
 ) -> Document:
     """One fund as it stands; ``standing`` names it.
 
-    open_children: those in state INTENT, LIVE or UNKNOWN; nav: the latest point; next_slot: aware, in the schedule's
-    zone; is_trading: whether a process holds the fund's account now.
+    open_children: those in state INTENT, LIVE or UNKNOWN; nav: the latest point; is_trading: whether a process holds the
+    fund's account now.
 
     state: ``trading`` while a process works on a run; else ``halted``, ``blocked`` while a child's outcome is unknown, in
-    ``trouble`` where a process can't reach the venue, ``interrupted`` when the last run was left behind, ``waiting`` where a
-    process holds the account, ``idle`` otherwise.
+    ``trouble`` where a process can't reach the venue, ``interrupted`` when the last run was left behind, ``reduce_only`` where
+    no risk may be added, ``waiting`` where a process holds the account, ``idle`` otherwise.
     """
     unknown = [child.request.client_id for child in open_children if child.state in (ChildState.UNKNOWN, ChildState.LIVE)]
     running = last_run is not None and not last_run.status.ended
@@ -136,8 +150,9 @@ def fund_status(
         "halted": standing.halted,
         "blocked": bool(unknown),
         "trouble": bool(trouble),
+        INTERRUPTED: not is_trading and (running or bool(open_children)),
+        "reduce_only": standing.reducing,
         "waiting": is_trading,
-        INTERRUPTED: running or bool(open_children),
     }
     state = next((name for name, holds in states.items() if holds), "idle")
     return {
@@ -147,6 +162,8 @@ def fund_status(
         "state": state,
         "blocked_by": unknown,
         "halted": {"reason": standing.reason, "at": utc_text(standing.at) if standing.at else None} if standing.halted else None,
+        "standing": standing_document(standing),
+        "next": next_steps(standing, unknown, is_held=is_trading),
         "trouble": trouble or None,
         "last_run": _last_run(last_run, is_trading=is_trading) if last_run else None,
         "nav": plain(nav.nav) if nav else None,
@@ -154,7 +171,20 @@ def fund_status(
         "leverage": plain(rounded(nav.net_leverage, _RATIO_PLACES)) if nav else None,
         "gross_leverage": plain(rounded(nav.gross_leverage, _RATIO_PLACES)) if nav else None,
         "as_of": utc_text(nav.at) if nav else None,
-        "next_slot": {"utc": utc_text(next_slot), "local": next_slot.isoformat(timespec="seconds")} if next_slot else None,
+        "next_slot": {"utc": utc_text(slots.next), "local": slots.next.isoformat(timespec="seconds")} if slots.next else None,
+        "open_until": utc_text(slots.open_until) if slots.open_until else None,
+    }
+
+
+def standing_document(standing: Standing) -> Document:
+    """Whether a fund may trade, since when not, and what that means; all but the state is null while it is active."""
+    active = standing.state is FundState.ACTIVE
+    return {
+        "state": standing.state.value,
+        "cause": standing.cause or None if not active else None,
+        "reason": standing.reason if not active else None,
+        "at": utc_text(standing.at) if standing.at and not active else None,
+        "meaning": meaning(standing) if not active else None,
     }
 
 

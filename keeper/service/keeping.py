@@ -7,15 +7,18 @@ that was read before the bell decides a size, and no ring decides that something
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 
-from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueRefused
+from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueRefused, VenueUnavailable
 from keeper.domain.fund import FundState
 from keeper.domain.run import Command, CommandKind, Run, Slot
+from keeper.planning.plan import FLATTEN
+from keeper.policy.breakers import Breakers
 from keeper.ports import Bell, Clock, Journal
+from keeper.service.guard import Guard
 from keeper.service.progress import Unwatched
 from keeper.service.rebalancer import Rebalancer
 from keeper.service.slots import SlotLedger, SlotOwner
@@ -26,6 +29,9 @@ STALE = timedelta(minutes=10)
 """Age at which what a connection loaded is refreshed before it is used."""
 FIRST_RETRY, LONGEST_RETRY, LONGEST_REFUSED = timedelta(seconds=5), timedelta(minutes=1), timedelta(minutes=5)
 BUSY = 75
+CUTTING = {CommandKind.HALT: "halted", CommandKind.FLATTEN: "to be flattened"}
+"""Commands that don't wait for the run in work."""
+WORK = (CommandKind.REBALANCE, CommandKind.FLATTEN)
 log = structlog.get_logger()
 
 
@@ -34,7 +40,8 @@ class Charge:
     """What it takes to keep one fund.
 
     seed: of its jitter, for its first start; clock: what its slots are measured by; open: connects to the venue and yields
-    what makes a fresh Rebalancer; it raises VenueError or StaleData while that can't be done, ConfigError when it never can.
+    what makes a fresh Rebalancer; it raises VenueError or StaleData while that can't be done, ConfigError when it never can;
+    breakers: what takes its right to trade; rules: fingerprint of the configuration that it is kept by.
     """
 
     owner: SlotOwner
@@ -43,6 +50,8 @@ class Charge:
     clock: Clock
     bell: Bell
     open: Callable[[], AbstractAsyncContextManager[Callable[[], Rebalancer]]]
+    breakers: Breakers = field(default_factory=Breakers)
+    rules: str = ""
 
 
 class FundKeeper:
@@ -54,6 +63,7 @@ class FundKeeper:
         self._charge = charge
         self._journal = charge.journal
         self._ledger = SlotLedger(charge.owner, charge.journal)
+        self._guard = Guard(self.fund, charge.breakers, charge.clock, charge.journal)
         self._asked: deque[Command] = deque()
         self._working: Rebalancer | None = None
         self._why_stopping = ""
@@ -72,8 +82,8 @@ class FundKeeper:
     def ask(self, command: Command) -> None:
         """Deal with a command that this process took."""
         self._asked.append(command)
-        if command.kind is CommandKind.HALT:
-            self._cut(f"halted: {command.reason}" if command.reason else "halted")
+        if command.kind in CUTTING:
+            self._cut(f"{CUTTING[command.kind]}: {command.reason}" if command.reason else CUTTING[command.kind])
         self._charge.bell.ring()
 
     def stop(self, why: str) -> None:
@@ -155,11 +165,12 @@ class FundKeeper:
         await self._ledger.read(self.clock.now())
         log.info("slot.done" if ended is not None else "slot.cut", slot=slot.trigger, status=str(ended.status) if ended else None)
 
-    async def _work(self, trigger: str, begun: Run | None) -> Run | None:
+    async def _work(self, trigger: str, begun: Run | None, *, approved_jump: bool = False) -> Run | None:
         """Plan and run under ``trigger``, in the row of ``begun`` where there is one; None when stopped before."""
-        self._working = rebalancer = self._new_rebalancer()
+        made = self._new_rebalancer()
+        self._working = rebalancer = made.flat() if trigger.startswith(FLATTEN) else made
         try:
-            plan = await rebalancer.plan()
+            plan = await rebalancer.plan(approved_jump=approved_jump)
             if self._why_stopping:
                 return None
             if begun is None:
@@ -172,16 +183,20 @@ class FundKeeper:
 
     async def _answer(self, command: Command) -> None:
         """Do what a command asks and say what came of it. The run's own row tells how a rebalance went."""
-        if command.kind is not CommandKind.REBALANCE:
+        if command.kind not in WORK:
             if command.kind is CommandKind.RESUME:
                 self._quiet_until = None
                 await self._ledger.go_on(self.clock.now())
             await self._journal.end_command(command.id, at=self.clock.now(), exit_code=0)
             return
+        if command.rules not in ("", self._charge.rules):
+            why = "the daemon keeps this fund by another configuration than you asked under: restart `keeper run`, then ask again"
+            await self._journal.end_command(command.id, at=self.clock.now(), exit_code=BUSY, answer=why)
+            return
         began = self.clock.now()
         try:
             await self._be_fresh()
-            ended = await self._work(f"manual:{command.id}", None)
+            ended = await self._work(command.trigger, None, approved_jump=command.approved_jump)
         except (VenueError, StaleData, InvariantViolation) as error:
             self._in_hand = None
             await self._journal.end_command(command.id, at=self.clock.now(), exit_code=error.exit_code, answer=str(error))
@@ -201,6 +216,7 @@ class FundKeeper:
         self._make = await connection.enter_async_context(self._charge.open())
         self._connection = connection
         await self._settle()
+        await self._new_rebalancer().verify()
         self._connected_at = self.clock.now()
         await self._ledger.read(self.clock.now())
         return True
@@ -218,6 +234,16 @@ class FundKeeper:
             self._working = None
         if left:
             await self._ledger.go_on(self.clock.now())
+        for run in left:
+            await self._go_on(run.id)
+
+    async def _go_on(self, run_id: str) -> None:
+        """Take up a run that a human asked for and a crash cut, while its time lasts. The runs of slots are due by themselves."""
+        run = await self._journal.run(run_id)
+        if run is None or run.key.day is not None or not run.status.may_go_on or self._unsettled or not await self._may_run():
+            return
+        if self.clock.now() < run.deadline:
+            await self._work(run.key.trigger, run)
 
     async def _disconnect(self) -> None:
         connection, self._connection, self._make, self._connected_at = self._connection, None, None, None
@@ -255,10 +281,16 @@ class FundKeeper:
         self._quiet_until = self.clock.now() + pause
         log.warning("venue.trouble", error=str(error), retry_in=pause.total_seconds())
         await self._tell(str(error))
+        lasts = self.clock.now() - self._in_trouble_since
+        if isinstance(error, VenueUnavailable):
+            await self._guard.judge(trouble=lasts)
+        elif isinstance(error, StaleData):
+            await self._guard.judge(unseen=lasts)
 
     async def _out_of_trouble(self) -> None:
         if self._failures:
             log.info("venue.back", failures=self._failures)
+            await self._guard.judge()
         self._failures, self._quiet_until, self._in_trouble_since = 0, None, None
         await self._tell("")
 

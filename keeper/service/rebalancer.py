@@ -3,61 +3,50 @@
 Decisions are made by the pure parts; this module only carries observations to them and their proposals to the sender.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
 from decimal import Decimal
 
 import structlog
 
-from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueUnavailable
+from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueRefused
+from keeper.domain.fund import FundState
 from keeper.domain.market import MarketKind
 from keeper.domain.numbers import exact, plain
 from keeper.domain.observation import Observation
 from keeper.domain.order import Child, ChildState, Fill, average_price
 from keeper.domain.run import Run, RunKey, RunStatus
 from keeper.execution import engine
-from keeper.execution.pacing import Pacing
-from keeper.planning.build import Brief, build
-from keeper.planning.gate import Limits, Refusal, Refused, halt_refusal
+from keeper.execution.recovery import assumed
+from keeper.planning.build import build
+from keeper.planning.gate import PASSING, Refused
 from keeper.planning.plan import Plan
-from keeper.policy.mandate import Mandate
-from keeper.ports import Clock, Environment, Journal, Venue
+from keeper.policy.breakers import Cause, Trip
+from keeper.ports import Clock, Journal, Venue
+from keeper.service.briefing import brief_of
+from keeper.service.dead_man import DeadMan
+from keeper.service.fund import Fund
+from keeper.service.guard import Guard
 from keeper.service.observer import Observer
+from keeper.service.positions import PositionBook
 from keeper.service.progress import LegProgress, Progress
 from keeper.service.recovery import recover
 from keeper.service.results import amended
 from keeper.service.run_book import RunBook, carried_on
-from keeper.service.sender import DAY, Sender, Sent
-from keeper.service.settle import holdings, settle
+from keeper.service.sender import Sender, Sent
+from keeper.service.settle import holdings
+from keeper.service.waiting import Waiting
 
-PASSING = frozenset({"stale", "book", "mark", "collar"})
-"""Refusals for what the market does, not for what was asked: they are tried again."""
-LONGEST_PAUSE = timedelta(seconds=10)
+SHOWN = 5
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fund:
-    """One fund's rules. symbols: the markets of its mandate."""
-
-    name: str
-    mandate: Mandate
-    limits: Limits
-    pacing: Pacing
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """The markets of the mandate."""
-        return tuple(self.mandate.targets)
 
 
 @dataclass(slots=True)
 class _Course:
     """A run on its way: what is known of it so far.
 
-    expected: holdings that our own fills lead to, by symbol; sequence: the highest of an earlier attempt's children.
+    expected: holdings that our own fills lead to, by symbol; sequence: the highest of an earlier attempt's children; pinned:
+    what its markets are on record to be; uncertain: the outcome of a child is not known.
     """
 
     run: Run
@@ -69,6 +58,8 @@ class _Course:
     refusals: list[str] = field(default_factory=list)
     cut_short: str = ""
     sequence: int = 0
+    pinned: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    uncertain: bool = False
 
 
 class Rebalancer:
@@ -80,15 +71,22 @@ class Rebalancer:
         self._journal = journal
         self._clock: Clock = venue.clock
         self._observer = observer
-        self._sender = Sender(venue, journal, venue.clock, fund.limits)
+        self._sender = Sender(venue, journal, venue.clock, fund.limits, urgent=fund.urgent)
         self._runs = RunBook(fund.name, venue, journal, observer)
-        self._stopping = asyncio.Event()
+        self._positions = PositionBook(fund.name, venue, journal, observer)
+        self._guard = Guard(fund.name, fund.breakers, venue.clock, journal)
+        self._dead_man = DeadMan(venue, fund.symbols)
+        self._waiting = Waiting(fund.name, venue.clock)
         self._why_stopped = ""
+
+    def flat(self) -> "Rebalancer":
+        """One that brings the same fund to no exposure at all."""
+        return Rebalancer(self.fund.flat, self._venue, self._journal, self._observer)
 
     def stop(self, why: str) -> None:
         """Send nothing more; the run ends as incomplete."""
         self._why_stopped = why
-        self._stopping.set()
+        self._waiting.end()
 
     async def recover(self) -> tuple[Child, ...]:
         """Settle what an earlier process left open; the children that stay unknown are returned.
@@ -96,20 +94,40 @@ class Rebalancer:
         Runs that were cut are closed, and runs of which more came to be known get their result anew.
         """
         open_before = await self._journal.open_children(self.fund.name)
-        unsettled = await recover(self._venue, self._journal, self.fund.name)
+        unsettled = await recover(self._venue, self._journal, self.fund.name, self._positions.agrees)
         for run in await self._journal.unended_runs(self.fund.name):
             await self._runs.close(run, RunStatus.INCOMPLETE, "the process ended before the run did", await self._runs.prices())
-        for run_id in sorted({child.run for child in open_before} - {child.run for child in unsettled}):
+        await self.amend({child.run for child in open_before} - {child.run for child in unsettled})
+        return unsettled
+
+    async def amend(self, run_ids: Collection[str]) -> None:
+        """Make the results of ended runs anew, once more of them came to be known."""
+        for run_id in sorted(run_ids):
             cut = await self._journal.run(run_id)
             if cut is not None and cut.result is not None:
                 result = amended(cut.result, await self._runs.result(cut, await self._runs.prices()))
                 await self._journal.amend_run(run_id, result=result, at=self._clock.now())
-        return unsettled
 
-    async def plan(self) -> Plan:
-        """What a run would do now. VenueError or StaleData when the account or a market can't be read."""
-        observation = await self._observer.observe(with_stats=True)
-        return build(await self._brief(observation.at), observation)
+    async def verify(self) -> None:
+        """Halt the fund where the venue has orders of ours that the journal does not know; those that rest are canceled."""
+        missing = await self._positions.unrecorded()
+        if not missing:
+            return
+        names = ", ".join(order.client_id for order in missing[:SHOWN])
+        for order in missing:
+            if not order.state.terminal:
+                await self._venue.cancel(order.symbol, order.client_id)
+        why = f"the venue has {len(missing)} orders of ours that the journal lacks ({names}): it was deleted, put back from a"
+        await self._guard.trip(Trip(state=FundState.HALTED, cause=Cause.JOURNAL, why=f"{why} backup, or is not the only one"))
+
+    async def plan(self, *, approved_jump: bool = False) -> Plan:
+        """What a run would do now. VenueError or StaleData when the account or a market can't be read.
+
+        approved_jump: a human wants targets that are far from those of the run before.
+        """
+        observation = await self._seen(await self._observer.observe(with_stats=True))
+        brief = await brief_of(self.fund, self._venue.info, self._journal, observation.at, approved_jump=approved_jump)
+        return build(brief, observation)
 
     async def execute(self, plan: Plan, trigger: str, progress: Progress, asked: str = "") -> Run:
         """Run ``plan`` under a key that is used once, and return the run as it ended.
@@ -160,23 +178,72 @@ class Rebalancer:
         course: _Course | None = None
         after: Observation | None = None
         try:
-            observation = await self._settled()
+            observation = await self._start(run)
             now = self._clock.now()
             state = engine.begin(plan, self.fund.pacing, limits=self.fund.limits, now=now)
             prices = dict(observation.valuation().prices)
             course = _Course(run=run, state=state, expected=holdings(observation), prices=prices, sequence=sequence)
+            course.pinned = await self._pinned()
             await self._runs.record_nav(run, "before", observation)
             status, reason, after = await self._work(course, observation, progress)
+            after = await self._end(course, after)
             await self._runs.record_nav(run, "after", after)
         except (VenueError, StaleData) as error:
             status, reason, after = RunStatus.INCOMPLETE, str(error), await self._settled_if_possible()
+        finally:
+            await self._dead_man.disarm()
         if course is None:
             return await self._runs.close(run, status, reason, await self._earlier_prices(sequence))
         if not course.sent and not sequence and course.refusals:
             status, reason = RunStatus.REFUSED, "; ".join(dict.fromkeys(course.refusals))
         elif course.cut_short:
             status, reason = RunStatus.INCOMPLETE, course.cut_short
-        return await self._runs.close(run, status, reason, course.prices, after)
+        elif plan.bound and status is RunStatus.COMPLETED:
+            why = "; ".join(refusal.message for refusal in plan.bound)
+            status, reason = RunStatus.INCOMPLETE, f"only what reduces was traded: {why}"
+        ended = await self._runs.close(run, status, reason, course.prices, after)
+        await self._guard.judge()
+        return ended
+
+    async def _start(self, run: Run) -> Observation:
+        """The settled account that a run starts from. VenueRefused when it shows what must be looked at by a human first."""
+        observation = await self._positions.settled()
+        if not await self._journal.open_children(self.fund.name):
+            observation, changes = await self._positions.patient_changes(observation)
+            if await self._guard.judge(changes=changes) is FundState.HALTED:
+                raise VenueRefused("halted", (await self._journal.standing(self.fund.name)).reason)
+            await self._positions.record(run.id, observation)
+        return await self._seen(observation)
+
+    async def _end(self, course: _Course, observation: Observation) -> Observation:
+        """The settled account at a run's end, once it agrees with the fills; what does not agree trips a breaker."""
+        if course.uncertain or await self._journal.open_children(self.fund.name):
+            return observation
+        observation, changes = await self._positions.patient_changes(observation)
+        if await self._guard.judge(changes=changes) is not FundState.HALTED:
+            await self._positions.record(course.run.id, observation)
+        return observation
+
+    async def _pinned(self) -> dict[str, Mapping[str, object]]:
+        """What the fund's markets are on record to be. VenueRefused, and the fund halted, when one is not that any more."""
+        account, now = self._venue.info.account, self._clock.now()
+        found = {
+            symbol: await self._journal.pin(account, symbol, market.identity, at=now)
+            for symbol, market in self._observer.markets.items()
+        }
+        changed = [symbol for symbol, market in self._observer.markets.items() if found[symbol] != market.identity]
+        if changed:
+            why = f"the contract behind {', '.join(changed)} is not what it was when the fund first traded it"
+            await self._guard.trip(Trip(state=FundState.HALTED, cause=Cause.IDENTITY, why=why))
+            raise VenueRefused("contract", why)
+        return found
+
+    async def _seen(self, observation: Observation) -> Observation:
+        """``observation`` as the fund must see it: in an emergency every unknown reduction filled, no increase did."""
+        if not self.fund.urgent:
+            return observation
+        unknown = await self._journal.open_children(self.fund.name)
+        return assumed(observation, unknown, await self._positions.expected(observation.markets)) if unknown else observation
 
     async def _earlier_prices(self, sequence: int) -> Mapping[str, Decimal]:
         """What values the fees of earlier attempts in a run that trades no more; nothing where there were none."""
@@ -185,18 +252,19 @@ class Rebalancer:
     async def _work(self, course: _Course, observation: Observation, progress: Progress) -> tuple[RunStatus, str, Observation]:
         """Step until the engine finishes; the last observation is of the settled account."""
         while True:
-            if self._stopping.is_set() and not course.cut_short:
+            if self._waiting.is_over and not course.cut_short:
                 self._cut(course, self._why_stopped)
             course.state, decision = engine.step(course.state, observation, self._clock.now())
             progress.update(self._progress(course), self._clock.now())
             match decision:
                 case engine.Send(slices):
+                    await self._dead_man.arm()
                     await self._send(course, slices, observation)
                 case engine.Wait(until):
-                    await self._wait(until)
+                    await self._waiting.until(until)
                 case engine.Settle():
-                    observation = await self._settled()
-                    self._compare(course, observation)
+                    observation = await self._seen(await self._positions.settled())
+                    await self._compare(course, observation)
                     continue
                 case engine.Finish(status, reason):
                     return status, reason, observation
@@ -204,15 +272,18 @@ class Rebalancer:
 
     async def _observe(self, course: _Course) -> Observation:
         """A fresh observation whose holdings are what our fills lead to; if they stay different the run is cut short."""
-        observation = await self._patiently(self._observer.observe, course.state.deadline)
+        observation = await self._seen(await self._waiting.patiently(self._observer.observe, course.state.deadline))
         if holdings(observation) != course.expected:
-            observation = await self._settled()
-            self._compare(course, observation)
+            observation = await self._seen(await self._positions.settled())
+            await self._compare(course, observation)
         return observation
 
-    def _compare(self, course: _Course, observation: Observation) -> None:
+    async def _compare(self, course: _Course, observation: Observation) -> None:
         held = holdings(observation)
         if held == course.expected or course.cut_short:
+            return
+        if not self.fund.urgent and not await self._positions.changes(observation):
+            course.expected = held  # by a fill of ours that came after its order was over, and is booked now
             return
         differences = ", ".join(
             f"{symbol}: {plain(course.expected[symbol])} expected, {plain(held[symbol])} held"
@@ -224,11 +295,7 @@ class Rebalancer:
 
     async def _send(self, course: _Course, slices: Sequence[engine.Slice], observation: Observation) -> None:
         numbered = [replace(one, sequence=one.sequence + course.sequence) for one in slices]
-        sending = (
-            self._sender.send(course.run, one, observation, [other for other in numbered if other is not one]) for one in numbered
-        )
-        # an error of one leg must not hide what became of another
-        outcomes = await asyncio.gather(*sending, return_exceptions=True)
+        outcomes = await self._sender.send(course.run, numbered, observation, course.pinned)
         for proposal, outcome in zip(slices, outcomes, strict=True):
             match outcome:
                 case Refused(reasons):
@@ -255,6 +322,7 @@ class Rebalancer:
                 for fill in fills:
                     self._expect(course, fill)
             case _:
+                course.uncertain = True
                 self._cut(course, f"the outcome of {child.request.client_id} is not known ({child.reason})")
 
     def _expect(self, course: _Course, fill: Fill) -> None:
@@ -269,68 +337,15 @@ class Rebalancer:
         course.cut_short = course.cut_short or why
         course.state = engine.stop(course.state, why)
 
-    async def _settled(self) -> Observation:
-        return await settle(self._observer, self._clock, timedelta(seconds=self._venue.info.read_lag))
-
     async def _settled_if_possible(self) -> Observation | None:
         """The settled account of a run that changed nothing; None when it can't be read or valued, which changes nothing."""
         try:
-            observation = await self._settled()
+            observation = await self._positions.settled()
             _ = observation.valuation().net_leverage
         except (VenueError, StaleData) as error:
             log.warning("account.unread", fund=self.fund.name, error=str(error))
             return None
         return observation
-
-    async def _patiently(self, read: Callable[[], Awaitable[Observation]], deadline: datetime) -> Observation:
-        """``read``, tried again with growing pauses while the venue does not answer, until ``deadline`` or a stop."""
-        pause = timedelta(seconds=1)
-        while True:
-            try:
-                return await read()
-            except (VenueUnavailable, StaleData) as error:
-                again = self._clock.now() + pause
-                if again > deadline or self._stopping.is_set():
-                    raise
-                log.warning("venue.unread", fund=self.fund.name, error=str(error))
-                await self._wait(again)
-                pause = min(2 * pause, LONGEST_PAUSE)
-
-    async def _wait(self, until: datetime) -> None:
-        """Sleep until then, or until asked to stop."""
-        sleep = asyncio.ensure_future(self._clock.sleep_until(until))
-        stop = asyncio.ensure_future(self._stopping.wait())
-        try:
-            await asyncio.wait({sleep, stop}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (sleep, stop):
-                task.cancel()
-            await asyncio.gather(sleep, stop, return_exceptions=True)
-
-    async def _brief(self, now: datetime) -> Brief:
-        info = self._venue.info
-        blocked = [
-            Refusal(
-                "unknown_child",
-                f"the outcome of {child.request.client_id} ({child.request.side} {child.request.symbol}) is not known",
-            )
-            for child in await self._journal.open_children(self.fund.name)
-        ]
-        if (standing := await self._journal.standing(self.fund.name)).halted:
-            blocked.append(halt_refusal(standing.reason))
-        if info.environment is Environment.LIVE:
-            blocked.append(Refusal("not_enabled", "a live fund only plans: trade on paper or on a testnet"))
-        return Brief(
-            fund=self.fund.name,
-            venue=info.name,
-            environment=str(info.environment),
-            mandate=self.fund.mandate,
-            limits=self.fund.limits,
-            slicer=self.fund.pacing.planned_slices,
-            horizon=self.fund.pacing.horizon,
-            turnover=await self._journal.turnover_since(self.fund.name, now - DAY),
-            blocked=tuple(blocked),
-        )
 
     def _open(self, plan: Plan, trigger: str, asked: str) -> Run:
         info, now = self._venue.info, self._clock.now()

@@ -1,12 +1,13 @@
 """How every start begins: children whose outcome nobody recorded are settled by asking the venue, by client order id."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
 
 from keeper.domain.errors import StaleData, VenueError
 from keeper.domain.order import Child, ChildState
-from keeper.execution.recovery import Found, Lookup, NeverPlaced, StillUnknown, resolve
+from keeper.execution.recovery import CLOCK_SKEW, Found, Lookup, NeverPlaced, StillUnknown, resolve
 from keeper.ports import Journal, Venue
 from keeper.service.sender import confirm
 
@@ -15,9 +16,10 @@ MAX_LOOKUPS = 4
 log = structlog.get_logger()
 
 
-async def recover(venue: Venue, journal: Journal, fund: str) -> tuple[Child, ...]:
+async def recover(venue: Venue, journal: Journal, fund: str, agrees: Callable[[str], Awaitable[bool]]) -> tuple[Child, ...]:
     """Settle the open children of ``fund``; those that stay unknown are returned, and block the fund.
 
+    agrees: whether the position in a market is what the journal's fills lead to; without that nothing was "never placed".
     The caller holds the account's lock, so no other process is in the middle of sending them. A child that was sent on
     another account than ``venue`` is on can't be settled here.
     """
@@ -37,7 +39,7 @@ async def recover(venue: Venue, journal: Journal, fund: str) -> tuple[Child, ...
             unsettled.append(child)
             continue
         try:
-            settled = await _settle(venue, journal, child, state)
+            settled = await _settle(venue, journal, child, state, agrees)
         except (VenueError, StaleData) as error:
             log.warning("child.unsettled", fund=fund, client_id=client, error=str(error))
             settled = False
@@ -46,15 +48,20 @@ async def recover(venue: Venue, journal: Journal, fund: str) -> tuple[Child, ...
     return tuple(unsettled)
 
 
-async def _settle(venue: Venue, journal: Journal, child: Child, state: ChildState) -> bool:
+async def _settle(
+    venue: Venue, journal: Journal, child: Child, state: ChildState, agrees: Callable[[str], Awaitable[bool]]
+) -> bool:
     request, clock = child.request, venue.clock
     lag = timedelta(seconds=venue.info.read_lag)
     give_up = clock.now() + PATIENCE
     lookups: list[Lookup] = []
     for _ in range(MAX_LOOKUPS):
-        lookups.append(Lookup(await venue.lookup(request.symbol, request.client_id), clock.now()))
+        told = await venue.time()  # ours may have been set while the order was on its way
+        lookups.append(Lookup(await venue.lookup(request.symbol, request.client_id), told))
         match resolve(child, lookups, lag):
             case Found(report):
+                if not report.state.terminal:  # nothing of ours is to rest
+                    await venue.cancel(request.symbol, request.client_id)
                 confirmed = await confirm(venue, clock, request, report)
                 if confirmed is None:
                     return False
@@ -71,8 +78,10 @@ async def _settle(venue: Venue, journal: Journal, child: Child, state: ChildStat
                 log.info("child.recovered", client_id=request.client_id, state=str(final.state))
                 return True
             case NeverPlaced():
-                if state is ChildState.LIVE:
-                    return False  # the venue had it once: that it does not show it now proves nothing
+                # the venue had a live one once: that it does not show it now proves nothing
+                if state is ChildState.LIVE or await _has_traces(venue, child) or not await agrees(request.symbol):
+                    log.error("child.disputed", client_id=request.client_id, remedy="`keeper resolve`")
+                    return False
                 why = "the venue does not have it, and its deadline has passed"
                 await journal.advance_child(
                     request.client_id, expected=state, state=ChildState.NOT_PLACED, at=clock.now(), reason=why
@@ -80,7 +89,14 @@ async def _settle(venue: Venue, journal: Journal, child: Child, state: ChildStat
                 log.info("child.recovered", client_id=request.client_id, state=str(ChildState.NOT_PLACED))
                 return True
             case StillUnknown(ask_again):
-                if ask_again > give_up:
+                again = clock.now() + (ask_again - told)
+                if again > give_up:
                     return False
-                await clock.sleep_until(ask_again)
+                await clock.sleep_until(again)
     return False
+
+
+async def _has_traces(venue: Venue, child: Child) -> bool:
+    """Whether the venue's list of orders tells of a child that it can't look up."""
+    since = child.at - CLOCK_SKEW
+    return any(order.client_id == child.request.client_id for order in await venue.orders(child.request.symbol, since))

@@ -5,23 +5,24 @@ leaves an intent that the next start settles by its client order id; it is never
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 
 import structlog
 
-from keeper.domain.errors import StaleData, VenueError
+from keeper.domain.errors import InvariantViolation, StaleData, VenueError
 from keeper.domain.numbers import ZERO, plain
 from keeper.domain.observation import Observation
 from keeper.domain.order import Accepted, Child, ChildState, Fill, OrderReport, OrderRequest, Rejected, Unknown, client_id
 from keeper.domain.run import Run
 from keeper.execution.engine import Slice
-from keeper.planning.gate import Limits, Refused, Situation, check
+from keeper.planning.gate import Approved, Refused, Situation, check, intended
+from keeper.planning.limits import Limits
 from keeper.ports import Clock, Journal, Venue
 
-DAY = timedelta(days=1)
 CONFIRMATIONS = 5
 log = structlog.get_logger()
 
@@ -37,38 +38,49 @@ class Sent:
 class Sender:
     """Sends the children of one fund."""
 
-    def __init__(self, venue: Venue, journal: Journal, clock: Clock, limits: Limits) -> None:
+    def __init__(self, venue: Venue, journal: Journal, clock: Clock, limits: Limits, *, urgent: bool = False) -> None:
         self._venue = venue
         self._journal = journal
         self._clock = clock
         self._limits = limits
+        self._urgent = urgent
         self._turnstile = asyncio.Lock()
 
-    async def send(self, run: Run, proposal: Slice, observation: Observation, beside: Sequence[Slice] = ()) -> Sent | Refused:
-        """Send one slice. JournalError when its intent can't be made durable: then nothing was sent.
+    async def send(
+        self,
+        run: Run,
+        slices: Sequence[Slice],
+        observation: Observation,
+        pinned: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
+    ) -> list[Sent | Refused | BaseException]:
+        """Send ``slices``, one for each leg, together; what became of each, in their order.
 
-        beside: the slices of other legs that go out at the same time, which share the caps with this one.
+        pinned: what the markets are on record to be. JournalError stands for a slice whose intent can't be made durable: it
+        was not sent. What one of them raised hides nothing of the others.
         """
-        request = self._request(run, proposal)
-        async with self._turnstile:  # two legs may not pass the caps on the same figures
+        requests = [self._request(run, one) for one in slices]
+        async with self._turnstile:  # two steps may not pass the caps on the same figures
             now = self._clock.now()
-            refused = await self._judge(run, proposal, request, observation, now, beside)
-            if refused is not None:
-                return refused
-            market = observation.markets[request.symbol]
-            child = Child(
-                request=request,
-                run=run.id,
-                leg=proposal.leg,
-                sequence=proposal.sequence,
-                mid=proposal.mid,
-                half_spread=proposal.half_spread,
-                state=ChildState.INTENT,
-                at=now,
-                notional=abs(market.notional(request.amount, request.price)),
+            verdicts = await self._judge(run, slices, requests, observation, pinned, now)
+            children = [
+                self._child(run, one, request, observation, now) if isinstance(verdict, Approved) else None
+                for one, request, verdict in zip(slices, requests, verdicts, strict=True)
+            ]
+            # in one turn of the loop, so that they share one commit
+            intents = await asyncio.gather(
+                *(self._journal.record_intent(child) for child in children if child is not None), return_exceptions=True
             )
-            await self._journal.record_intent(child)
-        outcome = await self._venue.place(request)
+        failures = iter(intents)
+        ways: list[Coroutine[object, object, Sent | Refused]] = [
+            self._refused(run, request, verdict, now) if isinstance(verdict, Refused) else self._sent(child, next(failures))
+            for request, verdict, child in zip(requests, verdicts, children, strict=True)
+        ]
+        return await asyncio.gather(*ways, return_exceptions=True)
+
+    async def _sent(self, child: Child | None, failure: BaseException | None) -> Sent:
+        if child is None or failure is not None:
+            raise failure or InvariantViolation("an order was approved and has no intent")
+        outcome = await self._venue.place(child.request)
         match outcome:
             case Accepted(report):
                 return await self._accepted(child, report)
@@ -96,41 +108,62 @@ class Sender:
             deadline=self._clock.now() + timedelta(seconds=info.order_ttl),
         )
 
+    def _child(self, run: Run, proposal: Slice, request: OrderRequest, observation: Observation, now: datetime) -> Child:
+        market = observation.markets[request.symbol]
+        return Child(
+            request=request,
+            run=run.id,
+            leg=proposal.leg,
+            sequence=proposal.sequence,
+            mid=proposal.mid,
+            half_spread=proposal.half_spread,
+            state=ChildState.INTENT,
+            at=now,
+            notional=abs(market.notional(request.amount, request.price)),
+        )
+
     async def _judge(
-        self, run: Run, proposal: Slice, request: OrderRequest, observation: Observation, now: datetime, beside: Sequence[Slice]
-    ) -> Refused | None:
-        fund = run.key.fund
-        # other legs of this run may be on the wire right now; everything else that is open blocks
-        open_children = [
-            child.request.client_id
-            for child in await self._journal.open_children(fund)
-            if child.run != run.id or child.leg == proposal.leg
-        ]
-        standing = await self._journal.standing(fund)
+        self,
+        run: Run,
+        slices: Sequence[Slice],
+        requests: Sequence[OrderRequest],
+        observation: Observation,
+        pinned: Mapping[str, Mapping[str, object]],
+        now: datetime,
+    ) -> list[Approved | Refused]:
+        footing = await self._journal.footing(run.key.fund, run.id, now)
         situation = Situation(
             observation=observation,
             limits=self._limits,
-            turnover=await self._journal.turnover_since(fund, now - DAY),
-            open_children=tuple(open_children),
-            left=proposal.left,
+            usage=footing.usage,
+            standing=footing.standing,
+            open_children=tuple(child.request.client_id for child in footing.open_children),
+            left=ZERO,
             now=now,
-            halted=standing.reason if standing.halted else None,
-            beside=tuple((other.symbol, other.amount * other.side.sign) for other in beside),
+            urgent=self._urgent,
+            pinned=pinned,
         )
-        verdict = check(request, situation)
-        if not isinstance(verdict, Refused):
-            return None
-        codes = [reason.code for reason in verdict.reasons]
+        verdicts: list[Approved | Refused] = []
+        for one, request in zip(slices, requests, strict=True):
+            beside = tuple((other.symbol, other.amount * other.side.sign) for other in slices if other is not one)
+            verdict = check(request, replace(situation, left=one.left, beside=beside))
+            if isinstance(verdict, Approved):
+                situation = intended(situation, request)
+            verdicts.append(verdict)
+        return verdicts
+
+    async def _refused(self, run: Run, request: OrderRequest, refused: Refused, now: datetime) -> Refused:
         payload = {
             "client_id": request.client_id,
             "market": request.symbol,
             "side": str(request.side),
             "amount": plain(request.amount),
-            "reasons": [{"code": reason.code, "message": reason.message} for reason in verdict.reasons],
+            "reasons": [{"code": reason.code, "message": reason.message} for reason in refused.reasons],
         }
-        await self._journal.note("child.refused", fund=fund, run=run.id, at=now, payload=payload)
-        log.warning("child.refused", fund=fund, run=run.id, market=request.symbol, codes=codes)
-        return verdict
+        await self._journal.note("child.refused", fund=run.key.fund, run=run.id, at=now, payload=payload)
+        codes = [reason.code for reason in refused.reasons]
+        log.warning("child.refused", fund=run.key.fund, run=run.id, market=request.symbol, codes=codes)
+        return refused
 
     async def _accepted(self, child: Child, report: OrderReport) -> Sent:
         try:
@@ -177,12 +210,13 @@ async def confirm(
 ) -> tuple[OrderReport, tuple[Fill, ...]] | None:
     """Ask until the order is terminal and its trades add up to what it says it filled; None when they do not in time.
 
-    The amount filled is never taken from the reply to the order alone: what tells of a fill is checked against the trades,
-    what tells of none is asked for once more a read lag later. VenueUnavailable when the venue does not answer.
+    The amount filled is never taken from the reply to the order alone: it is checked against the trades, and an order that
+    is not filled whole is asked for once more a read lag later, since a fill may cross its cancel. VenueUnavailable when the
+    venue does not answer.
     """
     pause = timedelta(seconds=max(venue.info.read_lag, 0.1))
     for asked in range(CONFIRMATIONS):
-        if report.state.terminal and (report.filled or asked):
+        if report.state.terminal and (report.state is ChildState.FILLED or asked):
             fills = await venue.fills(request.symbol, report.order_id)
             if total(fills) == report.filled:
                 return report, fills

@@ -16,15 +16,16 @@ from pydantic.json_schema import SkipJsonSchema
 from keeper.domain.market import MarketKind
 from keeper.domain.numbers import ZERO, exact, plain
 from keeper.execution.pacing import Pacing, Style
-from keeper.planning.gate import Limits
+from keeper.planning.limits import Limits
+from keeper.policy.breakers import Breakers
 from keeper.policy.mandate import BandGoal, Mandate
 from keeper.policy.schedule import CATCH_UP, SHORTEST_DAY, Schedule
 from keeper.ports import Environment
 from keeper.settings.addresses import PAPER, Exchange, Host, JournalUrl, Loopback, TimeOfDay, Zone
 from keeper.settings.feeds import AccountSettings, Feed, Section, feed_markets
+from keeper.settings.limits import LEVERAGE_CEILING, BreakerSettings, LimitSettings
 from keeper.settings.symbols import Assets, Symbol, symbol_parts
 from keeper.settings.values import (
-    Amount,
     Duration,
     Name,
     Ratio,
@@ -39,7 +40,6 @@ from keeper.settings.values import (
     read_text,
 )
 
-LEVERAGE_CEILING = Decimal(20)
 EMERGENCY_CEILING = Decimal(100)
 
 V = TypeVar("V")
@@ -206,23 +206,6 @@ class ExecutionSettings(Section):
     )
 
 
-class LimitSettings(Section):
-    """What no order of a fund may exceed."""
-
-    max_order_notional: Annotated[Amount, Within(above=0, at_most=100_000_000)] = Field(
-        default=Decimal(250_000), description="one order, quote currency"
-    )
-    max_turnover_per_day: Annotated[Ratio, Within(above=0, at_most=100)] = Field(
-        default=Decimal(6), description="traded in 24 h by orders that add risk, multiples of NAV"
-    )
-    max_slippage_bps: Annotated[Ratio, Within(above=0, at_most=1000)] = Field(
-        default=Decimal(30), description="limit price from the mid at send, bps"
-    )
-    max_leverage: Annotated[Ratio, Within(above=0, at_most=LEVERAGE_CEILING)] = Field(
-        default=Decimal(5), description="gross leverage, multiples of NAV"
-    )
-
-
 class FundSettings(Section):
     """One mandate on one venue."""
 
@@ -242,6 +225,7 @@ class FundSettings(Section):
     )
     execution: ExecutionSettings = Field(default=ExecutionSettings(), description="how orders are spread")
     limits: LimitSettings = Field(default=LimitSettings(), validate_default=True, description="what no order may exceed")
+    breakers: BreakerSettings = Field(default=BreakerSettings(), description="when it may only reduce, or not trade at all")
 
     @field_validator("target")
     @classmethod
@@ -330,6 +314,29 @@ class FundSettings(Section):
                 f" lower the target or raise that limit (at most {LEVERAGE_CEILING})",
                 at=("target",),
             )
+        distance = limits.min_liquidation_distance
+        derivatives = [symbol for symbol in target or () if symbol_parts(symbol).kind is not MarketKind.SPOT]
+        if target and derivatives and not gross(target) * distance < 1:
+            raise fault(
+                "gross target leverage * min_liquidation_distance < 1 must hold, since a fund at L is liquidated within 1/L, but"
+                f" {plain(gross(target))} * {plain(distance)} >= 1: lower one of them",
+                at=("limits", "min_liquidation_distance"),
+            )
+        return limits
+
+    @field_validator("limits")
+    @classmethod
+    def _enough_orders(cls, limits: LimitSettings, info: ValidationInfo) -> LimitSettings:
+        execution, target = info.data.get("execution"), info.data.get("target")
+        if not execution or not target:
+            return limits
+        most, name = min((limits.max_orders_per_run, "max_orders_per_run"), (limits.max_orders_per_day, "max_orders_per_day"))
+        if not execution.slices * len(target) <= most:
+            raise fault(
+                f"execution.slices times markets <= {name} must hold, but {execution.slices} * {len(target)} > {most}:"
+                " use fewer slices or allow more orders",
+                at=("limits", name),
+            )
         return limits
 
     def mandate(self) -> Mandate:
@@ -350,12 +357,11 @@ class FundSettings(Section):
 
     def limits_value(self) -> Limits:
         """What no order of the fund may exceed."""
-        return Limits(
-            max_order_notional=self.limits.max_order_notional,
-            max_turnover_per_day=self.limits.max_turnover_per_day,
-            max_slippage_bps=self.limits.max_slippage_bps,
-            max_leverage=self.limits.max_leverage,
-        )
+        return Limits(**dict(self.limits))
+
+    def breakers_value(self) -> Breakers:
+        """How much is too much for the fund."""
+        return Breakers(**dict(self.breakers))
 
     def pacing(self) -> Pacing:
         """How the fund's legs are worked."""

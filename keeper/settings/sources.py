@@ -4,6 +4,7 @@ Its own sources are not used: they ignore variables that reach no key and make a
 Reading and judging is done by ``loading``.
 """
 
+import hashlib
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
@@ -80,6 +81,12 @@ class Settings(BaseSettings):
     def anchored(self, name: str) -> pathlib.Path:
         """A file that the configuration names, absolute: a relative name starts at the configuration's directory."""
         return self._directory / pathlib.Path(name).expanduser()
+
+    def rules_of(self, fund: str) -> str:
+        """A fingerprint of what fund and venue are configured to; secrets are not in it, only where they are."""
+        found = self.funds[fund]
+        text = f"{found.model_dump_json()} {self.venues[found.venue].model_dump_json()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def origin(self) -> str:

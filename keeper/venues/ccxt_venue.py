@@ -1,19 +1,21 @@
-"""A venue behind a real ccxt class: reads that may be repeated, and one write that never is.
+"""A venue behind a real ccxt class: reads that may be repeated, and orders and cancels that never are.
 
 ccxt signs, routes and names errors; rounding, outcomes, retries and hosts are decided here and beside. Nothing here may
 send an order twice, take an exception for a rejection, or show a key. ccxt is imported on connecting, not before.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from keeper.domain.account import Account, Position
 from keeper.domain.errors import ConfigError, Problem, StaleData, VenueRefused, VenueUnavailable
 from keeper.domain.numbers import plain
-from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Unknown
+from keeper.domain.order import Accepted, ChildState, Fill, OrderReport, OrderRequest, Outcome, Unknown, VenueOrder
 from keeper.ports import Clock, VenueInfo
-from keeper.venues import parsing, verdicts
+from keeper.venues import listing, parsing, verdicts
 from keeper.venues.public_data import PublicData, together
 from keeper.venues.transport import watched
 
@@ -76,26 +78,35 @@ class CcxtVenue(PublicData):
 
     async def account(self) -> Account:
         """Balances, positions and open orders, read together."""
-        balances, positions, orders = await together(
-            self._read("account", self._balances),
+        (balances, free_margin), positions, orders = await together(
+            self._read("account", self._wallet),
             self._read("positions", self._positions),
             self._read("open orders", self._open_orders),
         )
-        return Account(balances=balances, positions=positions, open_orders=orders, at=self._clock.now())
+        return Account(balances=balances, positions=positions, open_orders=orders, free_margin=free_margin, at=self._clock.now())
 
-    async def _balances(self) -> dict[str, Decimal]:
-        return self._dialect.wording.balances(await self._call("account"), self._exchange.safe_currency_code)
+    async def _wallet(self) -> tuple[dict[str, Decimal], Decimal | None]:
+        wording, answer = self._dialect.wording, await self._call("account")
+        return wording.balances(answer, self._exchange.safe_currency_code), wording.free_margin(answer)
 
     async def _positions(self) -> Mapping[str, Position]:
-        exchange = self._exchange
         if "positions" not in self._dialect.calls:
             return {}
-        return self._dialect.wording.positions(
-            await self._call("positions"), lambda market_id: str(exchange.safe_symbol(market_id, None, None, "contract"))
-        )
+        return self._dialect.wording.positions(await self._call("positions"), self._symbol)
 
-    async def _open_orders(self) -> tuple[str, ...]:
-        return parsing.open_orders(await self._call("orders"))
+    async def _open_orders(self) -> tuple[VenueOrder, ...]:
+        orders = self._listed(await self._call("orders"))
+        if any(order.state is not ChildState.LIVE for order in orders):
+            raise StaleData("the venue's answer lists an order as open that has ended")
+        return orders
+
+    def _listed(self, rows: object) -> tuple[VenueOrder, ...]:
+        return listing.orders(rows, self._symbol, self._dialect.wording.average, self._dialect.forced)
+
+    def _symbol(self, market: str) -> str:
+        """What ccxt calls a market; the venue's own word where that has none."""
+        kind = "contract" if "positions" in self._dialect.calls else "spot"
+        return str(self._exchange.safe_symbol(market, None, None, kind))
 
     async def place(self, request: OrderRequest) -> Outcome:
         """Send one limit order, immediate or cancel, once."""
@@ -105,11 +116,13 @@ class CcxtVenue(PublicData):
                 order = await self._exchange.create_order(
                     request.symbol, "limit", request.side.value, amount, price, self._order_parameters(request)
                 )
-                report = parsing.report(order, request.client_id)
+                report = self._report(parsing.part(order, "info"), request.client_id)
             except verdicts.wire_faults() as error:
                 return verdicts.of_order(self._dialect, flight, error)
         if flight.status not in OK:
             return Unknown(f"HTTP {flight.status} with an order in it")
+        if report.filled > request.amount:
+            return Unknown(f"{plain(report.filled)} was filled of {plain(request.amount)}, says the venue")
         return Accepted(report)
 
     def _order_parameters(self, request: OrderRequest) -> dict[str, object]:
@@ -117,8 +130,8 @@ class CcxtVenue(PublicData):
         left = parsing.milliseconds(request.deadline - self._offset) - stamp
         if not left > 0:
             raise VenueRefused("deadline", "its deadline has passed")
-        if not len(request.client_id) <= self._dialect.client_id_limit:
-            raise VenueRefused("client_id", f"its client id is longer than {self._dialect.client_id_limit} characters")
+        if not re.fullmatch(self._dialect.client_id_shape, request.client_id):
+            raise VenueRefused("client_id", f"its client id is none that the venue takes ({self._dialect.client_id_shape})")
         # timestamp + recvWindow is the deadline, as this machine's clock tells it: later the venue refuses the order
         return {
             self._dialect.client_id: request.client_id,
@@ -130,25 +143,90 @@ class CcxtVenue(PublicData):
 
     async def lookup(self, symbol: str, client_id: str) -> OrderReport | None:
         """The order under a client id; None only when the venue's code says that there is none."""
-        order = await self._read(
-            f"order {client_id}",
-            lambda: self._exchange.fetch_order(None, symbol, {self._dialect.lookup_id: client_id}),
-            absent=self._dialect.not_found,
-        )
-        return None if order is None else self._whole(f"order {client_id}", lambda: parsing.report(order, client_id))
+        what, market = f"order {client_id}", self._market_id(symbol)
+        named = {self._dialect.lookup_id: client_id}
+
+        async def ask() -> OrderReport:
+            return self._report(parsing.about(await self._call("order", symbol=market, **named), market), client_id)
+
+        return await self._whole(what, self._read(what, ask, absent=self._dialect.not_found))
+
+    def _report(self, row: object, client_id: str) -> OrderReport:
+        return listing.report(row, client_id, self._dialect.wording.average)
 
     async def fills(self, symbol: str, order_id: str) -> tuple[Fill, ...]:
         """Every trade of one order, oldest first."""
         what, market, side = f"trades of order {order_id}", self._market_id(symbol), self._dialect.wording.side
-        trades = await self._read(what, lambda: self._call("trades", symbol=market, orderId=order_id, limit=MOST_TRADES))
-        read = self._whole(what, lambda: parsing.fills(trades, symbol, order_id, self._exchange.safe_currency_code, side))
-        if not len(trades) < MOST_TRADES:
-            raise VenueUnavailable(f"{what}: {len(trades)} in one answer, so some may be missing")
-        return read
 
-    def _whole(self, what: str, parse: Callable[[], T]) -> T:
+        async def ask() -> tuple[Fill, ...]:
+            trades = await self._call("trades", symbol=market, orderId=order_id, limit=MOST_TRADES)
+            if not len(parsing.rows(trades, "trades")) < MOST_TRADES:
+                raise StaleData(f"{len(trades)} in one answer, so some may be missing")
+            for row in trades:
+                parsing.about(row, market)
+            return parsing.fills(trades, symbol, order_id, self._exchange.safe_currency_code, side)
+
+        return await self._whole(what, self._read(what, ask))
+
+    async def orders(self, symbol: str, since: datetime) -> tuple[VenueOrder, ...]:
+        """Every order of one market placed at ``since`` or later, whoever placed it, oldest first.
+
+        Binance itself forgets an order that ended without a trade: after 3 days on USD-M, after 90 on spot.
+        """
+        what, market = f"orders of {symbol}", self._market_id(symbol)
+        # whoever asks may have read the time off this machine's clock or off the venue's
+        start = min(since, since - self._offset)
+
+        async def ask(first: int, last: int) -> object:
+            window = {"startTime": first, "endTime": last, "limit": listing.MOST_ROWS}
+            return await self._read(what, lambda: self._call("history", symbol=market, **window))
+
+        async def read() -> tuple[VenueOrder, ...]:
+            rows = await listing.every_row(ask, start, self._venue_time(), span=self._dialect.history_span)
+            for row in rows:
+                parsing.about(row, market)
+            return tuple(order for order in self._listed(rows) if order.at >= start)
+
+        return await self._whole(what, read())
+
+    async def cancel(self, symbol: str, client_id: str) -> None:
+        """Ask once for the order under a client id to be canceled; nothing happens when it does not rest."""
+        what, market = f"cancel of order {client_id}", self._market_id(symbol)
+        named = {self._dialect.lookup_id: client_id}
+
+        async def ask() -> None:
+            answer = await self._call("cancel", symbol=market, **named)
+            if parsing.part(answer, self._dialect.cancel_echo) != client_id:
+                raise StaleData("the venue's answer is about another order")
+
+        await self._whole(what, self._read_once(what, ask, self._dialect.nothing_rests))
+
+    async def dead_man(self, symbols: Sequence[str], within: timedelta | None) -> bool:
+        """Have the venue cancel what rests in these markets unless asked again ``within``; None takes that off.
+
+        False where the venue has no such switch. VenueRefused for a time below a millisecond, which would take it off.
+        """
+        if "dead_man" not in self._dialect.calls:
+            return False
+        countdown = 0 if within is None else within // timedelta(milliseconds=1)
+        if within is not None and not countdown > 0:
+            raise VenueRefused("countdown", f"a dead-man switch of {within.total_seconds()} s would cancel nothing")
+        await together(*(self._count_down(symbol, self._market_id(symbol), countdown) for symbol in symbols))
+        return True
+
+    async def _count_down(self, symbol: str, market: str, countdown: int) -> None:
+        what = f"dead-man switch of {symbol}"
+
+        async def ask() -> None:
+            answer = parsing.about(await self._call("dead_man", symbol=market, countdownTime=countdown), market)
+            if parsing.number(answer, "countdownTime") != countdown:
+                raise StaleData("the venue's answer names another time")
+
+        await self._whole(what, self._read(what, ask))
+
+    async def _whole(self, what: str, reading: Awaitable[T]) -> T:
         try:
-            return parse()
+            return await reading
         except StaleData as error:
             raise VenueUnavailable(f"{what}: {error}") from None
 

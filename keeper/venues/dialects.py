@@ -6,6 +6,7 @@ nothing, and an order answered by one of them stays unknown.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from keeper.domain.errors import ConfigError, Problem
 from keeper.domain.market import FeeAsset
@@ -23,11 +24,15 @@ class Dialect:
 
     hosts: the only ones that may be called, by environment; testnet_switch: the ccxt method that leaves live trading;
     options: ccxt's, each one set for a reason; client_id: the parameter of a new order, lookup_id: of a query by it;
-    client_id_limit: characters; rejections: raw codes that prove an order was not taken, and what to do about them;
+    client_id_shape: a pattern of the client ids that it takes; cancel_echo: where the answer to a cancel repeats that id;
+    forced: how the client ids begin of orders that the venue itself placed, to liquidate, to deleverage or to settle;
+    rejections: raw codes that prove an order was not taken, and what to do about them;
     refusals: raw codes of a read that asking again will not cure; not_found: raw codes that say there is no such order;
+    nothing_rests: those that say so to a cancel;
     duplicate: raw codes that say that an order of this client id exists; order_window: milliseconds, the longest life that
-    the venue grants to a request on its way; calls: ccxt's methods for reads that are parsed here, less those that the
-    exchange does not have; wording: their parsers; fee_in: what fees are taken in.
+    the venue grants to a request on its way; history_span: the longest time that one question about past orders may cover;
+    calls: ccxt's methods for what is read, or canceled, without its parsers, less those that the exchange does not have;
+    wording: the parsers; fee_in: what fees are taken in.
     """
 
     exchange: str
@@ -36,14 +41,18 @@ class Dialect:
     options: Mapping[str, object]
     client_id: str
     lookup_id: str
-    client_id_limit: int
+    client_id_shape: str
+    cancel_echo: str
     rejections: Mapping[str, str]
     refusals: Mapping[str, str]
     not_found: frozenset[str]
+    nothing_rests: frozenset[str]
     duplicate: frozenset[str]
     order_window: int
+    history_span: timedelta
     calls: Mapping[str, str]
     wording: Wording
+    forced: tuple[str, ...] = ()
     fee_in: FeeAsset = FeeAsset.SETTLE
 
 
@@ -64,6 +73,9 @@ _REQUEST = {
     "-1117": "the side is not taken",
     "-1131": "the receive window is too long",
 }
+_CLIENT_ID = r"[.A-Z:/a-z0-9_-]{1,36}"
+# spot says more than this with the code, such as that an account may not cancel
+_NOTHING_RESTS = frozenset({"-2011 Unknown order sent."})
 
 BINANCE_USDM = Dialect(
     exchange="binanceusdm",
@@ -79,7 +91,8 @@ BINANCE_USDM = Dialect(
     },
     client_id="newClientOrderId",
     lookup_id="origClientOrderId",
-    client_id_limit=36,
+    client_id_shape=_CLIENT_ID,
+    cancel_echo="clientOrderId",
     rejections={
         **_KEYS,
         **_TIME,
@@ -120,22 +133,31 @@ BINANCE_USDM = Dialect(
     },
     refusals={**_KEYS, **_TIME, **_SYMBOL},
     not_found=frozenset({"-2013"}),
+    nothing_rests=_NOTHING_RESTS,
     duplicate=frozenset({"-4116"}),
     order_window=60_000,
+    history_span=timedelta(days=7, milliseconds=-1),
     # ccxt's unified reads lose what a size depends on: fetch_balance gives the margin balance for the wallet,
-    # fetch_positions drops a row whose entry price it can't read, fetch_order_book turns text into floats, and
-    # fetch_open_orders and fetch_my_trades answer {} and HTML with an empty list
+    # fetch_positions drops a row whose entry price it can't read, fetch_order_book turns text into floats, fetch_order takes
+    # any script's digits, and fetch_open_orders and fetch_my_trades answer {} and HTML with an empty list
     calls={
+        "time": "fapiPublicGetTime",
         "account": "fapiPrivateV3GetAccount",
         "positions": "fapiPrivateV3GetPositionRisk",
         "mode": "fapiPrivateGetPositionSideDual",
         "orders": "fapiPrivateGetOpenOrders",
+        "order": "fapiPrivateGetOrder",
+        "history": "fapiPrivateGetAllOrders",
         "trades": "fapiPrivateGetUserTrades",
         "book": "fapiPublicGetDepth",
         "mark": "fapiPublicGetPremiumIndex",
+        "last": "fapiPublicV2GetTickerPrice",
         "day": "fapiPublicGetTicker24hr",
+        "cancel": "fapiPrivateDeleteOrder",
+        "dead_man": "fapiPrivatePostCountdownCancelAll",
     },
     wording=wording.BINANCE_USDM,
+    forced=("autoclose-", "adl_autoclose", "settlement_autoclose-", "delivery_autoclose-"),
 )
 
 # what spot's matching engine says with -2010 (and, rarely, -1010); "Duplicate order sent." says the opposite of a rejection
@@ -179,7 +201,8 @@ BINANCE_SPOT = Dialect(
     },
     client_id="newClientOrderId",
     lookup_id="origClientOrderId",
-    client_id_limit=36,
+    client_id_shape=_CLIENT_ID,
+    cancel_echo="origClientOrderId",  # its clientOrderId names the cancel
     rejections={
         **_KEYS,
         **_TIME,
@@ -198,16 +221,23 @@ BINANCE_SPOT = Dialect(
     },
     refusals={**_KEYS, **_TIME, **_SYMBOL},
     not_found=frozenset({"-2013"}),
+    nothing_rests=_NOTHING_RESTS,
     duplicate=frozenset({"-1010 Duplicate order sent.", "-2010 Duplicate order sent."}),
     order_window=60_000,
+    history_span=timedelta(days=1, milliseconds=-1),
     # as on USD-M, ccxt's unified reads blur what a size depends on; spot has neither positions nor a mark
     calls={
+        "time": "publicGetTime",
         "account": "privateGetAccount",
         "mode": "privateGetAccount",
         "orders": "privateGetOpenOrders",
+        "order": "privateGetOrder",
+        "history": "privateGetAllOrders",
         "trades": "privateGetMyTrades",
         "book": "publicGetDepth",
+        "last": "publicGetTickerPrice",
         "day": "publicGetTicker24hr",
+        "cancel": "privateDeleteOrder",
     },
     wording=wording.BINANCE_SPOT,
     fee_in=FeeAsset.RECEIVED,

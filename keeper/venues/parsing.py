@@ -1,9 +1,10 @@
 """The edge: what an exchange answered, as values of the domain or StaleData. Nothing unread passes.
 
-Takes ccxt's unified markets and orders, and Binance's own words for everything else; where its markets differ, ``wording``
-says how. Numbers are read from text; NaN, infinity, None, a missing field and a negative price are StaleData.
+Takes ccxt's unified markets, and Binance's own words for everything else; where its markets differ, ``wording`` says how.
+Numbers are read from text; NaN, infinity, None, a missing field and a negative price are StaleData.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,21 +14,14 @@ from keeper.domain.account import Position
 from keeper.domain.book import Level, OrderBook
 from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.market import FeeAsset, Market, MarketKind, Side
-from keeper.domain.numbers import ZERO, exact, parse_wire
+from keeper.domain.numbers import exact, parse_wire
 from keeper.domain.observation import MarketStats
-from keeper.domain.order import ChildState, Fill, OrderReport
+from keeper.domain.order import Fill
 
 T = TypeVar("T")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-STATES = {
-    "open": ChildState.LIVE,
-    "canceling": ChildState.LIVE,
-    "closed": ChildState.FILLED,
-    "canceled": ChildState.CANCELED,
-    "expired": ChildState.CANCELED,
-    "rejected": ChildState.REJECTED,
-}
 _MISSING = object()
+_IDENTITY = re.compile(r"[1-9][0-9]{0,29}")
 
 
 def part(message: object, name: str) -> Any:
@@ -81,6 +75,28 @@ def not_negative(raw: object, name: str) -> Decimal:
     return value
 
 
+def word(message: object, name: str) -> str:
+    """Field ``name`` as text that names something. StaleData when it does not."""
+    raw = part(message, name)
+    if isinstance(raw, str) and raw.strip():
+        return raw
+    raise StaleData(f"{name} is {_shown(raw)}, which names nothing")
+
+
+def identity(raw: object, name: str) -> str:
+    """One number off the wire that counts orders or trades, as text. StaleData when it is none."""
+    if isinstance(raw, str | int) and not isinstance(raw, bool) and _IDENTITY.fullmatch(str(raw)):
+        return str(raw)
+    raise StaleData(f"{name} is {_shown(raw)}, which identifies nothing")
+
+
+def about(message: object, market: str) -> object:
+    """``message``, once it says that it is about ``market`` (the venue's name). StaleData when it is about another."""
+    if word(message, "symbol") != market:
+        raise StaleData(f"the venue's answer is about {_shown(part(message, 'symbol'))}, asked was {market}")
+    return message
+
+
 def chosen(message: object, name: str, choices: Mapping[Any, T]) -> T:
     """What field ``name`` stands for. StaleData when it is none of ``choices``."""
     raw = part(message, name)
@@ -100,9 +116,11 @@ def instant(raw: object, name: str) -> datetime:
     """Milliseconds since 1970, whole, as aware UTC."""
     value = above_zero(raw, name)
     try:
-        return EPOCH + timedelta(milliseconds=int(value))
+        if value == int(value):
+            return EPOCH + timedelta(milliseconds=int(value))
     except OverflowError:
-        raise StaleData(f"{name} is {value}, no time") from None
+        pass
+    raise StaleData(f"{name} is {value}, no time")
 
 
 def milliseconds(at: datetime) -> int:
@@ -114,6 +132,7 @@ def market(symbol: str, entry: Mapping[str, Any], fee_in: FeeAsset) -> Market:
     """A market structure of ccxt as a Market that takes its fees in ``fee_in``. VenueRefused for one that Keeper can't trade."""
     kind = _kind(symbol, entry)
     precision, limits = part(entry, "precision"), part(entry, "limits")
+    _least(limits, "price")  # without the rule that holds it, ccxt takes the digits shown for the tick
     base, quote = str(part(entry, "base")), str(part(entry, "quote"))
     return Market(
         symbol=symbol,
@@ -149,32 +168,36 @@ def _kind(symbol: str, entry: Mapping[str, Any]) -> MarketKind:
 
 
 def _least(limits: object, name: str) -> Decimal:
-    least = part(limits, name).get("min")
-    return ZERO if least is None else not_negative(least, f"minimum {name}")
+    return not_negative(part(part(limits, name), "min"), f"minimum {name}")
 
 
 def balances(message: object, code: Callable[[str], str]) -> dict[str, Decimal]:
     """Wallet balances by asset, without open profit and without zeros; ``code`` turns the venue's asset into ccxt's."""
     held: dict[str, Decimal] = {}
     for row in rows(part(message, "assets"), "assets"):
-        amount = number(row, "walletBalance")
-        if amount:
-            held[code(str(part(row, "asset")))] = amount
-    return held
+        asset, amount = code(word(row, "asset")), number(row, "walletBalance")
+        if asset in held:
+            raise StaleData(f"the venue's answer has two balances of {asset}")
+        held[asset] = amount
+    return {asset: amount for asset, amount in held.items() if amount}
 
 
 def positions(message: object, symbol: Callable[[str], str]) -> dict[str, Position]:
     """Open positions by ccxt symbol, signed. VenueRefused when the account is in hedge mode."""
     held: dict[str, Position] = {}
     for row in rows(message, "positions"):
-        name = symbol(str(part(row, "symbol")))
+        name = symbol(word(row, "symbol"))
         contracts = number(row, "positionAmt")
         if not contracts:
             continue
         if part(row, "positionSide") != "BOTH" or name in held:
             raise hedge_mode()
         held[name] = Position(
-            symbol=name, contracts=contracts, entry=positive(row, "entryPrice"), mark=positive(row, "markPrice")
+            symbol=name,
+            contracts=contracts,
+            entry=positive(row, "entryPrice"),
+            mark=positive(row, "markPrice"),
+            liquidation=not_negative(part(row, "liquidationPrice"), "liquidationPrice") or None,
         )
     return held
 
@@ -183,11 +206,6 @@ def hedge_mode() -> VenueRefused:
     """The refusal of an account that keeps long and short positions of one market apart."""
     remedy = "the account is in hedge mode, where a market has two positions: close them and switch its position mode to one-way"
     return VenueRefused("hedge_mode", remedy)
-
-
-def open_orders(orders: object) -> tuple[str, ...]:
-    """Client ids of the orders that rest, the venue's id where there is none."""
-    return tuple(str(part(order, "clientOrderId") or part(order, "orderId")) for order in rows(orders, "orders"))
 
 
 def book(message: object, at: datetime) -> OrderBook:
@@ -222,41 +240,26 @@ def stats(message: object) -> MarketStats:
     )
 
 
-def report(order: object, client_id: str) -> OrderReport:
-    """An order structure of ccxt as what it proves. StaleData when it is not whole or not the order of ``client_id``."""
-    order_id = part(order, "id")
-    if not order_id:
-        raise StaleData("the venue's answer names no order id")
-    if part(order, "clientOrderId") != client_id:
-        raise StaleData("the venue's answer is not about this order: another client order id")
-    state = STATES.get(str(part(order, "status")))
-    if state is None:
-        raise StaleData(f"the venue's answer has an order status that Keeper does not know: {_shown(part(order, 'status'))}")
-    filled = not_negative(part(order, "filled"), "filled")
-    if state is ChildState.FILLED and not filled:
-        raise StaleData("the venue's answer says filled, and that nothing was")
-    average = above_zero(part(order, "average"), "average") if filled else None
-    return OrderReport(order_id=str(order_id), client_id=client_id, state=state, filled=filled, average=average)
-
-
 def fills(
     message: object, symbol: str, order_id: str, code: Callable[[str], str], side: Callable[[object], Side]
 ) -> tuple[Fill, ...]:
     """The trades of one order, oldest first, each of the ``side`` its row tells; a fee that the venue pays us is negative."""
-    own = [row for row in rows(message, "trades") if str(part(row, "orderId")) == order_id]
+    own = [row for row in rows(message, "trades") if identity(part(row, "orderId"), "order id") == order_id]
     read = [_fill(row, symbol, code, side(row)) for row in own]
+    if len({fill.trade_id for fill in read}) != len(read):
+        raise StaleData("the venue's answer has one trade twice")
     return tuple(sorted(read, key=lambda fill: (fill.at, len(fill.trade_id), fill.trade_id)))
 
 
 def _fill(row: object, symbol: str, code: Callable[[str], str], side: Side) -> Fill:
     return Fill(
-        trade_id=str(part(row, "id")),
+        trade_id=identity(part(row, "id"), "trade id"),
         symbol=symbol,
         side=side,
         amount=positive(row, "qty"),
         price=positive(row, "price"),
         fee=number(row, "commission"),
-        fee_asset=code(str(part(row, "commissionAsset"))),
+        fee_asset=code(word(row, "commissionAsset")),
         at=instant(part(row, "time"), "time of a trade"),
     )
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from keeper.domain.book import OrderBook
 from keeper.domain.errors import InvariantViolation, StaleData, VenueRefused, VenueUnavailable
@@ -20,7 +20,8 @@ from keeper.domain.observation import MarketStats, Quote
 from keeper.ports import Clock, Environment
 from keeper.venues import parsing, verdicts
 from keeper.venues.dialects import dialect_of
-from keeper.venues.transport import GuardedSession, loopback_origins, note_answer, watched
+from keeper.venues.transport import GuardedSession, Silence, loopback_origins, note_answer, watched
+from keeper.venues.wording import Mark
 
 T = TypeVar("T")
 LARGEST_OFFSET = timedelta(seconds=1)
@@ -58,6 +59,7 @@ class PublicData:
         self._timeout = timeout
         self._attempts = attempts
         self._max_age = timedelta(seconds=max_age)
+        self._silence = Silence()
         self._offset = timedelta(0)
         self._session: GuardedSession | None = None
         self._connected: Any = None
@@ -96,7 +98,7 @@ class PublicData:
         # at DEBUG ccxt prints every header, the key among them
         logging.getLogger("ccxt").setLevel(logging.WARNING)
         allowed = self._dialect.hosts[self._environment]
-        self._session = GuardedSession(allowed=allowed, origins=self._origins, clock=self._clock)
+        self._session = GuardedSession(allowed=allowed, origins=self._origins, clock=self._clock, silence=self._silence)
         exchange = getattr(ccxt.async_support, self._dialect.exchange)(
             {
                 **self._keys(),
@@ -137,13 +139,23 @@ class PublicData:
 
     async def _sample_clock(self) -> tuple[timedelta, timedelta]:
         before = self._clock.now()
-        told = await self._exchange.fetch_time()
+        told = await self._told_time()
         after = self._clock.now()
-        return after - before, before + (after - before) / 2 - parsing.instant(told, "time of the venue")
+        return after - before, before + (after - before) / 2 - told
+
+    async def _told_time(self) -> datetime:
+        return parsing.instant(parsing.part(await self._call("time"), "serverTime"), "time of the venue")
 
     async def _load_markets(self) -> None:
         if not await self._exchange.load_markets(reload=True):
             raise VenueUnavailable("the venue's answer holds no markets")
+
+    async def time(self) -> datetime:
+        """The venue's clock, aware UTC, no later than it is by the time the answer is here. VenueUnavailable."""
+        try:
+            return cast("datetime", await self._read("clock", self._told_time))
+        except StaleData as error:
+            raise VenueUnavailable(f"clock: {error}") from None
 
     async def markets(self, symbols: Sequence[str]) -> Mapping[str, Market]:
         """The markets named; from what was loaded on connecting."""
@@ -157,32 +169,43 @@ class PublicData:
         return {symbol: parsing.market(symbol, known[symbol], self._dialect.fee_in) for symbol in symbols}
 
     async def quote(self, symbol: str) -> Quote:
-        """Mark and book of one market, read together, each no older than ``max_age`` by the venue's clock.
+        """Book, mark, index and last price of one market, read together, none older than ``max_age`` by the venue's clock.
 
-        Where the exchange has no mark (spot) it is the mid of the book.
+        Where the exchange has no mark (spot) it is the mid of the book, and there is no index. A market without a trade in
+        that time has no last price either: what was paid before says nothing of now.
         """
         market = self._market_id(symbol)
-        book, mark = await together(
+        book, mark, (last, traded) = await together(
             self._read(f"book of {symbol}", lambda: self._book(market)),
             self._read(f"mark of {symbol}", lambda: self._mark(market)),
+            self._read(f"last price of {symbol}", lambda: self._last(market)),
         )
         self._refuse_stale(f"book of {symbol}", book.at)
-        price, at = mark or (book.mid, book.at)
-        self._refuse_stale(f"mark of {symbol}", at)
-        return Quote(mark=price, book=book)
+        mark = mark or Mark(price=book.mid, index=None, at=book.at)
+        self._refuse_stale(f"mark of {symbol}", mark.at)
+        fresh = self._age(traded) <= self._max_age
+        if fresh:
+            self._refuse_stale(f"last price of {symbol}", traded)  # one from the future
+        return Quote(mark=mark.price, book=book, index=mark.index, last=last if fresh else None)
 
     async def _book(self, market: str) -> OrderBook:
-        asked = self._clock.now() - self._offset
+        asked = self._venue_time()
         return self._dialect.wording.book(await self._call("book", symbol=market, limit=BOOK_LEVELS), asked)
 
-    async def _mark(self, market: str) -> tuple[Decimal, datetime] | None:
+    async def _mark(self, market: str) -> Mark | None:
         if "mark" not in self._dialect.calls:
             return None
-        return self._dialect.wording.mark(await self._call("mark", symbol=market))
+        return self._dialect.wording.mark(parsing.about(await self._call("mark", symbol=market), market))
+
+    async def _last(self, market: str) -> tuple[Decimal, datetime]:
+        asked = self._venue_time()
+        return self._dialect.wording.last(parsing.about(await self._call("last", symbol=market), market), asked)
 
     async def stats(self, symbol: str) -> MarketStats:
         """The last 24 hours of one market."""
-        return parsing.stats(await self._read(f"day of {symbol}", lambda: self._call("day", symbol=self._market_id(symbol))))
+        market = self._market_id(symbol)
+        day = await self._read(f"day of {symbol}", lambda: self._call("day", symbol=market))
+        return parsing.stats(parsing.about(day, market))
 
     @property
     def _exchange(self) -> Any:
@@ -198,8 +221,15 @@ class PublicData:
     async def _call(self, name: str, **parameters: object) -> Any:
         return await getattr(self._exchange, self._dialect.calls[name])(parameters)
 
+    def _venue_time(self) -> datetime:
+        """Now, by the venue's clock."""
+        return self._clock.now() - self._offset
+
+    def _age(self, at: datetime) -> timedelta:
+        return self._venue_time() - at
+
     def _refuse_stale(self, what: str, at: datetime) -> None:
-        age = self._clock.now() - self._offset - at
+        age = self._age(at)
         if not abs(age) <= self._max_age:
             raise StaleData(f"{what} is {age.total_seconds():.1f} s old, allowed is {self._max_age.total_seconds():.0f} s")
 
@@ -221,8 +251,7 @@ class PublicData:
             try:
                 return await call()
             except verdicts.wire_faults() as error:
-                coded = verdicts.code_of(flight)
-                if coded is not None and coded[0] in absent:
+                if verdicts.says(absent, flight):
                     return None
                 raise verdicts.of_read(self._dialect, flight, what, error) from None
 

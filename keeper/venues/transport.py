@@ -99,14 +99,23 @@ def trusted_authorities() -> "ssl.SSLContext":
     return ssl.create_default_context(cafile=certifi.where())
 
 
+@dataclass(slots=True)
+class Silence:
+    """Until when a venue wants to hear nothing, aware UTC; it outlasts the connection on which that was said."""
+
+    until: datetime | None = None
+
+
 class GuardedSession:
     """An aiohttp session with ccxt's calling convention that refuses a wrong host before it connects.
 
     allowed: hosts of the environment; origins: from ``loopback_origins``, and where there are any no other host is
-    reached; clock: measures how long to keep silent after HTTP 429 or 418.
+    reached; clock: measures how long to keep silent after HTTP 429 or 418; silence: where that is kept.
     """
 
-    def __init__(self, *, allowed: frozenset[str], origins: Mapping[str, str], clock: Clock) -> None:
+    def __init__(
+        self, *, allowed: frozenset[str], origins: Mapping[str, str], clock: Clock, silence: Silence | None = None
+    ) -> None:
         import aiohttp
 
         trace = aiohttp.TraceConfig()
@@ -115,7 +124,7 @@ class GuardedSession:
         self._allowed = allowed
         self._origins = dict(origins)
         self._clock = clock
-        self._silent_until: datetime | None = None
+        self._silence = silence or Silence()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=trusted_authorities()),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -130,7 +139,7 @@ class GuardedSession:
     @property
     def silent(self) -> bool:
         """Whether the venue asked for silence that has not ended."""
-        return self._silent_until is not None and self._clock.now() < self._silent_until
+        return self._silence.until is not None and self._clock.now() < self._silence.until
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -165,7 +174,7 @@ class GuardedSession:
         if proxy is not None:
             raise VenueRefused("proxy", "a proxy was asked for: Keeper reaches venues straight")
         if self.silent:
-            raise VenueUnavailable(f"the venue asked for silence until {self._silent_until}")
+            raise VenueUnavailable(f"the venue asked for silence until {self._silence.until}")
         target = self._target(url)
         return self._session.request(method, target, allow_redirects=False, trace_request_ctx=_FLIGHT.get(), **options)
 
@@ -190,7 +199,7 @@ class GuardedSession:
         if end.response.status in RATE_LIMITED:
             asked = end.response.headers.get("Retry-After", "")
             wait = timedelta(seconds=int(asked)) if asked.isdecimal() else SILENCE
-            self._silent_until = self._clock.now() + wait
+            self._silence.until = self._clock.now() + wait
 
 
 async def _note_sent(_session: "aiohttp.ClientSession", context: "SimpleNamespace", _headers: object) -> None:

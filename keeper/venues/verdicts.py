@@ -56,6 +56,12 @@ def of_order(dialect: Dialect, flight: Flight, error: Exception) -> Outcome:
     return Rejected(code, f"{dialect.rejections[entry]} (the venue says: {said})")
 
 
+def says(table: Collection[str], flight: Flight) -> bool:
+    """Whether the venue refused a request with one of the codes of ``table``."""
+    coded = code_of(flight)
+    return coded is not None and flight.status in CLIENT_ERRORS and _entry(table, coded) is not None
+
+
 def _entry(table: Collection[str], coded: tuple[str, str]) -> str | None:
     """What a code and its message are in a table of the dialect: code and message together, or else the code alone."""
     code, said = coded

@@ -68,8 +68,9 @@ async def observation(url: str) -> dict[str, Any]:
 async def rebalance(url: str) -> dict[str, Any]:
     """The longest time that the event loop was blocked, milliseconds: while connecting, and from then on."""
     from keeper.journal.store import Mode, SqlJournal
+    from keeper.service.fund import Fund
     from keeper.service.observer import Observer
-    from keeper.service.rebalancer import Fund, Rebalancer
+    from keeper.service.rebalancer import Rebalancer
 
     heart = asyncio.create_task(_beat(gaps := [0.0]))
     async with AsyncExitStack() as stack:
@@ -120,7 +121,7 @@ async def child(_argument: str) -> dict[str, Any]:
             )
             before = time.process_time()
             for number in range(CHILDREN):
-                await sender.send(run, replace(one, sequence=number + 1), seen)
+                await sender.send(run, [replace(one, sequence=number + 1)], seen)
             sending = time.process_time() - before
             before = time.process_time()
             for number in range(CHILDREN):

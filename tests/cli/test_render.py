@@ -17,7 +17,7 @@ from keeper.domain.fund import Standing
 from keeper.domain.market import Side
 from keeper.domain.order import ChildState
 from keeper.domain.run import NavPoint, RunStatus
-from keeper.service.documents import fund_status, run_document, runs_document, status_document
+from keeper.service.documents import Slots, fund_status, run_document, runs_document, status_document
 from keeper.service.progress import LegProgress
 from tests.fakes.run_history import DECIDED, History, Leg, history, plan_of, unsent
 
@@ -128,7 +128,7 @@ def test_a_status_shows_every_fund_and_what_blocks_it(width: int) -> None:
             last_run=LOST.run,
             open_children=LOST.children[-1:],
             nav=point,
-            next_slot=DECIDED + timedelta(days=1),
+            slots=Slots(next=DECIDED + timedelta(days=1)),
             is_trading=False,
         ),
         fund_status(
@@ -137,15 +137,15 @@ def test_a_status_shows_every_fund_and_what_blocks_it(width: int) -> None:
             last_run=history(Leg(), status=RunStatus.RUNNING).run,
             open_children=(),
             nav=None,
-            next_slot=None,
+            slots=Slots(),
             is_trading=False,
         ),
-        fund_status(Standing(fund="new"), **place, last_run=None, open_children=(), nav=None, next_slot=None, is_trading=False),
+        fund_status(Standing(fund="new"), **place, last_run=None, open_children=(), nav=None, slots=Slots(), is_trading=False),
     ]
     text = shown(width, lambda console: status_table(status_document(funds), console))
     for essential in (
         *("btc3l blocked 114,987.41 2.967x Incomplete", "USDT 3.100x gross", "2024-08-09 00:22:32"),
-        f"btc3l: does not trade until the outcome is known of {LOST.children[-1].request.client_id}",
+        f"btc3l: adds no risk until the outcome is known of {LOST.children[-1].request.client_id}",
         "btc3l-4f1c2a9e: the outcome of one order is not known",
         "btc3l: next at 2024-08-10 00:15:00 UTC",
         "eth2s: a run was left behind",

@@ -2,10 +2,10 @@ from decimal import Decimal
 
 import pytest
 
-from keeper.domain.account import leverage_after_move, move_to_leverage
+from keeper.domain.account import Account, leverage_after_move, move_to_leverage
 from keeper.domain.errors import StaleData
 from keeper.domain.numbers import rounded
-from tests.fakes.markets import BTC, ETH, holding, inverse, linear, observe, quote, spot
+from tests.fakes.markets import BTC, ETH, NOON, holding, inverse, linear, observe, quote, spot
 
 
 def test_a_linear_position_adds_its_open_profit() -> None:
@@ -67,3 +67,9 @@ def test_trigger_moves(leverage: int, to: str | int, percent: str) -> None:
     move = move_to_leverage(Decimal(leverage), Decimal(to))
     assert rounded(move * 100, 4) == Decimal(percent)
     assert rounded(leverage_after_move(Decimal(leverage), move), 20) == Decimal(to)
+
+
+def test_an_account_may_be_looked_at_without_the_assets_of_others() -> None:
+    account = Account(balances={"USDT": Decimal(5), "DOGE": Decimal(9)}, at=NOON)
+    assert account.only({"USDT", "BTC"}).balances == {"USDT": Decimal(5)}
+    assert account.only(()).balances == {}

@@ -13,7 +13,8 @@ from tests.fakes.binance_usdm import API_KEY, SECRET, BinanceUsdm, Fault, Seen, 
 from tests.fakes.command_line import CommandLine, keeper
 from tests.fakes.documents import assert_plan, assert_run
 
-OBSERVED = {"/fapi/v3/account", "/fapi/v3/positionRisk", "/fapi/v1/openOrders", "/fapi/v1/premiumIndex", "/fapi/v1/depth"}
+OBSERVED = {f"/fapi/{path}" for path in ("v3/account", "v3/positionRisk", "v1/openOrders")}
+OBSERVED |= {f"/fapi/{path}" for path in ("v1/premiumIndex", "v2/ticker/price", "v1/depth")}
 STATS = "/fapi/v1/ticker/24hr"
 
 

@@ -21,6 +21,8 @@ CODES = {
     Reason.MARGIN: -2019,
     Reason.POSITION_SIDE: -4061,
     Reason.NO_SUCH_ORDER: -2013,
+    Reason.NOTHING_RESTS: -2011,
+    Reason.TOO_LONG_A_TIME: -1127,
 }
 TEXTS = {
     -1003: (429, "Too many requests."),
@@ -32,7 +34,9 @@ TEXTS = {
     -1111: (400, "Precision is over the maximum defined for this asset."),
     -1116: (400, "Invalid orderType."),
     -1121: (400, "Invalid symbol."),
+    -1127: (400, "Lookup interval is too big."),
     -1131: (400, "recvWindow must be less than 60000"),
+    -2011: (400, "Unknown order sent."),
     -2013: (400, "Order does not exist."),
     -2014: (401, "API-key format invalid."),
     -2015: (401, "Invalid API-key, IP, or permissions for action."),
@@ -108,7 +112,7 @@ def premium(core: ExchangeCore, symbol: str, now: int) -> dict[str, Any]:
     return {
         "symbol": symbol,
         "markPrice": mark,
-        "indexPrice": mark,
+        "indexPrice": _text(core.indexes.get(symbol, core.mark(symbol))),
         "lastFundingRate": "0.00010000",
         "nextFundingTime": now + 3_600_000,
         "time": now,
@@ -131,6 +135,17 @@ def ticker(core: ExchangeCore, symbol: str, now: int) -> dict[str, Any]:
     }
 
 
+def last(core: ExchangeCore, symbol: str) -> dict[str, Any]:
+    core.instrument(symbol)
+    price, at = core.last(symbol)
+    return {"symbol": symbol, "price": _text(price, 2), "time": at}
+
+
+def countdown(core: ExchangeCore, symbol: str, wait: str) -> dict[str, Any]:
+    core.count_down(symbol, int(wait))
+    return {"symbol": symbol, "countdownTime": wait}
+
+
 def account(core: ExchangeCore, now: int) -> dict[str, Any]:
     profit = sum((core.unrealised(symbol) for symbol in core.holdings), ZERO)
     assets = []
@@ -148,7 +163,12 @@ def account(core: ExchangeCore, now: int) -> dict[str, Any]:
             }
         )
     assets.append({"asset": "BNB", "walletBalance": "0.00000000", "marginBalance": "0.00000000", "updateTime": 0})
-    return {"assets": assets, "positions": [], "totalWalletBalance": _text(core.wallet.get("USDT", ZERO))}
+    return {
+        "totalWalletBalance": _text(core.wallet.get("USDT", ZERO)),
+        "availableBalance": _text(core.available()),
+        "assets": assets,
+        "positions": [],
+    }
 
 
 def positions(core: ExchangeCore, now: int) -> list[dict[str, Any]]:
@@ -161,7 +181,7 @@ def positions(core: ExchangeCore, now: int) -> list[dict[str, Any]]:
             "breakEvenPrice": _text(held.entry),
             "markPrice": _text(core.mark(symbol)),
             "unRealizedProfit": _text(core.unrealised(symbol)),
-            "liquidationPrice": "0",
+            "liquidationPrice": str(core.liquidations.get(symbol, ZERO)),
             "isolatedMargin": "0",
             "notional": _text(held.amount * core.mark(symbol)),
             "marginAsset": "USDT",

@@ -27,7 +27,7 @@ AHEAD = 1000
 DEFAULT_WINDOW = 5000
 LONGEST_WINDOW = 60_000
 S = TypeVar("S", bound="BinanceServer")
-BEFORE = ("drop_before", "429", "418", "503_before")
+BEFORE = ("429", "418")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,10 @@ class Seen:
 class Fault:
     """What goes wrong with a request of ``path`` (its last part). times: how often; alter: changes the true reply's JSON.
 
-    kind: html, empty_object, empty, half_json, truncated, bad_gzip, drop_before, drop_after, hang, redirect, odd_status,
-    alter, 429, 418, 503_before, 503, 408, 502, 422, -1006, -1007.
+    kind: html, empty_object, empty, half_json, truncated, bad_gzip, drop_after, hang, redirect, odd_status, alter, 429, 418,
+    503, 408, 502, 422, -1006, -1007; most of them, and drop, with ``_before``: the request is not taken. late: it is taken
+    ``after`` seconds, whoever still listens, and never answered; slow: taken so, and answered as long after that; heard: as
+    slow, but only taken if somebody still listens.
     """
 
     path: str
@@ -56,6 +58,12 @@ class Fault:
     method: str = ""
     times: int = 1_000_000
     alter: Callable[[Any], Any] | None = None
+    after: float = 0.0
+
+    @property
+    def takes_nothing(self) -> bool:
+        """Whether the request never reaches the exchange's books."""
+        return self.kind in BEFORE or self.kind.endswith("_before")
 
 
 class Rejection(Exception):
@@ -101,6 +109,7 @@ class BinanceServer:
     in_flight: int = 0
     url: str = ""
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
+    on_the_way: "set[asyncio.Task[tuple[int, Any]]]" = field(default_factory=set)
     _runner: web.AppRunner | None = None
 
     @property
@@ -133,6 +142,8 @@ class BinanceServer:
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def stop(self) -> None:
+        for taking in self.on_the_way:
+            taking.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -149,19 +160,38 @@ class BinanceServer:
             if self.delay:
                 await _pause(self.delay)
             fault = self._next_fault(request.method, request.path)
-            if fault is not None and fault.kind in BEFORE:
-                return _broken(request, self.skin, fault.kind, 200, {})
-            status, reply = self._answer(seen)
+            if fault is not None and fault.kind in ("slow", "late"):
+                return await self._taken_late(seen, fault)
+            if fault is not None and fault.kind == "heard":
+                await _pause(fault.after)
+                status, reply = self._answer(seen)
+                await _pause(fault.after)
+                return _json(status, reply)
+            status, reply = (200, {}) if fault is not None and fault.takes_nothing else self._answer(seen)
             if fault is None:
                 return _json(status, reply)
             if fault.alter is not None:
                 return _json(status, fault.alter(reply))
-            if fault.kind == "hang":
+            if fault.kind in ("hang", "hang_before"):
                 self.hanging.set()
                 await _pause(3600)
-            return _broken(request, self.skin, fault.kind, status, reply)
+            return _broken(request, self.skin, fault.kind.removesuffix("_before"), status, reply)
         finally:
             self.in_flight -= 1
+
+    async def _taken_late(self, seen: Seen, fault: Fault) -> web.StreamResponse:
+        async def take() -> tuple[int, Any]:
+            await _pause(fault.after)
+            return self._answer(seen)
+
+        taking = asyncio.create_task(take())
+        self.on_the_way.add(taking)
+        taking.add_done_callback(self.on_the_way.discard)
+        if fault.kind == "late":
+            await _pause(3600)
+        status, reply = await asyncio.shield(taking)
+        await _pause(fault.after)
+        return _json(status, reply)
 
     def _next_fault(self, method: str, path: str) -> Fault | None:
         for fault in self.faults:
@@ -215,6 +245,12 @@ def which(told: dict[str, str]) -> dict[str, Any]:
     return {"order_id": int(told["orderId"]) if "orderId" in told else None, "client_id": told.get("origClientOrderId")}
 
 
+def span(told: dict[str, str]) -> dict[str, Any]:
+    """Which past orders a request asks for."""
+    first, last = (int(told[name]) if name in told else None for name in ("startTime", "endTime"))
+    return {"first": first, "last": last, "limit": min(int(told.get("limit", 500)), 1000)}
+
+
 def _json(status: int, reply: Any) -> web.Response:
     if isinstance(reply, str):
         return web.Response(status=status, text=reply, content_type="text/html")
@@ -223,7 +259,7 @@ def _json(status: int, reply: Any) -> web.Response:
 
 def _broken(request: web.Request, skin: Skin, kind: str, status: int, reply: Any) -> web.Response:
     whole = json.dumps(reply)
-    if request.transport is not None and kind in ("drop_before", "drop_after"):
+    if request.transport is not None and kind in ("drop", "drop_after"):
         request.transport.abort()
     if request.transport is not None and kind == "truncated":
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(whole)}\r\n\r\n"

@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from tests.fakes import spot_messages as messages
-from tests.fakes.binance_server import BinanceServer, Rejection, Routes, Skin, wall_clock, which
+from tests.fakes.binance_server import BinanceServer, Rejection, Routes, Skin, span, wall_clock, which
 from tests.fakes.exchange_core import Instrument, Ladder
 from tests.fakes.spot_core import SpotCore, SpotTrade
 
+DAY = 86_400_000
 ORDER_PARAMETERS = frozenset(
     {
         "symbol",
@@ -46,6 +47,10 @@ def _place(exchange: "BinanceSpot", told: dict[str, str]) -> Any:
     return messages.order(order)
 
 
+def _history(exchange: "BinanceSpot", told: dict[str, str]) -> Any:
+    return [messages.order(one) for one in exchange.core.listed(told["symbol"], **span(told), longest=DAY)]
+
+
 def _trades(exchange: "BinanceSpot", told: dict[str, str]) -> Any:
     core = exchange.core
     core.instrument(told["symbol"])
@@ -63,14 +68,17 @@ PUBLIC: Routes = {
     ("GET", "time"): lambda exchange, _told: {"serverTime": exchange.now()},
     ("GET", "exchangeInfo"): lambda exchange, _told: messages.exchange_info(exchange.core, exchange.now()),
     ("GET", "depth"): lambda exchange, told: messages.depth(exchange.core, told["symbol"], int(told.get("limit", 100))),
+    ("GET", "ticker/price"): lambda exchange, told: messages.last(exchange.core, told["symbol"]),
     ("GET", "ticker/24hr"): lambda exchange, told: messages.ticker(exchange.core, told["symbol"], exchange.now()),
 }
 PRIVATE: Routes = {
     ("GET", "account"): lambda exchange, _told: messages.account(exchange.core, exchange.now()),
     ("GET", "openOrders"): lambda exchange, _told: [messages.order(one) for one in exchange.core.open_orders()],
+    ("GET", "allOrders"): _history,
     ("GET", "myTrades"): _trades,
     ("GET", "order"): lambda exchange, told: messages.order(exchange.core.find(told["symbol"], **which(told))),
     ("POST", "order"): _place,
+    ("DELETE", "order"): lambda exchange, told: messages.canceled(exchange.core.cancel(told["symbol"], **which(told))),
 }
 
 

@@ -23,6 +23,7 @@ from tests.fakes.binance_server import (
     Seen,
     Skin,
     in_thread,
+    span,
     wall_clock,
     which,
 )
@@ -30,6 +31,7 @@ from tests.fakes.exchange_core import ExchangeCore, Instrument, Ladder
 
 __all__ = ["API_KEY", "HOSTS", "SECRET", "BinanceUsdm", "Fault", "Seen", "in_thread", "usual_core"]
 
+WEEK = 7 * 86_400_000
 HOSTS = ("demo-fapi.binance.com", "fapi.binance.com")
 
 
@@ -56,6 +58,10 @@ def _cancel(exchange: BinanceServer, told: dict[str, str]) -> Any:
     return messages.order(exchange.core.cancel(told["symbol"], **which(told)))
 
 
+def _history(exchange: BinanceServer, told: dict[str, str]) -> Any:
+    return [messages.order(one) for one in exchange.core.listed(told["symbol"], **span(told), longest=WEEK)]
+
+
 def _trades(exchange: BinanceServer, told: dict[str, str]) -> Any:
     core = exchange.core
     core.instrument(told["symbol"])
@@ -75,6 +81,7 @@ PUBLIC: Routes = {
     ("GET", "v1/exchangeInfo"): lambda exchange, _told: messages.exchange_info(exchange.core, exchange.now()),
     ("GET", "v1/depth"): _depth,
     ("GET", "v1/premiumIndex"): lambda exchange, told: messages.premium(exchange.core, told["symbol"], exchange.now()),
+    ("GET", "v2/ticker/price"): lambda exchange, told: messages.last(exchange.core, told["symbol"]),
     ("GET", "v1/ticker/24hr"): lambda exchange, told: messages.ticker(exchange.core, told["symbol"], exchange.now()),
 }
 PRIVATE: Routes = {
@@ -84,10 +91,14 @@ PRIVATE: Routes = {
     ("GET", "v1/positionSide/dual"): lambda exchange, _told: {"dualSidePosition": exchange.core.hedged},
     ("GET", "v1/commissionRate"): lambda exchange, told: messages.commission(exchange.core, told["symbol"]),
     ("GET", "v1/openOrders"): lambda exchange, _told: [messages.order(one) for one in exchange.core.open_orders()],
+    ("GET", "v1/allOrders"): _history,
     ("GET", "v1/userTrades"): _trades,
     ("GET", "v1/order"): _find,
     ("POST", "v1/order"): _place,
     ("DELETE", "v1/order"): _cancel,
+    ("POST", "v1/countdownCancelAll"): lambda exchange, told: messages.countdown(
+        exchange.core, told["symbol"], told["countdownTime"]
+    ),
 }
 
 

@@ -15,9 +15,10 @@ from keeper.policy.mandate import Mandate
 from keeper.policy.schedule import Schedule
 from keeper.ports import Bell, Clock, Journal, Venue
 from keeper.service.daemon import Daemon
+from keeper.service.fund import Fund
 from keeper.service.keeping import Charge, FundKeeper
 from keeper.service.observer import Observer
-from keeper.service.rebalancer import Fund, Rebalancer
+from keeper.service.rebalancer import Rebalancer
 from keeper.service.slots import SlotOwner
 from tests.fakes.desks import LIMITS, TWAP
 from tests.fakes.paper import PERP

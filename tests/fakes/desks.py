@@ -17,9 +17,10 @@ from keeper.journal.database import Database
 from keeper.journal.store import Mode, SqlJournal
 from keeper.planning.gate import Limits
 from keeper.policy.mandate import Mandate
+from keeper.service.fund import Fund
 from keeper.service.observer import Observer
 from keeper.service.progress import LegProgress
-from keeper.service.rebalancer import Fund, Rebalancer
+from keeper.service.rebalancer import Rebalancer
 from tests.fakes.moving_feed import MovingFeed, moving_feed
 from tests.fakes.paper import PERP, opening, paper_venue
 from tests.fakes.scripted_venue import ScriptedVenue
@@ -115,7 +116,7 @@ class Desk:
 
     def bought(self) -> Decimal:
         """The truth: signed contracts that the venue filled for us."""
-        trades = [fill for booked in self.venue.orders.values() for fill in booked.fills]
+        trades = [fill for booked in self.venue.booked.values() for fill in booked.fills]
         return sum((fill.amount * fill.side.sign for fill in trades), Decimal(0))
 
 
@@ -123,7 +124,7 @@ async def agrees_with_the_venue(desk: Desk) -> None:
     """One venue order for each client id; the journal's fills are the venue's, its chain holds, nothing is open."""
     assert max(Counter(desk.venue.arrived).values(), default=0) <= 1
     assert len({request.client_id for request in desk.venue.sent}) == len(desk.venue.sent)
-    truth = {(name, fill) for name, booked in desk.venue.orders.items() for fill in booked.fills}
+    truth = {(name, fill) for name, booked in desk.venue.booked.items() for fill in booked.fills}
     runs = await desk.journal.runs()
     assert {pair for run in runs for pair in await desk.journal.fills(run.id)} == truth
     assert {child.request for child in await desk.children()} == set(desk.venue.sent)

@@ -30,6 +30,8 @@ class Reason(StrEnum):
     MARGIN = auto()
     POSITION_SIDE = auto()
     NO_SUCH_ORDER = auto()
+    NOTHING_RESTS = auto()
+    TOO_LONG_A_TIME = auto()
 
 
 class Refusal(Exception):
@@ -142,7 +144,11 @@ class Order:
 
 @dataclass(slots=True, kw_only=True)
 class ExchangeCore:
-    """One account on one exchange. now: ms; wallet: by asset; marks follow the mid unless set apart."""
+    """One account on one exchange.
+
+    now: ms; wallet: by asset; marks, indexes, lasts: follow the mid unless set apart; liquidations: prices by symbol;
+    countdowns: when resting orders of a symbol are canceled, ms; newest_first: which orders a list that is too long shows.
+    """
 
     now: Callable[[], int]
     wallet: dict[str, Decimal]
@@ -152,7 +158,12 @@ class ExchangeCore:
     hedged: bool = False
     holdings: dict[str, Holding] = field(default_factory=dict)
     marks: dict[str, Decimal] = field(default_factory=dict)
+    indexes: dict[str, Decimal] = field(default_factory=dict)
+    lasts: dict[str, tuple[Decimal, int]] = field(default_factory=dict)
     orders: dict[int, Order] = field(default_factory=dict)
+    countdowns: dict[str, int] = field(default_factory=dict)
+    liquidations: dict[str, Decimal] = field(default_factory=dict)
+    newest_first: bool = False
     trades: list[Trade] = field(default_factory=list)
     _ids: "count[int]" = field(default_factory=lambda: count(8_000_001))
 
@@ -182,11 +193,17 @@ class ExchangeCore:
             raise Refusal(Reason.UNKNOWN_SYMBOL)
         return found
 
+    def last(self, symbol: str) -> tuple[Decimal, int]:
+        """The last price and its time (ms)."""
+        return self.lasts.get(symbol, (self.ladders[symbol].mid, self.now()))
+
     def open_orders(self) -> list[Order]:
+        self._run_countdowns()
         return [order for order in self.orders.values() if order.status == "NEW"]
 
     def find(self, symbol: str, *, order_id: int | None, client_id: str | None) -> Order:
         """The latest order of an id."""
+        self._run_countdowns()
         for order in reversed(self.orders.values()):
             if order.symbol == symbol and (order.id == order_id if client_id is None else order.client_id == client_id):
                 return order
@@ -214,10 +231,68 @@ class ExchangeCore:
         return order
 
     def cancel(self, symbol: str, *, order_id: int | None, client_id: str | None) -> Order:
-        order = self.find(symbol, order_id=order_id, client_id=client_id)
-        if order.status != "NEW":
-            raise Refusal(Reason.NO_SUCH_ORDER)
-        order.status = "CANCELED"
+        self.instrument(symbol)
+        for order in self.open_orders():
+            if order.symbol == symbol and (order.id == order_id if client_id is None else order.client_id == client_id):
+                order.status = "CANCELED"
+                return order
+        raise Refusal(Reason.NOTHING_RESTS)
+
+    def count_down(self, symbol: str, wait: int) -> None:
+        """Cancel what rests in a market ``wait`` ms from now, unless asked again; 0 takes that off."""
+        self.instrument(symbol)
+        self._run_countdowns()
+        self.countdowns.pop(symbol, None)
+        if wait > 0:
+            self.countdowns[symbol] = self.now() + wait
+
+    def _run_countdowns(self) -> None:
+        for symbol, due in list(self.countdowns.items()):
+            if self.now() >= due:
+                del self.countdowns[symbol]
+                for order in self.orders.values():
+                    if order.symbol == symbol and order.status == "NEW":
+                        order.status = "CANCELED"
+
+    def listed(self, symbol: str, first: int | None, last: int | None, *, limit: int, longest: int) -> list[Order]:
+        """The orders of a market placed between two times (ms), of too many as many as ``limit``, oldest first."""
+        self.instrument(symbol)
+        self._run_countdowns()
+        if first is not None and last is not None and last - first > longest:
+            raise Refusal(Reason.TOO_LONG_A_TIME)
+        found = [
+            order
+            for order in self.orders.values()
+            if order.symbol == symbol and (first is None or order.at >= first) and (last is None or order.at <= last)
+        ]
+        return found[-limit:] if self.newest_first or first is None else found[:limit]
+
+    def rest(self, client_id: str, symbol: str, sign: int, amount: Decimal, price: Decimal, *, at: int | None = None) -> Order:
+        """An order that rests, whoever sent it: ours if its client id is."""
+        return self._outside(client_id, symbol, sign, amount, price, at=at)
+
+    def trade_outside(
+        self, symbol: str, sign: int, amount: Decimal, price: Decimal, *, client_id: str = "web_1", at: int | None = None
+    ) -> Order:
+        """A trade that is none of ours: by hand, or by the exchange when its client id begins as such ids do."""
+        order = self._outside(client_id, symbol, sign, amount, price, at=at)
+        self._book(order, amount, price)
+        order.status = "FILLED"
+        return order
+
+    def _outside(self, client_id: str, symbol: str, sign: int, amount: Decimal, price: Decimal, *, at: int | None) -> Order:
+        order = Order(
+            id=next(self._ids),
+            client_id=client_id,
+            symbol=symbol,
+            sign=sign,
+            amount=amount,
+            price=price,
+            time_in_force="GTC",
+            reduce_only=False,
+            at=self.now() if at is None else at,
+        )
+        self.orders[order.id] = order
         return order
 
     def _check_shape(self, order: Order) -> None:

@@ -7,7 +7,7 @@ as ``lag`` says.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum, auto
 from types import TracebackType
@@ -18,7 +18,7 @@ from keeper.domain.errors import VenueUnavailable
 from keeper.domain.market import Market, Side
 from keeper.domain.numbers import ZERO
 from keeper.domain.observation import MarketStats, Quote
-from keeper.domain.order import Accepted, ChildState, Fill, OrderReport, OrderRequest, Outcome, Rejected, Unknown
+from keeper.domain.order import Accepted, ChildState, Fill, OrderReport, OrderRequest, Outcome, Rejected, Unknown, VenueOrder
 from keeper.ports import Clock, VenueInfo
 from keeper.venues.paper.ledger import Booked
 from keeper.venues.paper.venue import PaperVenue
@@ -51,8 +51,10 @@ class ScriptedVenue:
     lag: seconds by which every read is late, against the ``read_lag`` that it admits to (the same by default);
     trade_lag: seconds that trades are later still; faults: by number of the order, from 1; after: what happens once that
     order was dealt with; on_place, on_read, on_arrival: called as a request goes out, a read begins, and with the true
-    account before and after an order arrived; failing: how many reads of a kind (account, quote, stats, lookup, fills) are
-    still to fail.
+    account before and after an order arrived; failing: how many calls of a kind (account, quote, stats, lookup, fills,
+    orders, cancel, dead_man) are still to fail; resting: orders that rest, by client id, until they are canceled; foreign:
+    orders of somebody else; stubborn: client ids that no cancel reaches; canceled: the client ids that a cancel asked for;
+    countdowns: what the dead-man switch was told, None where the venue has none.
     """
 
     def __init__(
@@ -75,6 +77,11 @@ class ScriptedVenue:
         self.hanging = asyncio.Event()
         self.in_flight = 0
         self.most_in_flight = 0
+        self.resting: dict[str, VenueOrder] = {}
+        self.foreign: list[VenueOrder] = []
+        self.stubborn: set[str] = set()
+        self.canceled: list[str] = []
+        self.countdowns: list[tuple[tuple[str, ...], timedelta | None]] | None = None
         self._truths = [(self.clock.now(), inner._ledger.account)]
         self._in_the_air: dict[str, list[OrderRequest]] = {}
 
@@ -87,7 +94,7 @@ class ScriptedVenue:
         return self.inner.clock
 
     @property
-    def orders(self) -> Mapping[str, Booked]:
+    def booked(self) -> Mapping[str, Booked]:
         """The truth: every order that the exchange took, by client id."""
         return self.inner._ledger.orders
 
@@ -103,12 +110,21 @@ class ScriptedVenue:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self.inner.__aexit__(kind, error, trace)
 
-    def meddle(self, symbol: str, contracts: str, price: str) -> None:
-        """Somebody else trades on the account."""
+    def rest(self, client_id: str, symbol: str, contracts: str, *, at: datetime | None = None) -> VenueOrder:
+        """An order rests, ours if its client id is. contracts: signed."""
+        order = self._outside(client_id, symbol, Decimal(contracts), at or self.clock.now())
+        self.resting[client_id] = order
+        return order
+
+    def meddle(self, symbol: str, contracts: str, price: str, *, client_id: str = "web_1", forced: bool = False) -> None:
+        """Somebody else trades on the account, or the venue itself does."""
+        order = self._outside(client_id, symbol, Decimal(contracts), self.clock.now())
+        order = replace(order, filled=order.amount, average=Decimal(price), state=ChildState.FILLED, forced=forced)
+        self.foreign.append(order)
         amount, ledger = Decimal(contracts), self.inner._ledger
         market = self.inner._markets[symbol]
         fill = Fill(
-            trade_id="foreign",
+            trade_id=f"foreign-{len(self.foreign)}",
             symbol=symbol,
             side=Side.of(amount),
             amount=abs(amount),
@@ -119,6 +135,20 @@ class ScriptedVenue:
         )
         self.inner._ledger = replace(ledger, account=ledger.account.after(fill, market))
         self._remember()
+
+    def _outside(self, client_id: str, symbol: str, contracts: Decimal, at: datetime) -> VenueOrder:
+        return VenueOrder(
+            order_id=f"outside-{len(self.foreign) + len(self.resting) + 1}",
+            client_id=client_id,
+            symbol=symbol,
+            side=Side.of(contracts),
+            amount=abs(contracts),
+            filled=ZERO,
+            average=None,
+            state=ChildState.LIVE,
+            forced=False,
+            at=at,
+        )
 
     async def markets(self, symbols: Sequence[str]) -> Mapping[str, Market]:
         return await self.inner.markets(symbols)
@@ -131,6 +161,9 @@ class ScriptedVenue:
 
     async def account(self) -> Account:
         return await self._read("account", self._late_account)
+
+    async def time(self) -> datetime:
+        return await self._read("time", self.inner.time)
 
     async def lookup(self, symbol: str, client_id: str) -> OrderReport | None:
         report = await self._read("lookup", lambda: self.inner.lookup(symbol, client_id))
@@ -146,6 +179,33 @@ class ScriptedVenue:
         trades = await self._read("fills", lambda: self.inner.fills(symbol, order_id))
         now = self.clock.now()
         return tuple(trade for trade in trades if now - trade.at >= self.lag + self.trade_lag)
+
+    async def orders(self, symbol: str, since: datetime) -> tuple[VenueOrder, ...]:
+        ours = await self._read("orders", lambda: self.inner.orders(symbol, since))
+        others = (order for order in (*self.foreign, *self.resting.values()) if order.symbol == symbol and order.at >= since)
+        now = self.clock.now()
+        seen = (order for order in (*ours, *others) if now - order.at >= self.lag)
+        return tuple(sorted(seen, key=lambda order: order.at))
+
+    async def cancel(self, symbol: str, client_id: str) -> None:
+        self.canceled.append(client_id)
+
+        async def ask() -> None:
+            order = self.resting.get(client_id)
+            if order is not None and order.symbol == symbol and client_id not in self.stubborn:
+                del self.resting[client_id]
+
+        await self._read("cancel", ask)
+
+    async def dead_man(self, symbols: Sequence[str], within: timedelta | None) -> bool:
+        told = self.countdowns
+
+        async def ask() -> bool:
+            if told is not None:
+                told.append((tuple(symbols), within))
+            return told is not None
+
+        return await self._read("dead_man", ask)
 
     async def place(self, request: OrderRequest) -> Outcome:
         self.sent.append(request)
@@ -192,10 +252,10 @@ class ScriptedVenue:
     async def _late_account(self) -> Account:
         now = self.clock.now()
         seen = [account for at, account in self._truths if now - at >= self.lag] or [self._truths[0][1]]
-        return replace(seen[-1], at=now)
+        return replace(seen[-1], at=now, open_orders=tuple(self.resting.values()))
 
     def _is_seen(self, client_id: str, lag: timedelta) -> bool:
-        trades = self.orders[client_id].fills
+        trades = self.booked[client_id].fills
         return not trades or self.clock.now() - trades[0].at >= lag
 
     def _told(self, client_id: str, report: OrderReport) -> OrderReport:
@@ -203,7 +263,7 @@ class ScriptedVenue:
         match self.faults.get(number):
             case Fault.MUTE if not self._is_seen(client_id, self.late_by):
                 return replace(report, state=ChildState.CANCELED, filled=ZERO, average=None)
-            case Fault.RESTING:
+            case Fault.RESTING if client_id not in self.canceled or client_id in self.stubborn:
                 return replace(report, state=ChildState.LIVE, filled=ZERO, average=None)
             case _:
                 return report

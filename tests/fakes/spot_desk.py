@@ -14,8 +14,9 @@ from keeper.journal.store import Mode, SqlJournal
 from keeper.planning.gate import Limits
 from keeper.planning.plan import Plan
 from keeper.policy.mandate import Mandate
+from keeper.service.fund import Fund
 from keeper.service.observer import Observer
-from keeper.service.rebalancer import Fund, Rebalancer
+from keeper.service.rebalancer import Rebalancer
 from keeper.venues.parsing import milliseconds
 from tests.fakes.binance_spot import BinanceSpot
 from tests.fakes.desks import Watcher

@@ -22,6 +22,8 @@ REASONS: dict[Reason, Said] = {
     Reason.DUPLICATE: (-2010, "Duplicate order sent."),
     Reason.MARGIN: INSUFFICIENT,
     Reason.NO_SUCH_ORDER: (-2013, "Order does not exist."),
+    Reason.NOTHING_RESTS: (-2011, "Unknown order sent."),
+    Reason.TOO_LONG_A_TIME: (-1127, "More than 24 hours between startTime and endTime."),
 }
 TEXTS = {
     -1003: "Too much request weight used.",
@@ -115,6 +117,12 @@ def ticker(core: SpotCore, symbol: str, now: int) -> dict[str, Any]:
     }
 
 
+def last(core: SpotCore, symbol: str) -> dict[str, Any]:
+    """The last price, which tells no time here."""
+    core.instrument(symbol)
+    return {"symbol": symbol, "price": _text(core.last(symbol)[0])}
+
+
 def account(core: SpotCore, now: int) -> dict[str, Any]:
     balances = [{"asset": asset, "free": _text(core.free(asset)), "locked": _text(core.locked(asset))} for asset in core.wallet]
     return {
@@ -154,6 +162,12 @@ def order(one: Order) -> dict[str, Any]:
         "origQuoteOrderQty": "0.00000000",
         "selfTradePreventionMode": "EXPIRE_MAKER",
     }
+
+
+def canceled(one: Order) -> dict[str, Any]:
+    """The answer to a cancel, which has a client id of its own."""
+    told = order(one)
+    return told | {"origClientOrderId": one.client_id, "clientOrderId": f"cancel-of-{one.id}"}
 
 
 def trade(one: SpotTrade) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from keeper.domain.order import ChildState
 from keeper.domain.run import RunStatus
 from keeper.journal import Mode, SqlJournal
 from keeper.ports import ChainFault
-from tests.fakes.journal_values import AT, a_child, a_command, a_fill, a_nav, a_report, a_run, later
+from tests.fakes.journal_values import AT, BTC, a_child, a_command, a_fill, a_nav, a_report, a_run, later
 
 HISTORY = (
     "command.submitted",
@@ -29,6 +29,8 @@ HISTORY = (
     "run.closed",
     "fund.started",
     "fund.changed",
+    "fund.settled",
+    "market.pinned",
 )
 
 
@@ -62,6 +64,8 @@ async def _write(path: Path) -> None:
     await journal.close_run("r1", RunStatus.COMPLETED, reason="done", result={"fees": "45"}, at=later(5))
     await journal.first_start(FirstStart(fund="btc3l", seed="7", since=AT))
     await journal.set_trouble("btc3l", "the exchange is down", at=later(6))
+    await journal.record_settled("btc3l", "r1", {BTC: Decimal("1.5")}, at=later(7))
+    await journal.pin("acc1", BTC, {"contract_size": Decimal(1), "settled_in": "USDT"}, at=later(8))
     assert await journal.verify() == ()
     await journal.close()
 

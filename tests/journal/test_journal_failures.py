@@ -149,8 +149,8 @@ async def test_a_full_disk_is_an_error_and_leaves_nothing_half_written(path: Pat
 
 
 async def test_without_the_head_of_the_chain_nothing_is_written(path: Path) -> None:
-    alter(path, ("DELETE FROM chain_head", ()))
     journal = SqlJournal.open(url(path), mode=Mode.WRITER, inline=True)
+    alter(path, ("DELETE FROM chain_head", ()))
     with pytest.raises(JournalError, match="keeper db verify"):
         await journal.open_run(a_run("r2"))
     assert await journal.run("r2") is None

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -229,27 +228,11 @@ async def test_accounts_count_their_trades_apart(journal: Journal) -> None:
         assert len(await journal.fills(name)) == 1
 
 
-async def test_turnover_counts_what_added_risk_since_then(journal: Journal) -> None:
-    await journal.open_run(a_run())
-    await journal.open_run(a_run("r2", fund="other"))
-    children = [
-        a_child("kpr1", sequence=1, at=later(-1)),
-        a_child("kpr2", sequence=2, at=later(0)),
-        replace(a_child("kpr3", sequence=3, at=later(1)), notional=Decimal("100.1")),
-        a_child("kpr4", sequence=4, at=later(2), reduce_only=True),
-        a_child("kpr5", run="r2", at=later(3)),
-    ]
-    for child in children:
-        await journal.record_intent(child)
-    assert await journal.turnover_since("btc3l", AT) == Decimal("30000.05") + Decimal("100.1")
-    assert await journal.turnover_since("btc3l", AT + timedelta(days=1)) == 0
-
-
 async def test_turnover_loses_no_digit(journal: Journal) -> None:
     await journal.open_run(a_run())
     for sequence, notional in enumerate(("1000000000.000000000000000001", "0.000000000000000002", "0.1"), start=1):
         await journal.record_intent(replace(a_child(f"kpr{sequence}", sequence=sequence), notional=Decimal(notional)))
-    assert await journal.turnover_since("btc3l", AT) == Decimal("1000000000.100000000000000003")
+    assert (await journal.footing("btc3l", "", later(9))).usage.adding_day == Decimal("1000000000.100000000000000003")
 
 
 async def test_nav_points_come_newest_first(journal: Journal) -> None:

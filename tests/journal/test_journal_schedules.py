@@ -154,7 +154,9 @@ async def test_a_journal_of_the_first_revision_is_upgraded_and_holds(tmp_path: P
     with engine.begin() as connection:
         alembic.upgrade(migrations.configured(connection), "0001")
         told: dict[str, object] = {**OLD_RUN, "plan": {}}
-        seq = events.append(connection, at=AT, kind=events.RUN_OPENED, fund="btc3l", run="r1", payload=events.booked(runs, told))
+        chain = events.Chain(connection)
+        seq = chain.append(at=AT, kind=events.RUN_OPENED, fund="btc3l", run="r1", payload=events.booked(runs, told))
+        chain.seal()
         names = ", ".join(OLD_RUN)
         query = f"INSERT INTO runs (event, {names}) VALUES ({seq}, {', '.join(f':{name}' for name in OLD_RUN)})"  # noqa: S608 - ours
         connection.execute(text(query), OLD_RUN)

@@ -6,13 +6,16 @@ from decimal import Decimal
 import pytest
 
 from keeper.domain.account import leverage_after_move
+from keeper.domain.fund import Usage
+from keeper.domain.market import Side
 from keeper.domain.numbers import rounded
 from keeper.domain.observation import MarketStats, Observation, Quote
+from keeper.domain.order import ChildState, VenueOrder
 from keeper.planning.build import Brief, build
 from keeper.planning.gate import Limits, Refusal
 from keeper.planning.plan import Plan
 from keeper.policy.mandate import BandGoal, Mandate
-from tests.fakes.markets import BTC, ETH, book, holding, inverse, linear, observe, quote, spot
+from tests.fakes.markets import BTC, ETH, NOON, book, holding, inverse, linear, observe, quote, spot
 
 LIMITS = Limits(
     max_order_notional=Decimal(10**6), max_turnover_per_day=Decimal(3), max_slippage_bps=Decimal(30), max_leverage=Decimal(9)
@@ -136,10 +139,29 @@ def test_reductions_come_first_and_say_so() -> None:
     assert [(leg.symbol, leg.reduce_only) for leg in legs] == [(BTC, True), (ETH, False)]
 
 
+def with_order(observation: Observation, client_id: str) -> Observation:
+    """The same with an order that rests."""
+    order = VenueOrder(
+        order_id="17",
+        client_id=client_id,
+        symbol=BTC,
+        side=Side.BUY,
+        amount=Decimal(1),
+        filled=Decimal(0),
+        average=None,
+        state=ChildState.LIVE,
+        forced=False,
+        at=NOON,
+    )
+    return replace(observation, account=replace(observation.account, open_orders=(order,)))
+
+
 @pytest.mark.parametrize(
     ("observation", "code"),
     [
-        (replace(drifted(), account=replace(drifted().account, open_orders=("x1",))), "foreign_order"),
+        (with_order(drifted(), "x1"), "foreign_order"),
+        (with_order(drifted(), ""), "foreign_order"),
+        (with_order(drifted(), "kpr1"), "open_order"),
         (observe({"USDT": "100"}, {linear(): quote("100")}, holding(ETH, "5", "10")), "foreign_position"),
         (replace(drifted(), quotes={BTC: Quote(mark=Decimal(105), book=replace(book("105"), bids=()))}), "book"),
         (observe({"USDT": "1000000"}, {spot("BTC/USDT"): quote("100")}), "turnover"),
@@ -148,7 +170,7 @@ def test_reductions_come_first_and_say_so() -> None:
 def test_what_may_not_be_done_is_refused_with_a_code(observation: Observation, code: str) -> None:
     symbol = next(iter(observation.markets))
     tight = replace(LIMITS, max_turnover_per_day=Decimal("0.9"))
-    plan = plan_of(observation, {symbol: "1"}, limits=tight)
+    plan = plan_of(observation, {symbol: "4"}, limits=tight)
     assert code in [refusal.code for refusal in plan.refusals]
 
 
@@ -184,13 +206,13 @@ def test_the_estimate_adds_up_and_grows_with_the_trade() -> None:
 def test_turnover_stops_what_adds_and_lets_through_what_reduces() -> None:
     positions = {**holding(BTC, "30", "100"), **holding(ETH, "100", "10")}
     observation = observe({"USDT": "1000"}, {linear(ETH): quote("10"), linear(): quote("100")}, positions)
-    plan = plan_of(observation, {ETH: "2", BTC: "1"}, turnover=Decimal(2500))
+    plan = plan_of(observation, {ETH: "2", BTC: "1"}, usage=Usage(adding_day=Decimal(2500)))
     assert [leg.symbol for leg in plan.legs] == [BTC]
     assert plan.refusals == ()
     assert "max_turnover_per_day" in plan.reason
-    adding = plan_of(drifted(), {BTC: "3"}, turnover=Decimal(330_000))
+    adding = plan_of(drifted(), {BTC: "3"}, usage=Usage(adding_day=Decimal(330_000)))
     assert [refusal.code for refusal in adding.refusals] == ["turnover"]
-    assert plan_of(drifted(), {BTC: "3"}, turnover=Decimal(300_000)).refusals == ()
+    assert plan_of(drifted(), {BTC: "3"}, usage=Usage(adding_day=Decimal(300_000))).refusals == ()
 
 
 def test_without_a_band_every_market_is_brought_to_its_target() -> None:

@@ -60,3 +60,10 @@ def test_only_the_markets_outside_their_bands_get_a_goal() -> None:
 def test_the_default_emergency_is_a_third_of_the_way_to_ruin(targets: dict[str, str], emergency: str | None) -> None:
     rule = Mandate(targets={symbol: Decimal(target) for symbol, target in targets.items()})
     assert rule.emergency == (None if emergency is None else Decimal(emergency))
+
+
+def test_a_flat_mandate_wants_nothing_and_keeps_its_emergency() -> None:
+    whole = Mandate(targets={BTC: Decimal(3), ETH: Decimal(-1)}, deadband=Decimal("0.1"), goal=BandGoal.EDGE)
+    assert whole.flat == Mandate(targets={BTC: Decimal(0), ETH: Decimal(0)}, emergency_leverage=whole.emergency)
+    assert whole.flat.gross_target == 0
+    assert whole.flat.emergency == Decimal("6.5")

@@ -13,7 +13,7 @@ import pytest
 from keeper.bells import ClockBell
 from keeper.domain.account import Account
 from keeper.domain.observation import Quote
-from keeper.domain.order import OrderRequest, Outcome
+from keeper.domain.order import OrderRequest, Outcome, VenueOrder
 from keeper.domain.run import RunStatus
 from keeper.ports import Clock
 from keeper.service.daemon import Daemon
@@ -55,6 +55,9 @@ class OnTheWall:
         self.stats = inner.stats
         self.lookup = inner.lookup
         self.fills = inner.fills
+        self.cancel = inner.cancel
+        self.time = inner.time
+        self.dead_man = inner.dead_man
 
     async def __aenter__(self) -> Self:
         await self.inner.__aenter__()
@@ -69,6 +72,10 @@ class OnTheWall:
 
     async def account(self) -> Account:
         return replace(await self.inner.account(), at=self._wall.now())
+
+    async def orders(self, symbol: str, since: datetime) -> tuple[VenueOrder, ...]:
+        found = await self.inner.orders(symbol, since - self._wall.error)
+        return tuple(replace(order, at=order.at + self._wall.error) for order in found)
 
     async def place(self, request: OrderRequest) -> Outcome:
         return await self.inner.place(replace(request, deadline=request.deadline - self._wall.error))

@@ -1,7 +1,9 @@
 """What operators ask of a daemon, several funds in one, and what each failure ends: a fund, or all of it."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -9,10 +11,11 @@ from keeper.domain.errors import ConfigError, InvariantViolation, JournalError, 
 from keeper.domain.fund import FundState
 from keeper.domain.run import Command, CommandKind, RunStatus
 from keeper.journal.store import SqlJournal
+from keeper.policy.mandate import Mandate
 from tests.fakes.daemon_desks import DAILY, Kept, kept
 from tests.fakes.daemons import HOUR, Overseer, Venues, charge_of, command, daemon_of, fund_of, told
 from tests.fakes.desks import drifted
-from tests.fakes.paper import START
+from tests.fakes.paper import PERP, START
 
 SLOT = START + timedelta(minutes=15)
 REBALANCE = CommandKind.REBALANCE
@@ -155,3 +158,30 @@ async def test_whoever_watches_hears_of_life_at_the_interval_it_asked_for() -> N
         assert alive in (4, 5)
         assert desk.overseer.told[0] == "ready"
         assert "stopping" in desk.overseer.told
+
+
+async def test_what_was_approved_under_another_configuration_is_not_done() -> None:
+    async with kept() as desk:
+        async with desk.daemon():
+            await desk.passed(seconds=30)
+            await desk.journal.submit_command(replace(command(REBALANCE, desk.now), rules="another"))
+            await desk.passed(minutes=1)
+        answer = await answered(desk)
+        assert answer.exit_code == 75
+        assert "another configuration" in answer.answer
+        assert desk.venue.sent == []
+
+
+async def test_a_target_far_from_the_last_one_waits_for_a_human_beside_the_daemon() -> None:
+    async with kept() as desk:
+        await desk.kept_until(SLOT + timedelta(hours=1))
+        desk.venues.fund = replace(desk.venues.fund, mandate=Mandate(targets={PERP: Decimal("5.5")}))
+        sent = len(desk.venue.sent)
+        async with desk.daemon():
+            await desk.passed(days=1)
+            assert [run.status for run in await desk.runs()] == [RunStatus.COMPLETED, RunStatus.REFUSED]
+            assert len(desk.venue.sent) == sent
+            await desk.journal.submit_command(replace(command(REBALANCE, desk.now), approved_jump=True))
+            await desk.passed(minutes=20)
+        assert (await desk.runs())[-1].status is RunStatus.COMPLETED
+        assert desk.venue.held.positions[PERP].contracts > 4000

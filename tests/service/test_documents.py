@@ -14,6 +14,7 @@ from keeper.domain.fund import FundState, Standing
 from keeper.domain.order import ChildState
 from keeper.domain.run import NavPoint, Run, RunStatus
 from keeper.service.documents import (
+    Slots,
     fund_status,
     json_ready,
     run_document,
@@ -180,7 +181,7 @@ def test_the_state_of_a_fund(last_run: Run | None, open_children: Any, *, is_tra
         last_run=last_run,
         open_children=open_children,
         nav=NAV,
-        next_slot=None,
+        slots=Slots(),
         is_trading=is_trading,
     )
     assert status["state"] == state
@@ -188,6 +189,7 @@ def test_the_state_of_a_fund(last_run: Run | None, open_children: Any, *, is_tra
 
 
 HALTED = Standing(fund="btc3l", state=FundState.HALTED, reason="the book looks wrong", at=NAV.at)
+BOUND = Standing(fund="btc3l", state=FundState.REDUCE_ONLY, reason="flattened", at=NAV.at)
 TROUBLE = Standing(fund="btc3l", trouble="the exchange does not answer")
 
 
@@ -198,6 +200,9 @@ TROUBLE = Standing(fund="btc3l", trouble="the exchange does not answer")
         pytest.param(HALTED, DONE, True, "halted", id="halted-beside-a-daemon"),
         pytest.param(HALTED, DONE, False, "halted", id="halted"),
         pytest.param(HALTED, RUNNING, True, "trading", id="halted-with-an-order-in-flight"),
+        pytest.param(BOUND, DONE, True, "reduce_only", id="bound-beside-a-daemon"),
+        pytest.param(BOUND, DONE, False, "reduce_only", id="bound"),
+        pytest.param(BOUND, RUNNING, False, "interrupted", id="bound-and-left-behind"),
         pytest.param(TROUBLE, DONE, True, "trouble", id="its-exchange-is-down"),
         pytest.param(TROUBLE, DONE, False, "idle", id="in-trouble-once"),
     ],
@@ -212,13 +217,16 @@ def test_the_state_of_a_fund_that_is_kept_or_halted(
         last_run=last_run,
         open_children=(),
         nav=None,
-        next_slot=None,
+        slots=Slots(),
         is_trading=is_trading,
     )
     assert status["state"] == state
     since = "2024-08-09T00:15:00+00:00"
     assert status["halted"] == ({"reason": "the book looks wrong", "at": since} if standing.halted else None)
     assert status["trouble"] == (TROUBLE.trouble if state == "trouble" else None)
+    assert status["standing"]["state"] == standing.state.value
+    assert status["standing"]["at"] == (since if standing.at else None)
+    assert status["next"] == (["`keeper resume btc3l`"] if standing.at else [])
 
 
 def test_a_status_tells_nav_last_run_and_next_slot() -> None:
@@ -230,7 +238,7 @@ def test_a_status_tells_nav_last_run_and_next_slot() -> None:
         last_run=DONE,
         open_children=(),
         nav=NAV,
-        next_slot=slot,
+        slots=Slots(next=slot),
         is_trading=False,
     )
     assert (status["nav"], status["currency"], status["leverage"], status["gross_leverage"]) == (
@@ -253,11 +261,11 @@ def test_a_fund_without_history_has_nulls_and_no_lies() -> None:
         last_run=None,
         open_children=(),
         nav=None,
-        next_slot=None,
+        slots=Slots(),
         is_trading=False,
     )
     assert {key for key, value in status.items() if value is None} == {
-        *("last_run", "nav", "currency", "leverage", "gross_leverage", "as_of", "next_slot", "halted", "trouble")
+        *("last_run", "nav", "currency", "leverage", "gross_leverage", "as_of", "next_slot", "open_until", "halted", "trouble")
     }
 
 

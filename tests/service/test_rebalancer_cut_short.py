@@ -81,7 +81,7 @@ async def test_rejections_end_the_run_with_the_venues_words(tmp_path: Path) -> N
         assert run.status is RunStatus.INCOMPLETE
         assert "margin is insufficient" in run.reason
         assert len(desk.venue.sent) == 4
-        assert len(desk.venue.orders) == 1
+        assert len(desk.venue.booked) == 1
         sequences = [child.sequence for child in await desk.journal.children(run.id)]
         assert sequences == [1, 2, 3, 4]
 
@@ -90,7 +90,7 @@ async def test_one_rejection_is_no_end(tmp_path: Path) -> None:
     async with desk_of(drifted(), tmp_path) as desk:
         desk.venue.faults = {2: Fault.REJECTED, 3: Fault.REJECTED, 5: Fault.REJECTED}
         assert (await desk.run()).status is RunStatus.COMPLETED
-        assert len(desk.venue.orders) == len(desk.venue.sent) - 3
+        assert len(desk.venue.booked) == len(desk.venue.sent) - 3
 
 
 async def test_a_plan_that_is_refused_is_a_run_that_is_refused(tmp_path: Path) -> None:

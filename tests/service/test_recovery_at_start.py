@@ -72,7 +72,7 @@ async def test_an_order_that_was_missed_twice_before_its_deadline_may_still_arri
         (unknown,) = await desk.journal.open_children("btc3l")
         for _ in range(2):
             assert await desk.venue.lookup(PERP, unknown.request.client_id) is None
-        assert unknown.request.client_id in desk.venue.orders
+        assert unknown.request.client_id in desk.venue.booked
         assert await desk.rebalancer.recover() == ()
         assert (await states(desk))[-1] is ChildState.FILLED
         await finishes(desk)
@@ -90,7 +90,7 @@ async def test_an_order_that_never_arrived_is_settled_once_it_cannot_arrive_any_
         late = [at for at in asked if at >= child.at + TTL + timedelta(seconds=0.5) + CLOCK_SKEW]
         assert len(late) == 2
         assert late[1] - late[0] >= timedelta(seconds=0.5)
-        assert child.request.client_id not in desk.venue.orders
+        assert child.request.client_id not in desk.venue.booked
         await finishes(desk)
 
 
@@ -100,7 +100,7 @@ async def test_an_order_that_arrives_after_its_answer_was_given_up_is_found(tmp_
         run = await desk.run()
         assert "is not known" in run.reason
         assert await desk.rebalancer.recover() == ()
-        assert len(desk.venue.orders) == 3
+        assert len(desk.venue.booked) == 3
         assert (await states(desk))[-1] is ChildState.FILLED
         await finishes(desk)
 
@@ -131,16 +131,19 @@ async def test_trades_that_do_not_add_up_settle_nothing(tmp_path: Path) -> None:
         await finishes(desk)
 
 
-async def test_an_order_that_rests_stays_open_until_it_ends(tmp_path: Path) -> None:
+async def test_an_order_that_rests_is_canceled_and_what_it_filled_is_booked(tmp_path: Path) -> None:
     async with desk_of(drifted(), tmp_path) as desk:
         desk.venue.faults = {3: Fault.RESTING}
         run = await desk.run()
         assert run.status is RunStatus.INCOMPLETE
-        assert (await states(desk))[-1] is ChildState.LIVE
+        (live,) = await desk.journal.open_children("btc3l")
+        assert live.state is ChildState.LIVE
+        desk.venue.stubborn = {live.request.client_id}
         assert len(await desk.rebalancer.recover()) == 1
         assert (await states(desk))[-1] is ChildState.LIVE
-        desk.venue.faults = {}
+        desk.venue.stubborn = set()
         assert await desk.rebalancer.recover() == ()
+        assert desk.venue.canceled[-1] == live.request.client_id
         await finishes(desk)
 
 
@@ -206,8 +209,8 @@ async def test_a_run_is_closed_even_when_nothing_can_be_priced(tmp_path: Path) -
     venue.faults = {3: Fault.HANG_BEFORE}
     async with desk_of(venue, tmp_path) as desk:
         await crash(desk)
-        venue.failing = {"account": 1}
-        assert await desk.rebalancer.recover() == ()
+        venue.failing = {"account": 10}
+        assert len(await desk.rebalancer.recover()) == 1
         (run,) = await desk.journal.runs()
         assert run.status is RunStatus.INCOMPLETE
         assert result_of(run)["filled_notional"] == plain(desk.bought() * 105)

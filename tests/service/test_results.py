@@ -52,7 +52,7 @@ async def test_every_part_of_the_shortfall_is_there_and_they_sum_to_what_the_fil
         paid = sum((fill.amount * (fill.price - 105) + fill.fee for fill in fills), Decimal(0))
         assert told["total"] == paid == sum(told[part] for part in PARTS)
         assert all(told[part] for part in PARTS if part != "impact")
-        assert told["fees"] == sum(fill.fee for booked in desk.venue.orders.values() for fill in booked.fills)
+        assert told["fees"] == sum(fill.fee for booked in desk.venue.booked.values() for fill in booked.fills)
         assert result_of(run)["fees"] == plain(rounded(told["fees"], 8))
 
 
@@ -94,7 +94,7 @@ async def test_the_result_is_told_of_the_settled_account(tmp_path: Path) -> None
         (leg,) = result["legs"]
         assert leg["leverage_after"] == result["leverage_after"]
         assert (result["nav_before"], result["leverage_before"]) == ("115000", "2.73913043")
-        traded = sum((fill.amount * fill.price for booked in desk.venue.orders.values() for fill in booked.fills), Decimal(0))
+        traded = sum((fill.amount * fill.price for booked in desk.venue.booked.values() for fill in booked.fills), Decimal(0))
         assert Decimal(result["filled_notional"]) == Decimal(leg["notional_traded"]) == rounded(traded, 8)
         assert Decimal(leg["traded"]) == desk.bought()
         assert Decimal(leg["planned"]) != desk.bought()
@@ -108,7 +108,7 @@ async def test_a_nav_point_is_taken_before_and_after(tmp_path: Path) -> None:
         assert (before.cause, before.nav, before.run, before.currency) == ("before", Decimal(115_000), run.id, "USDT")
         assert rounded(before.net_leverage, 8) == Decimal("2.73913043")
         assert (after.cause, rounded(after.nav, 8)) == ("after", Decimal(result_of(run)["nav_after"]))
-        fees = sum(fill.fee for booked in desk.venue.orders.values() for fill in booked.fills)
+        fees = sum(fill.fee for booked in desk.venue.booked.values() for fill in booked.fills)
         assert rounded(after.nav, 20) == before.nav - fees
         assert after.net_leverage == after.gross_leverage
         assert rounded(after.net_leverage, 8) == Decimal(result_of(run)["leverage_after"])

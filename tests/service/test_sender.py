@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 import keeper
-from keeper.domain.errors import JournalError
+from keeper.domain.errors import InvariantViolation, JournalError
 from keeper.domain.market import Side
 from keeper.domain.observation import Observation
 from keeper.domain.order import ChildState, client_id
 from keeper.domain.run import Run
 from keeper.execution.engine import Slice
 from keeper.planning import gate
-from keeper.planning.gate import Limits, Refused
+from keeper.planning.gate import Refused
+from keeper.planning.limits import Limits
 from keeper.service.observer import Observer
 from keeper.service.sender import CONFIRMATIONS, Sender, Sent
 from tests.fakes.desks import LIMITS, Desk, desk_of, drifted
@@ -64,7 +65,13 @@ class Bench:
         return cls(desk, await observer.observe(), limits)
 
     async def send(self, **changes: Any) -> Sent | Refused:
-        return await self.sender.send(RUN, proposal(**changes), self.observation)
+        return await self.send_for(RUN, **changes)
+
+    async def send_for(self, run: Run, **changes: Any) -> Sent | Refused:
+        [outcome] = await self.sender.send(run, [proposal(**changes)], self.observation)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
 
 
 @pytest.fixture
@@ -148,7 +155,7 @@ async def test_an_outcome_that_cannot_be_written_leaves_the_intent(bench: Bench)
         await bench.send()
     (child,) = await bench.journal.open_children("btc3l")
     assert child.state is ChildState.INTENT
-    assert list(bench.venue.orders) == [child.request.client_id]
+    assert list(bench.venue.booked) == [child.request.client_id]
 
 
 @pytest.mark.parametrize("fault", [Fault.LOST_REPLY, Fault.LOST_REQUEST])
@@ -181,7 +188,7 @@ async def test_cancelled_on_the_wire_an_intent_is_left_in_the_journal(bench: Ben
         await task
     (child,) = await bench.journal.open_children("btc3l")
     assert child.state is ChildState.INTENT
-    assert len(bench.venue.orders) == landed
+    assert len(bench.venue.booked) == landed
 
 
 async def test_what_was_filled_is_what_the_trades_say_however_late_they_come(tmp_path: Path) -> None:
@@ -226,7 +233,7 @@ async def test_what_cannot_be_confirmed_in_time_stays_open(bench: Bench, trouble
     assert child == sent.child
     assert child.state is ChildState.LIVE
     assert child.reason
-    assert child.order_id == venue.orders[child.request.client_id].report.order_id
+    assert child.order_id == venue.booked[child.request.client_id].report.order_id
     assert sent.fills == ()
     assert len([what for what, _ in venue.log if what in ("fills", "lookup")]) <= 2 * CONFIRMATIONS
 
@@ -236,17 +243,18 @@ async def test_a_child_of_another_run_that_is_open_blocks_this_one(bench: Bench)
     await bench.send()
     other = replace(RUN, id="r2", key=replace(RUN.key, trigger="manual:r2"))
     await bench.journal.open_run(other)
-    refused = await bench.sender.send(other, proposal(leg=1), bench.observation)
+    refused = await bench.send_for(other, leg=1)
     assert isinstance(refused, Refused)
     assert [reason.code for reason in refused.reasons] == ["open_child"]
     assert len(bench.venue.sent) == 1
 
 
-async def test_a_leg_has_one_open_child_but_another_leg_may_go_beside_it(bench: Bench) -> None:
+@pytest.mark.parametrize("changes", [{"sequence": 2}, {"leg": 1}])
+async def test_while_an_outcome_is_unknown_nothing_else_is_sent(bench: Bench, changes: Any) -> None:
     bench.venue.faults = {1: Fault.LOST_REPLY}
     await bench.send()
-    assert isinstance(await bench.send(sequence=2), Refused)
-    assert isinstance(await bench.send(leg=1), Sent)
+    assert isinstance(await bench.send(**changes), Refused)
+    assert len(bench.venue.sent) == 1
 
 
 def two_markets() -> ScriptedVenue:
@@ -260,11 +268,14 @@ def both_legs() -> list[Slice]:
     return [btc, eth]
 
 
-async def send_together(bench: Bench) -> list[Sent | Refused]:
-    slices = both_legs()
-    return await asyncio.gather(
-        *(bench.sender.send(RUN, one, bench.observation, [other for other in slices if other is not one]) for one in slices)
-    )
+async def test_an_intent_that_fails_stops_its_own_leg_only(tmp_path: Path) -> None:
+    async with desk_of(two_markets(), tmp_path, {PERP: "3", ETH: "-3"}) as desk:
+        bench = await Bench.at(desk)
+        await bench.send(amount=Decimal(1), price=Decimal(100))
+        first, second = both_legs()
+        outcomes = await bench.sender.send(RUN, [first, second], bench.observation)
+        assert [type(one) for one in outcomes] == [InvariantViolation, Sent]  # sequence 1 of leg 0 was used
+        assert [request.symbol for request in desk.venue.sent] == [PERP, ETH]
 
 
 @pytest.mark.parametrize(
@@ -276,10 +287,10 @@ async def send_together(bench: Bench) -> list[Sent | Refused]:
         pytest.param({"max_leverage": Decimal("2.9")}, 0, "leverage", id="leverage for one: neither"),
     ],
 )
-async def test_two_legs_at_once_do_not_jump_a_cap(tmp_path: Path, limits: dict[str, Decimal], passing: int, code: str) -> None:
+async def test_two_legs_at_once_do_not_jump_a_cap(tmp_path: Path, limits: dict[str, Any], passing: int, code: str) -> None:
     async with desk_of(two_markets(), tmp_path, {PERP: "3", ETH: "-3"}) as desk:
         bench = await Bench.at(desk, replace(LIMITS, **limits))
-        outcomes = await send_together(bench)
+        outcomes = await bench.sender.send(RUN, both_legs(), bench.observation)
         assert len([one for one in outcomes if isinstance(one, Sent)]) == passing == len(desk.venue.sent)
         refusals = [reason.code for one in outcomes if isinstance(one, Refused) for reason in one.reasons]
         assert set(refusals) == ({code} if code else set())

@@ -15,6 +15,7 @@ from keeper.domain.errors import ConfigError
 from keeper.domain.market import MarketKind
 from keeper.execution.pacing import Pacing, Style
 from keeper.planning.gate import Limits
+from keeper.policy.breakers import Breakers
 from keeper.policy.mandate import BandGoal, Mandate
 from keeper.policy.schedule import Schedule
 from keeper.ports import Environment
@@ -91,6 +92,21 @@ def test_the_smallest_configuration_has_the_documented_defaults(tmp_path: Path) 
         max_turnover_per_day=Decimal(6),
         max_slippage_bps=Decimal(30),
         max_leverage=Decimal(5),
+        max_turnover_per_run=None,
+        max_turnover_per_hour=None,
+        max_orders_per_run=500,
+        max_orders_per_hour=1000,
+        max_orders_per_day=5000,
+        min_liquidation_distance=Decimal("0.05"),
+        max_target_jump=Decimal(2),
+    )
+    assert fund.breakers_value() == Breakers(
+        slippage_bps=Decimal(25),
+        loss=Decimal("0.4"),
+        errors_per_hour=20,
+        stale_after=timedelta(minutes=5),
+        trouble_after=timedelta(minutes=10),
+        runs_per_hour=6,
     )
     assert fund.pacing() == Pacing(style=Style.TWAP, horizon=timedelta(minutes=30), slices=12, max_depth=Decimal("0.2"))
     assert fund.schedule_value() is None
@@ -119,7 +135,18 @@ schedule = { at = "00:15", timezone = "Europe/Berlin" }
 bands = { deadband = 0.02, to = "edge" }
 emergency = { max_leverage = "3.99" }
 execution = { style = "urgent", horizon = "90s", slices = 3, max_depth = 1 }
-limits = { max_order_notional = "1000.50", max_turnover_per_day = 4, max_slippage_bps = 12.5, max_leverage = 20 }
+limits.max_order_notional = "1000.50"
+limits.max_turnover_per_day = 4
+limits.max_turnover_per_hour = "1.5"
+limits.max_turnover_per_run = 2
+limits.max_orders_per_day = 9
+limits.max_orders_per_hour = 8
+limits.max_orders_per_run = 7
+limits.max_slippage_bps = 12.5
+limits.max_leverage = 20
+limits.min_liquidation_distance = 0
+limits.max_target_jump = 0.5
+breakers = { slippage_bps = 10, loss = 0.25, errors_per_hour = 0, stale_after = "90s", trouble_after = "1h", runs_per_hour = 2 }
 """
     )
     fund = loaded(tmp_path, text).funds["btc3l"]
@@ -133,6 +160,21 @@ limits = { max_order_notional = "1000.50", max_turnover_per_day = 4, max_slippag
         max_turnover_per_day=Decimal(4),
         max_slippage_bps=Decimal("12.5"),
         max_leverage=Decimal(20),
+        max_turnover_per_run=Decimal(2),
+        max_turnover_per_hour=Decimal("1.5"),
+        max_orders_per_run=7,
+        max_orders_per_hour=8,
+        max_orders_per_day=9,
+        min_liquidation_distance=Decimal(0),
+        max_target_jump=Decimal("0.5"),
+    )
+    assert fund.breakers_value() == Breakers(
+        slippage_bps=Decimal(10),
+        loss=Decimal("0.25"),
+        errors_per_hour=0,
+        stale_after=timedelta(seconds=90),
+        trouble_after=timedelta(hours=1),
+        runs_per_hour=2,
     )
 
 

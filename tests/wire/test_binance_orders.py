@@ -254,15 +254,15 @@ def _changed(**fields: Any) -> Callable[[Any], Any]:
 
 LIES = [
     ("another client id", _changed(clientOrderId="someone-else"), "client order id"),
-    ("no order id", lambda reply: {name: value for name, value in reply.items() if name != "orderId"}, "order id"),
+    ("no order id", lambda reply: {name: value for name, value in reply.items() if name != "orderId"}, "orderId"),
     ("order id null", _changed(orderId=None), "order id"),
     ("unknown status", _changed(status="PONDERING"), "status"),
     ("no status", _changed(status=None), "status"),
     ("filled not a number", _changed(executedQty="NaN"), ""),
     ("filled negative", _changed(executedQty="-1"), ""),
-    ("filled but nothing", _changed(executedQty="0.000"), "nothing was"),
+    ("filled but nothing", _changed(executedQty="0.000"), "0.000 of 0.015 was filled"),
     ("average not a number", _changed(avgPrice="nan"), ""),
-    ("average negative", _changed(avgPrice="-5"), "average"),
+    ("average negative", _changed(avgPrice="-5"), "above zero"),
     ("a rejection with HTTP 200", lambda _reply: {"code": -2019, "msg": "Margin is insufficient."}, "200"),
     ("an unheard-of code", lambda _reply: {"code": -9999, "msg": "?"}, "-9999"),
     ("a list", lambda reply: [reply], ""),

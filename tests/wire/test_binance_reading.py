@@ -59,6 +59,7 @@ async def test_an_account_is_wallet_positions_and_orders_with_open_profit_left_o
     server.core.hold("ETHUSDT", D("-2.5"), D("2400.125"))
     server.core.set_mid("BTCUSDT", D(52_500))
     server.core.wallet["USDC"] = D("-3.5")
+    server.core.liquidations["BTCUSDT"] = D("21345.5")
     server.core.place(
         client_id="resting",
         symbol="BTCUSDT",
@@ -71,10 +72,11 @@ async def test_an_account_is_wallet_positions_and_orders_with_open_profit_left_o
     account = await venue.account()
     assert account.balances == {"USDT": D(100_000), "USDC": D("-3.5")}
     assert account.positions == {
-        BTC: Position(symbol=BTC, contracts=D(3), entry=D(50_000), mark=D(52_500)),
+        BTC: Position(symbol=BTC, contracts=D(3), entry=D(50_000), mark=D(52_500), liquidation=D("21345.5")),
         ETH: Position(symbol=ETH, contracts=D("-2.5"), entry=D("2400.125"), mark=D(2_500)),
     }
-    assert account.open_orders == ("resting",)
+    assert [order.client_id for order in account.open_orders] == ["resting"]
+    assert account.free_margin == server.core.available().quantize(D("1e-8"))
 
 
 async def test_a_flat_account_has_no_positions(server: BinanceUsdm, venue: CcxtVenue) -> None:
@@ -82,10 +84,12 @@ async def test_a_flat_account_has_no_positions(server: BinanceUsdm, venue: CcxtV
     assert (await venue.account()).positions == {}
 
 
-async def test_a_quote_is_the_mark_and_both_sides_of_the_book(server: BinanceUsdm, venue: CcxtVenue) -> None:
+async def test_a_quote_is_mark_index_last_price_and_both_sides_of_the_book(server: BinanceUsdm, venue: CcxtVenue) -> None:
     server.core.marks["BTCUSDT"] = D("50003.25")
+    server.core.indexes["BTCUSDT"] = D("50004.5")
+    server.core.lasts["BTCUSDT"] = (D("50001.1"), server.now())
     quote = await venue.quote(BTC)
-    assert quote.mark == D("50003.25")
+    assert (quote.mark, quote.index, quote.last) == (D("50003.25"), D("50004.5"), D("50001.1"))
     assert (quote.book.bids[0].price, quote.book.asks[0].price) == (D("49999.9"), D("50000.1"))
     assert quote.book.faults() == ()
     assert len(quote.book.bids) == len(quote.book.asks) == server.core.ladders["BTCUSDT"].levels
@@ -106,6 +110,8 @@ async def test_all_reads_of_an_observation_are_in_flight_together(server: Binanc
         "/fapi/v1/openOrders",
         "/fapi/v1/premiumIndex",
         "/fapi/v1/premiumIndex",
+        "/fapi/v2/ticker/price",
+        "/fapi/v2/ticker/price",
         "/fapi/v3/account",
         "/fapi/v3/positionRisk",
     ]
@@ -126,8 +132,8 @@ async def test_connecting_asks_for_time_markets_and_mode_and_nothing_else(server
 
 async def test_every_private_request_is_signed_and_no_public_one_carries_the_key(server: BinanceUsdm, venue: CcxtVenue) -> None:
     await asyncio.gather(venue.account(), venue.quote(BTC), venue.stats(BTC), venue.fills(BTC, "1"), venue.lookup(BTC, "x"))
-    public = {"depth", "premiumIndex", "24hr"}
-    assert len(server.requests) == 8
+    public = {"depth", "premiumIndex", "price", "24hr"}
+    assert len(server.requests) == 9
     for one in server.requests:
         private = one.path.rsplit("/", 1)[-1] not in public
         assert (one.key == API_KEY) == private

@@ -81,7 +81,8 @@ async def test_an_account_is_what_is_free_and_what_orders_hold_back(spot: Binanc
     assert spot.core.free("BTC") == D("0.75")
     assert account.balances == {"BTC": D(1), "ETH": D(20), "DOGE": D("1234.5"), "USDT": D("1000.00000001")}
     assert account.positions == {}
-    assert account.open_orders == ("resting1", "resting-1")
+    assert [order.client_id for order in account.open_orders] == ["resting1", "resting-1"]
+    assert account.free_margin is None
 
 
 async def test_the_mark_is_the_mid_of_the_book_which_is_as_old_as_the_question(spot: BinanceSpot) -> None:
@@ -90,7 +91,8 @@ async def test_the_mark_is_the_mid_of_the_book_which_is_as_old_as_the_question(s
         before = clock.now()
         quote = await venue.quote(BTC)
         after = clock.now()
-    assert quote.mark == quote.book.mid == D(50_000)
+    assert quote.mark == quote.book.mid == quote.last == D(50_000)
+    assert quote.index is None
     assert (quote.book.bids[0].price, quote.book.asks[0].price) == (D("49999.99"), D("50000.01"))
     # the offset of a clock on the same machine is a few milliseconds at most
     assert before - timedelta(milliseconds=100) <= quote.book.at <= after
@@ -119,6 +121,8 @@ async def test_all_reads_of_an_observation_are_in_flight_together(spot: BinanceS
         "/api/v3/openOrders",
         "/api/v3/ticker/24hr",
         "/api/v3/ticker/24hr",
+        "/api/v3/ticker/price",
+        "/api/v3/ticker/price",
     ]
     assert max(one.in_flight for one in spot.requests) == len(spot.requests)
 
@@ -134,9 +138,9 @@ async def test_connecting_asks_spot_for_time_markets_and_account_and_no_other_ho
 
 async def test_every_private_request_is_signed_and_no_public_one_carries_the_key(spot: BinanceSpot, venue: CcxtVenue) -> None:
     await asyncio.gather(venue.account(), venue.quote(BTC), venue.stats(BTC), venue.fills(BTC, "1"), venue.lookup(BTC, "x"))
-    assert len(spot.requests) == 6
+    assert len(spot.requests) == 7
     for one in spot.requests:
-        private = one.path.rsplit("/", 1)[-1] not in ("depth", "24hr")
+        private = one.path.rsplit("/", 1)[-1] not in ("depth", "price", "24hr")
         assert (one.key == API_KEY) == private
         assert ("signature" in one.parameters) == private
 

@@ -8,17 +8,48 @@ from decimal import Decimal
 from keeper.domain.account import Account
 from keeper.domain.market import Market, MarketKind, Side
 from keeper.domain.numbers import ZERO, exact
-from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, average_price
+from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, VenueOrder, average_price
 from keeper.venues.paper.matching import Taking
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What an order was when it came. amount: contracts; at: when it came, aware UTC."""
+
+    side: Side
+    amount: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Booked:
-    """One order that the exchange took: what was asked, how it ended, and its trades, oldest first."""
+    """One order that the exchange took: what was asked, how it ended, and its trades, oldest first.
+
+    asked: None for one without a trade from before this was kept.
+    """
 
     symbol: str
     report: OrderReport
     fills: tuple[Fill, ...]
+    asked: Asked | None
+
+    def listed(self) -> VenueOrder | None:
+        """The order as the exchange lists it; None where it is not known what was asked."""
+        if self.asked is None:
+            return None
+        report = self.report
+        return VenueOrder(
+            order_id=report.order_id,
+            client_id=report.client_id,
+            symbol=self.symbol,
+            side=self.asked.side,
+            amount=self.asked.amount,
+            filled=report.filled,
+            average=report.average,
+            state=report.state,
+            forced=False,
+            at=self.asked.at,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,5 +111,6 @@ def book_order(ledger: Ledger, market: Market, request: OrderRequest, takings: t
         filled=filled,
         average=average_price(fills, inverse=market.kind is MarketKind.INVERSE),
     )
-    orders = {**ledger.orders, request.client_id: Booked(market.symbol, report, fills)}
+    booked = Booked(market.symbol, report, fills, Asked(request.side, request.amount, at))
+    orders = {**ledger.orders, request.client_id: booked}
     return replace(ledger, account=account, orders=orders, at=at)

@@ -18,7 +18,7 @@ from keeper.domain.account import Account, Position
 from keeper.domain.errors import VenueUnavailable
 from keeper.domain.market import Side
 from keeper.domain.order import ChildState, Fill, OrderReport
-from keeper.venues.paper.ledger import Booked, Ledger
+from keeper.venues.paper.ledger import Asked, Booked, Ledger
 
 _VERSION = 1
 log = structlog.get_logger()
@@ -109,6 +109,7 @@ def _order_document(booked: Booked) -> dict[str, object]:
         "state": report.state,
         "filled": str(report.filled),
         "average": None if report.average is None else str(report.average),
+        **_asked_document(booked.asked),
         "fills": [
             {
                 "trade_id": fill.trade_id,
@@ -122,6 +123,10 @@ def _order_document(booked: Booked) -> dict[str, object]:
             for fill in booked.fills
         ],
     }
+
+
+def _asked_document(asked: Asked | None) -> dict[str, object]:
+    return {} if asked is None else {"side": asked.side, "amount": str(asked.amount), "at": asked.at.isoformat()}
 
 
 def _ledger(document: Any) -> Ledger:
@@ -165,7 +170,14 @@ def _booked(client_id: str, order: Any) -> Booked:
         )
         for fill in order["fills"]
     )
-    return Booked(symbol, report, fills)
+    return Booked(symbol, report, fills, _asked(order, fills, report.filled))
+
+
+def _asked(order: Any, fills: tuple[Fill, ...], filled: Decimal) -> Asked | None:
+    """What was asked; files once kept no more of that than the trades tell."""
+    if "at" in order:
+        return Asked(Side(order["side"]), _number(order["amount"]), _time(order["at"]))
+    return Asked(fills[0].side, filled, fills[0].at) if fills else None
 
 
 def _texts(numbers: Mapping[str, Decimal]) -> dict[str, str]:

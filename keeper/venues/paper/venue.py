@@ -18,7 +18,7 @@ from keeper.domain.account import Account
 from keeper.domain.errors import StaleData, VenueError, VenueRefused
 from keeper.domain.market import Market, MarketKind
 from keeper.domain.observation import MarketStats, Quote
-from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Rejected, Unknown
+from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Rejected, Unknown, VenueOrder
 from keeper.ports import Clock, VenueInfo
 from keeper.venues.feeds.feed import Feed, known_market
 from keeper.venues.paper.clock import AcceleratedClock
@@ -117,11 +117,11 @@ class PaperVenue:
         return await self._feed.markets(symbols)
 
     async def quote(self, symbol: str) -> Quote:
-        """Mark, and what the feed displays less what our orders took."""
+        """Mark, which is index and last price as well, and what the feed displays less what our orders took."""
         market = known_market(self._markets, symbol)
         at = self.clock.now()
         mark, book = await self._feed.mark(symbol, at), await self._feed.book(symbol, at)
-        return Quote(mark=mark, book=self._liquidity.displayed(market, book))
+        return Quote(mark=mark, book=self._liquidity.displayed(market, book), index=mark, last=mark)
 
     async def stats(self, symbol: str) -> MarketStats:
         """A day's volume and volatility as the feed tells them."""
@@ -145,6 +145,10 @@ class PaperVenue:
         arrival.add_done_callback(self._arrivals.discard)
         return await asyncio.shield(arrival)
 
+    async def time(self) -> datetime:
+        """The feed's clock."""
+        return self.clock.now()
+
     async def lookup(self, symbol: str, client_id: str) -> OrderReport | None:
         """The order under a client id, None when the exchange never took one."""
         booked = self._ledger.orders.get(client_id)
@@ -156,6 +160,18 @@ class PaperVenue:
             if booked.symbol == symbol and booked.report.order_id == order_id:
                 return booked.fills
         return ()
+
+    async def orders(self, symbol: str, since: datetime) -> tuple[VenueOrder, ...]:
+        """Every order of one market that came at ``since`` or later, oldest first: nobody else trades here."""
+        listed = (booked.listed() for booked in self._ledger.orders.values())
+        return tuple(order for order in listed if order is not None and order.symbol == symbol and order.at >= since)
+
+    async def cancel(self, symbol: str, client_id: str) -> None:
+        """Nothing to do: nothing ever rests here."""
+
+    async def dead_man(self, symbols: Sequence[str], within: timedelta | None) -> bool:  # noqa: ARG002 - the port's words
+        """There is no such switch, since nothing ever rests here."""
+        return False
 
     async def _arrive(self, request: OrderRequest, at: datetime) -> Outcome:
         async with self._arriving:

@@ -1,0 +1,79 @@
+"""The files of a journal on disk: that they are still the ones in use. Never opened here: SQLite's locks would be lost.
+
+SQLite goes on writing to a file that has lost its name, that was cut short, or that another was put in place of, and says
+that all is well.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from keeper.domain.errors import JournalError
+
+_Node = tuple[int, int]
+"""Which file it is: device and inode."""
+
+_SMALLEST = 512
+"""Bytes of SQLite's smallest page."""
+
+
+class Files:
+    """The file of one journal, its write-ahead log and the index of that. where: for messages; path: None in memory."""
+
+    def __init__(self, where: str, path: Path | None) -> None:
+        self._where = where
+        self._path = path
+        self._beside = [] if path is None else [path.with_name(f"{path.name}{ending}") for ending in ("-wal", "-shm")]
+        self._expected_beside: list[_Node | None] | None = None
+        self.expect()
+
+    @property
+    def is_stump(self) -> bool:
+        """Whether there is a file too short to be a database: SQLite would take it for a new one."""
+        return self._expected is not None and self._size < _SMALLEST
+
+    def is_cut(self, page: int) -> bool:
+        """Whether the file ends within a page (of so many bytes)."""
+        return self._size % page != 0
+
+    def expect(self) -> None:
+        """What is there now is the journal: from here on it is to stay."""
+        self._expected, self._size = (None, 0) if self._path is None else _found(self._path)
+
+    def expect_beside(self) -> None:
+        """A transaction has begun, so that the files beside the journal exist: from here on they are to stay."""
+        if self._expected_beside is None:
+            self._expected_beside = self._found_beside()
+
+    def check(self, save: Callable[[], None]) -> None:
+        """JournalError when one of them was removed, replaced or cut. ``save``: called first where it saves what was recorded."""
+        if self._path is None:
+            return
+        node, size = _found(self._path)
+        if node != self._expected:
+            raise self._gone("the file was deleted or replaced while in use: stop, put it back, check open orders")
+        if size < self._size:
+            lost = f"the file was cut from {self._size} to {size} bytes while in use"
+            raise self._gone(f"{lost}: stop, keep it as evidence, put a backup in its place, check the venue's open orders")
+        self._size = size
+        if self._expected_beside is not None and self._found_beside() != self._expected_beside:
+            if _found(self._beside[0])[0] is None:
+                save()
+            names = " or ".join(path.name for path in self._beside)
+            remedy = "leave these files alone, stop, run `keeper db verify`, then start again"
+            raise self._gone(f"{names} was deleted or replaced while in use: {remedy}")
+
+    def _found_beside(self) -> list[_Node | None]:
+        return [_found(path)[0] for path in self._beside]
+
+    def _gone(self, what: str) -> JournalError:
+        return JournalError(f"{self._where}: {what}")
+
+
+def _found(path: Path) -> tuple[_Node | None, int]:
+    """Which file is there, None where there is none, and its bytes."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - before and after every write: pathlib takes twice as long
+    except FileNotFoundError:
+        return None, 0
+    return (found.st_dev, found.st_ino), found.st_size

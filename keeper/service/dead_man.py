@@ -1,0 +1,42 @@
+"""The dead-man switch of a run: should this process die, the venue cancels what rests. Where it has none, nothing is done."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from keeper.domain.errors import VenueError
+from keeper.ports import Clock, Venue
+
+WITHIN = timedelta(minutes=2)
+log = structlog.get_logger()
+
+
+class DeadMan:
+    """Armed before orders go out and again while a run lasts. That the venue does not answer changes nothing."""
+
+    def __init__(self, venue: Venue, symbols: Sequence[str]) -> None:
+        self._venue = venue
+        self._clock: Clock = venue.clock
+        self._symbols = symbols
+        self._asked_at: datetime | None = None
+        self._there_is_one = True
+
+    async def arm(self) -> None:
+        """Have what rests canceled unless asked again, where that is due."""
+        now = self._clock.now()
+        if not self._there_is_one or (self._asked_at is not None and now - self._asked_at < WITHIN / 2):
+            return
+        self._asked_at = now
+        await self._ask(WITHIN)
+
+    async def disarm(self) -> None:
+        """Leave what rests alone again."""
+        if self._asked_at is not None and self._there_is_one:
+            await self._ask(None)
+
+    async def _ask(self, within: timedelta | None) -> None:
+        try:
+            self._there_is_one = await self._venue.dead_man(self._symbols, within)
+        except VenueError as error:
+            log.warning("dead_man.unanswered", symbols=list(self._symbols), error=str(error))

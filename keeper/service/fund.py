@@ -1,0 +1,30 @@
+"""A fund as the service runs it: what it is to hold, within which limits, how fast, and what takes its right to trade."""
+
+from dataclasses import dataclass, field, replace
+
+from keeper.execution.pacing import Pacing
+from keeper.planning.limits import Limits
+from keeper.policy.breakers import Breakers
+from keeper.policy.mandate import Mandate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fund:
+    """One fund's rules. urgent: what it trades can't wait for outcomes that are not known, and only reduces."""
+
+    name: str
+    mandate: Mandate
+    limits: Limits
+    pacing: Pacing
+    breakers: Breakers = field(default_factory=Breakers)
+    urgent: bool = False
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The markets of the mandate."""
+        return tuple(self.mandate.targets)
+
+    @property
+    def flat(self) -> "Fund":
+        """The same fund, wanting none of its markets, whatever else is not known."""
+        return replace(self, mandate=self.mandate.flat, urgent=True)

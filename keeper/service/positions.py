@@ -1,0 +1,192 @@
+"""What a fund's positions should be, and what it means when they are not: settled holdings, our fills, orders of others.
+
+Nothing here trades. What was held on an account that stood still is in the journal; from there on a position may move by our
+own confirmed fills alone, and whatever else moved it is looked for at the venue and named.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+import structlog
+
+from keeper.domain.fund import Settled
+from keeper.domain.market import Market, MarketKind
+from keeper.domain.numbers import ZERO, exact, plain, sign
+from keeper.domain.observation import Observation
+from keeper.domain.order import ChildState, Fill, OrderReport, VenueOrder
+from keeper.execution.recovery import CLOCK_SKEW
+from keeper.policy.breakers import Change, ChangeKind, PositionChange, explain_change
+from keeper.ports import Clock, Journal, Venue
+from keeper.service.observer import Observer
+from keeper.service.reconciliation import adopted
+from keeper.service.sender import total
+from keeper.service.settle import holdings, settle
+
+PAUSES = tuple(timedelta(seconds=seconds) for seconds in (2, 5, 10))
+"""How long what nothing explains is given to turn out as a late read."""
+LATE = timedelta(minutes=10)
+"""How long after its cancel a fill of an order is still looked for."""
+FIRST_LOOK = timedelta(days=7)
+"""How far back a journal looks that has intended nothing yet."""
+log = structlog.get_logger()
+
+
+class PositionBook:
+    """The positions of one fund."""
+
+    def __init__(self, fund: str, venue: Venue, journal: Journal, observer: Observer) -> None:
+        self._fund = fund
+        self._venue = venue
+        self._journal = journal
+        self._clock: Clock = venue.clock
+        self._observer = observer
+
+    async def settled(self) -> Observation:
+        """The account once it stands still. StaleData when it does not."""
+        return await settle(self._observer, self._clock, timedelta(seconds=self._venue.info.read_lag))
+
+    async def changes(self, observation: Observation, only: str | None = None) -> tuple[PositionChange, ...]:
+        """What moved the fund's positions, or ``only`` that in one market, since they were last recorded, but for our own fills.
+
+        ``observation`` is of an account that stands still and has no order of ours open. VenueUnavailable when the venue does
+        not tell its orders.
+        """
+        before = await self._journal.settled(self._fund)
+        held, markets, moved = holdings(observation), observation.markets, []
+        for symbol, market in markets.items():
+            if symbol not in before or only not in (None, symbol):
+                continue
+            own = net_change(await self._fills(), market, markets)
+            if held[symbol] == _sum(before[symbol].contracts, own):
+                continue
+            earlier = await self._book_late(market, before[symbol])
+            own = _sum(earlier, net_change(await self._fills(), market, markets))
+            if held[symbol] != _sum(before[symbol].contracts, own):
+                moved.append(await self._explained(market, before[symbol], held[symbol], own))
+        signs = {symbol: sign(contracts) for symbol, contracts in held.items() if markets[symbol].kind is not MarketKind.SPOT}
+        return tuple(
+            PositionChange(
+                symbol=one.symbol,
+                change=one.change,
+                hedged=any(signs[other] == -sign(one.change.before) for other in signs if other != one.symbol),
+            )
+            for one in moved
+        )
+
+    async def expected(self, markets: Mapping[str, Market]) -> dict[str, Decimal]:
+        """What our own fills lead to from what was last recorded, signed contracts; of the markets for which that is known."""
+        before = await self._journal.settled(self._fund)
+        fills = await self._journal.fills_since_settled(self._fund)
+        return {
+            symbol: _sum(before[symbol].contracts, net_change(fills, market, markets))
+            for symbol, market in markets.items()
+            if symbol in before
+        }
+
+    async def patient_changes(
+        self, observation: Observation, only: str | None = None
+    ) -> tuple[Observation, tuple[PositionChange, ...]]:
+        """``changes``, looked at again after some pauses where something is not explained: a read may be late."""
+        for pause in PAUSES:
+            found = await self.changes(observation, only)
+            if all(one.change.kind is not ChangeKind.UNEXPLAINED for one in found):
+                return observation, found
+            await self._clock.sleep_until(self._clock.now() + pause)
+            observation = await self.settled()
+        return observation, await self.changes(observation, only)
+
+    async def record(self, run: str, observation: Observation) -> None:
+        """From here on positions are counted from what ``observation`` shows."""
+        await self._journal.record_settled(self._fund, run, holdings(observation), at=observation.at)
+
+    async def agrees(self, symbol: str) -> bool:
+        """Whether the position in one market is what our fills and the orders of others lead to."""
+        _, found = await self.patient_changes(await self.settled(), symbol)
+        return all(one.change.kind in (ChangeKind.FOREIGN, ChangeKind.TRANSFER) for one in found)
+
+    async def unrecorded(self) -> tuple[VenueOrder, ...]:
+        """Orders with our prefix that the venue has and the journal lacks, from a day before its last intent on.
+
+        There are some where the journal was deleted, put back from an old backup, or is not the only one for this account.
+        """
+        now = self._clock.now()
+        latest = await self._journal.last_intent_at(self._venue.info.account)
+        since = now - FIRST_LOOK if latest is None else min(now, latest) - timedelta(days=1)
+        found = [order for symbol in self._observer.markets for order in await self._venue.orders(symbol, since)]
+        ours = {order.client_id: order for order in found if order.is_ours}
+        known = await self._journal.known(sorted(ours)) | await adopted(self._journal)
+        return tuple(order for name, order in ours.items() if name not in known)
+
+    async def _fills(self) -> tuple[Fill, ...]:
+        return await self._journal.fills_since_settled(self._fund)
+
+    async def _book_late(self, market: Market, before: Settled) -> Decimal:
+        """Book what filled after its order was told to be canceled; what of it belongs to orders from before ``before``.
+
+        Signed contracts.
+        """
+        earlier = ZERO
+        for order in await self._venue.orders(market.symbol, before.at - LATE):
+            child = await self._journal.child(order.client_id) if order.is_ours else None
+            if child is None or child.state is not ChildState.CANCELED or not order.filled > child.filled:
+                continue
+            fills = await self._venue.fills(market.symbol, order.order_id)
+            if total(fills) != order.filled:
+                continue
+            whole = order.filled == child.request.amount
+            report = OrderReport(
+                order_id=order.order_id,
+                client_id=order.client_id,
+                state=ChildState.FILLED if whole else ChildState.CANCELED,
+                filled=order.filled,
+                average=order.average,
+            )
+            why = "filled after it was canceled"
+            await self._journal.advance_child(
+                order.client_id,
+                expected=child.state,
+                state=report.state,
+                at=self._clock.now(),
+                report=report,
+                reason=why,
+                fills=fills,
+            )
+            log.warning("child.filled_late", fund=self._fund, client_id=order.client_id, filled=plain(order.filled))
+            if child.at < before.at:
+                earlier = _sum(earlier, (order.filled - child.filled) * order.side.sign)
+        return earlier
+
+    async def _explained(self, market: Market, before: Settled, held: Decimal, own: Decimal) -> PositionChange:
+        orders = await self._venue.orders(market.symbol, before.at - CLOCK_SKEW)
+        known = await self._journal.known([order.client_id for order in orders if order.is_ours])
+        foreign = [order for order in orders if order.client_id not in known and order.filled]
+        # two clocks date them: what was traded about when the account was settled is in what was recorded then, or it is not
+        close = [order for order in foreign if order.at <= before.at + CLOCK_SKEW]
+        later = foreign[len(close) :]
+
+        def way(orders: Sequence[VenueOrder]) -> Change:
+            return explain_change(market.kind, before=before.contracts, after=held, own_fills=own, foreign_orders=orders)
+
+        ways = [way([*close[left_out:], *later]) for left_out in range(len(close) + 1)]
+        change = next((one for one in ways if one.kind is not ChangeKind.UNEXPLAINED), ways[0])
+        log.warning("position.changed", fund=self._fund, market=market.symbol, kind=str(change.kind), change=str(change))
+        return PositionChange(symbol=market.symbol, change=change)
+
+
+@exact
+def net_change(fills: Sequence[Fill], market: Market, markets: Mapping[str, Market]) -> Decimal:
+    """Signed contracts by which ``fills`` of ``markets`` change what is held of ``market``, fees taken in its coins included."""
+    spot = market.kind is MarketKind.SPOT
+    total = ZERO
+    for fill in fills:
+        if fill.symbol == market.symbol:
+            total += fill.amount * fill.side.sign
+        if spot and fill.symbol in markets and fill.fee_asset == market.base:
+            total -= fill.fee
+    return total
+
+
+@exact
+def _sum(one: Decimal, other: Decimal) -> Decimal:
+    return one + other

@@ -1,0 +1,195 @@
+"""Reads a venue's book and the journal's of one account, has them compared, and records what a human accepts of it.
+
+Reading writes nothing anywhere. Both books are read again until neither moved meanwhile, so that what differs does differ.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import structlog
+
+from keeper.domain.errors import StaleData, VenueRefused
+from keeper.domain.fund import Settled
+from keeper.domain.market import Market
+from keeper.domain.numbers import plain
+from keeper.domain.order import Child, VenueOrder
+from keeper.domain.run import Run
+from keeper.ports import Journal, Venue
+from keeper.service.comparison import SKEW, Books, Reconciliation, Recorded, Told, compare
+from keeper.service.observer import together
+
+ADOPTED = "order.adopted"
+ACCEPTED = "account.accepted"
+MARGIN = timedelta(minutes=5)
+"""How much further back than asked both books are read, so that no order is cut off in one of them only."""
+LONGEST_RUN = timedelta(days=2)
+"""Before which a run must have begun to have no child in the time that is looked at."""
+MOST_ADOPTED = 1_000_000
+ATTEMPTS = 6
+AT_ONCE = 8
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """The journal's book of one account: its children since a time, with their fills, and what each market settled at."""
+
+    ours: tuple[Recorded, ...]
+    settled: Mapping[str, Settled]
+
+    @property
+    def children(self) -> tuple[Child, ...]:
+        """The children alone."""
+        return tuple(recorded.child for recorded in self.ours)
+
+
+async def reconcile(venue: Venue, journal: Journal, fund: str, symbols: Sequence[str], since: datetime) -> Reconciliation:
+    """Compare what the account of ``venue`` shows with what ``journal`` has of it.
+
+    symbols: markets to look at beside those that the journal names; since: aware UTC. VenueError when the venue does not
+    answer, StaleData when the account does not stand still for long enough to be read.
+    """
+    clock, info = venue.clock, venue.info
+    taken_note_of = await adopted(journal)
+    for _ in range(ATTEMPTS):
+        before = await _recorded(journal, fund, info.account, since - MARGIN)
+        markets = await _markets(venue, {*symbols, *before.settled, *(child.request.symbol for child in before.children)})
+        held = await _held(venue, markets)
+        theirs = await _told(venue, markets, min([since, *(one.at for one in before.settled.values())]) - MARGIN)
+        await clock.sleep_until(clock.now() + timedelta(seconds=info.read_lag))
+        after = await _recorded(journal, fund, info.account, since - MARGIN)
+        if before == after and held == await _held(venue, markets):
+            books = Books(
+                since=since,
+                at=clock.now(),
+                markets=markets,
+                ours=[one for one in after.ours if one.child.request.symbol in markets],
+                theirs=theirs,
+                settled={symbol: one for symbol, one in after.settled.items() if symbol in markets},
+                held=held,
+                adopted=taken_note_of,
+            )
+            return compare(books)
+    message = f"account and journal did not stand still over {ATTEMPTS} reads: try again once no run is under way"
+    raise StaleData(message)
+
+
+async def accept(venue: Venue, journal: Journal, fund: str, found: Reconciliation, reason: str) -> None:
+    """Take note of every order that the journal lacks, and let what is held now be where the fund is settled.
+
+    The caller holds the account's lock, and a human has agreed to what ``found`` says. StaleData when the account has moved
+    since. Children are left as they are: those without a known outcome stay so.
+    """
+    markets = await _markets(venue, found.held)
+    held = await _held(venue, markets)
+    if held != dict(found.held):
+        message = "the position has changed since it was compared: reconcile again"
+        raise StaleData(message)
+    now = venue.clock.now()
+    for told in found.missing:
+        await journal.note(ADOPTED, fund=fund, run="", at=now, payload=_evidence(told))
+    payload = {
+        "reason": reason,
+        "held": {symbol: plain(contracts) for symbol, contracts in held.items()},
+        "differences": [{"client_id": pair.name, "what": pair.what} for pair in found.pairs if pair.verdict.differs],
+    }
+    await journal.note(ACCEPTED, fund=fund, run="", at=now, payload=payload)
+    await journal.record_settled(fund, "", held, at=now)
+
+
+async def adopted(journal: Journal) -> frozenset[str]:
+    """Client ids of the orders that the journal lacks and a human has taken note of."""
+    return frozenset(str(event.payload["client_id"]) for event in await journal.events(kind=ADOPTED, limit=MOST_ADOPTED))
+
+
+def _evidence(told: Told) -> dict[str, object]:
+    order = told.order
+    return {
+        "client_id": order.client_id,
+        "order_id": order.order_id,
+        "market": order.symbol,
+        "side": order.side.value,
+        "amount": plain(order.amount),
+        "filled": plain(order.filled),
+        "state": order.state.value,
+        "at": order.at.isoformat(),
+        "trades": [
+            {
+                "trade_id": fill.trade_id,
+                "amount": plain(fill.amount),
+                "price": plain(fill.price),
+                "fee": plain(fill.fee),
+                "fee_asset": fill.fee_asset,
+                "at": fill.at.isoformat(),
+            }
+            for fill in told.fills
+        ],
+    }
+
+
+async def _recorded(journal: Journal, fund: str, account: str, since: datetime) -> _Account:
+    """The journal's book. A run belongs to an account, whatever its fund is called today."""
+    ours: list[Recorded] = []
+    settled = await journal.settled(fund)
+    newest = max((one.at for one in settled.values()), default=since)
+    booked_since = {(fill.symbol, fill.trade_id) for fill in await journal.fills_since_settled(fund)}
+    from_then = min([since, *(one.at - SKEW for one in settled.values())])
+    for run in await _runs(journal, from_then):
+        if run.account != account:
+            continue
+        fills = await journal.fills(run.id)
+        for child in await journal.children(run.id):
+            if child.at >= from_then:
+                booked = tuple(fill for name, fill in fills if name == child.request.client_id)
+                # at the same instant only the journal's own order tells which came first
+                since_settled = child.at > newest or any((fill.symbol, fill.trade_id) in booked_since for fill in booked)
+                ours.append(Recorded(child=child, fills=booked, since_settled=since_settled))
+    return _Account(tuple(ours), settled)
+
+
+async def _runs(journal: Journal, since: datetime) -> tuple[Run, ...]:
+    """Every run that may have a child since then, newest first."""
+    limit = 200
+    while True:
+        runs = await journal.runs(limit=limit)
+        if len(runs) < limit or runs[-1].started_at < since - LONGEST_RUN:
+            return runs
+        limit *= 4
+
+
+async def _markets(venue: Venue, symbols: "set[str] | Mapping[str, Decimal]") -> Mapping[str, Market]:
+    """The markets of ``symbols`` that the venue still has."""
+    found: dict[str, Market] = {}
+    for symbol in sorted(symbols):
+        try:
+            found |= await venue.markets([symbol])
+        except VenueRefused as error:
+            log.warning("market.gone", market=symbol, error=str(error))
+    return found
+
+
+async def _held(venue: Venue, markets: Mapping[str, Market]) -> dict[str, Decimal]:
+    account = await venue.account()
+    return {symbol: account.held(market) for symbol, market in markets.items()}
+
+
+async def _told(venue: Venue, markets: Mapping[str, Market], since: datetime) -> tuple[Told, ...]:
+    """The venue's book since then: every order of ``markets``, with its trades."""
+    orders: list[VenueOrder] = []
+    for symbol in markets:
+        orders += await venue.orders(symbol, since)
+    told: list[Told] = []
+
+    async def read(order: VenueOrder) -> None:
+        told.append(Told(order=order, fills=await venue.fills(order.symbol, order.order_id) if order.filled else ()))
+
+    for some in _batches(orders):
+        await together(*(read(order) for order in some))
+    return tuple(sorted(told, key=lambda one: (one.order.at, one.order.order_id)))
+
+
+def _batches(orders: Sequence[VenueOrder]) -> Iterator[Sequence[VenueOrder]]:
+    for first in range(0, len(orders), AT_ONCE):
+        yield orders[first : first + AT_ONCE]

@@ -1,0 +1,208 @@
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keeper.domain.fund import FundState
+from keeper.domain.market import MarketKind, Side
+from keeper.domain.order import ChildState, VenueOrder
+from keeper.policy.breakers import (
+    Breakers,
+    Cause,
+    Change,
+    ChangeKind,
+    PositionChange,
+    Record,
+    explain_change,
+    judge,
+    passes,
+    trips,
+)
+from tests.fakes.markets import BTC, NOON
+
+D = Decimal
+BREAKERS = Breakers()
+REDUCE, HALT = FundState.REDUCE_ONLY, FundState.HALTED
+
+
+def change(before: str, after: str, own: str = "0", orders: tuple[VenueOrder, ...] = (), **kind: MarketKind) -> Change:
+    market = kind.get("kind", MarketKind.LINEAR)
+    return explain_change(market, before=D(before), after=D(after), own_fills=D(own), foreign_orders=orders)
+
+
+def order(filled: str, *, forced: bool = False) -> VenueOrder:
+    """An order of somebody else that moved the position by ``filled``."""
+    signed = D(filled)
+    return VenueOrder(
+        order_id="1",
+        client_id="" if forced else "web_1",
+        symbol=BTC,
+        side=Side.of(signed),
+        amount=abs(signed),
+        filled=abs(signed),
+        average=D(100),
+        state=ChildState.FILLED,
+        forced=forced,
+        at=NOON,
+    )
+
+
+FORCED = change("3", "1", orders=(order("-2", forced=True),))
+GONE = change("3", "1")
+
+
+@pytest.mark.parametrize(
+    ("passing", "failing", "state", "cause"),
+    [
+        ({"slippage_bps": D(25)}, {"slippage_bps": D("25.1")}, REDUCE, Cause.SLIPPAGE),
+        ({"slippage_bps": D(-90)}, {"slippage_bps": D("NaN")}, REDUCE, Cause.SLIPPAGE),
+        ({"peak": D(100), "nav": D(60)}, {"peak": D(100), "nav": D("59.9")}, REDUCE, Cause.LOSS),
+        ({"peak": D(100), "nav": None}, {"peak": D(100), "nav": D(-5)}, REDUCE, Cause.LOSS),
+        ({"peak": None, "nav": D(1)}, {"peak": D(100), "nav": D("NaN")}, REDUCE, Cause.LOSS),
+        ({"peak": D(90), "nav": D(100)}, {"peak": D("Infinity"), "nav": D(100)}, REDUCE, Cause.LOSS),
+        ({"errors": 20}, {"errors": 21}, REDUCE, Cause.ERROR_RATE),
+        ({"unseen": timedelta(minutes=5)}, {"unseen": timedelta(minutes=5, seconds=1)}, REDUCE, Cause.STALE_DATA),
+        ({"trouble": timedelta(minutes=10)}, {"trouble": timedelta(minutes=10, seconds=1)}, REDUCE, Cause.VENUE_TROUBLE),
+        ({}, {"changes": (PositionChange(symbol=BTC, change=FORCED, hedged=True),)}, REDUCE, Cause.FORCED_HEDGE),
+        ({}, {"changes": (PositionChange(symbol=BTC, change=FORCED),)}, HALT, Cause.POSITION),
+        ({"changes": (PositionChange(symbol=BTC, change=change("3", "1", "-2")),)},
+         {"changes": (PositionChange(symbol=BTC, change=GONE),)}, HALT, Cause.POSITION),
+        ({"changes": (PositionChange(symbol=BTC, change=change("3", "1", orders=(order("-2"),))),)},
+         {"changes": (PositionChange(symbol=BTC, change=GONE, hedged=True),)}, HALT, Cause.POSITION),
+        ({"changes": (PositionChange(symbol=BTC, change=change("3", "1", kind=MarketKind.SPOT)),)},
+         {"changes": (PositionChange(symbol=BTC, change=change("3", "4")),)}, HALT, Cause.POSITION),
+        ({}, {"journal": "event 17 was altered"}, HALT, Cause.JOURNAL),
+        ({}, {"fills": "3 filled at the venue, 2 booked"}, HALT, Cause.FILLS),
+        ({}, {"identity": "contract size 10, on record 1"}, HALT, Cause.IDENTITY),
+        ({"runs": 6}, {"runs": 7}, HALT, Cause.REPEATED),
+    ],
+)  # fmt: skip
+def test_each_breaker_holds_at_its_threshold_and_trips_past_it(
+    passing: dict[str, Any], failing: dict[str, Any], state: FundState, cause: Cause
+) -> None:
+    assert judge(Record(**passing), BREAKERS) is None
+    trip = judge(Record(**failing), BREAKERS)
+    assert trip is not None
+    assert (trip.state, trip.cause) == (state, cause)
+    assert trip.why
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"slippage_bps": D(31)}, "the last run lost 31.0 bps to spread and impact, breakers.slippage_bps is 25"),
+        ({"peak": D(100), "nav": D(50)}, "NAV fell from 100.00 to 50.00 within a day, breakers.loss is 0.4 of it"),
+        ({"errors": 21}, "21 orders were rejected or unknown within an hour, breakers.errors_per_hour is 20"),
+        ({"unseen": timedelta(hours=1)}, "last seen 3600 s ago"),
+        ({"trouble": timedelta(hours=1)}, "has not answered for 3600 s"),
+        ({"runs": 9}, "9 runs sent orders within an hour, breakers.runs_per_hour is 6"),
+        ({"changes": [PositionChange(symbol=BTC, change=GONE)]}, "3 -> 1 contracts (-2 unexplained)"),
+        ({"changes": [PositionChange(symbol=BTC, change=GONE)]}, f"the position in {BTC} shrank"),
+        ({"changes": [PositionChange(symbol=BTC, change=change("3", "4"))]}, f"the position in {BTC} changed"),
+        ({"changes": [PositionChange(symbol=BTC, change=FORCED)]}, "3 -> 1 contracts (-2 forced by the venue)"),
+    ],
+)
+def test_a_trip_says_why_with_figures(record: dict[str, Any], words: str) -> None:
+    trip = judge(Record(**record), BREAKERS)
+    assert trip is not None
+    assert words in trip.why
+
+
+EVERYTHING = Record(
+    slippage_bps=D(99),
+    peak=D(100),
+    nav=D(1),
+    errors=99,
+    unseen=timedelta(days=1),
+    trouble=timedelta(days=1),
+    runs=99,
+    changes=(
+        PositionChange(symbol=BTC, change=GONE),
+        PositionChange(symbol=BTC, change=FORCED),
+        PositionChange(symbol=BTC, change=FORCED, hedged=True),
+    ),
+    journal="x",
+    fills="x",
+    identity="x",
+)
+
+
+def test_a_halt_goes_before_all_else_and_every_breaker_is_told() -> None:
+    found = trips(EVERYTHING, BREAKERS)
+    assert {trip.cause for trip in found} == set(Cause)
+    states = [trip.state for trip in found]
+    assert states == sorted(states, key=[HALT, REDUCE].index)
+    assert judge(EVERYTHING, BREAKERS) == found[0]
+    # what lifts by itself must not hide what needs a human
+    assert [passes(trip.cause) for trip in found] == sorted(passes(trip.cause) for trip in found)
+    calmer = replace(EVERYTHING, journal="", fills="", identity="", runs=0, changes=())
+    assert (trip := judge(calmer, BREAKERS)) is not None
+    assert (trip.state, trip.cause) == (REDUCE, Cause.SLIPPAGE)
+
+
+def test_nothing_that_happened_trips_nothing() -> None:
+    assert trips(Record(), BREAKERS) == ()
+
+
+def test_only_what_comes_from_outside_and_passes_lifts_by_itself() -> None:
+    assert {cause for cause in Cause if passes(cause)} == {Cause.STALE_DATA, Cause.VENUE_TROUBLE}
+    assert not passes("")
+    assert passes("stale_data")
+    assert not passes("of an older version")
+    # a halt is never one of them
+    halts = {trip.cause for trip in trips(EVERYTHING, BREAKERS) if trip.state is HALT}
+    assert not any(passes(cause) for cause in halts)
+
+
+@pytest.mark.parametrize(
+    ("market", "before", "after", "own", "orders", "kind", "parts"),
+    [
+        ("linear", "3", "3", "0", (), ChangeKind.NOTHING, {}),
+        ("linear", "3", "2", "-1", (), ChangeKind.NOTHING, {"own": "-1"}),
+        ("linear", "3", "5", "1", ("1",), ChangeKind.FOREIGN, {"own": "1", "foreign": "1"}),
+        ("linear", "3", "0", "0", ("!-3",), ChangeKind.FORCED, {"forced": "-3"}),
+        ("linear", "3", "1", "1", ("-1", "!-2"), ChangeKind.FORCED, {"own": "1", "foreign": "-1", "forced": "-2"}),
+        ("linear", "3", "2", "0", (), ChangeKind.UNEXPLAINED, {"unexplained": "-1"}),
+        ("inverse", "-3", "-2", "0", (), ChangeKind.UNEXPLAINED, {"unexplained": "1"}),
+        ("linear", "3", "0", "0", ("!-2",), ChangeKind.UNEXPLAINED, {"forced": "-2", "unexplained": "-1"}),
+        ("linear", "3", "3", "0", ("1",), ChangeKind.UNEXPLAINED, {"foreign": "1", "unexplained": "-1"}),
+        ("spot", "3", "2", "0", (), ChangeKind.TRANSFER, {"transfer": "-1"}),
+        ("spot", "3", "2.5", "1", ("-1",), ChangeKind.FOREIGN, {"own": "1", "foreign": "-1", "transfer": "-0.5"}),
+    ],
+)
+def test_a_change_is_told_apart(
+    market: str, before: str, after: str, own: str, orders: tuple[str, ...], kind: ChangeKind, parts: dict[str, str]
+) -> None:
+    sent = tuple(order(text.lstrip("!"), forced=text.startswith("!")) for text in orders)
+    found = change(before, after, own, sent, kind=MarketKind(market))
+    assert found.kind is kind
+    names = ("own", "foreign", "forced", "transfer", "unexplained")
+    assert {name: getattr(found, name) for name in names} == {name: D(parts.get(name, "0")) for name in names}
+    assert str(found).startswith(f"{before} -> {after} contracts")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shrank"),
+    [("3", "2", True), ("-3", "-2", True), ("3", "4", False), ("0", "1", False), ("3", "3", False), ("3", "-1", True)],
+)
+def test_a_position_shrinks_toward_zero(before: str, after: str, shrank: bool) -> None:  # noqa: FBT001 # a table's column
+    assert change(before, after).shrank is shrank
+
+
+contracts = st.decimals(allow_nan=False, allow_infinity=False, min_value=-1000, max_value=1000, places=3)
+
+
+@given(contracts, contracts, contracts, st.lists(st.tuples(contracts.filter(bool), st.booleans())), st.sampled_from(MarketKind))
+def test_the_parts_of_a_change_add_up(
+    before: Decimal, after: Decimal, own: Decimal, others: list[tuple[Decimal, bool]], kind: MarketKind
+) -> None:
+    orders = tuple(order(str(filled), forced=forced) for filled, forced in others)
+    found = change(str(before), str(after), str(own), orders, kind=kind)
+    parts = found.own + found.foreign + found.forced + found.transfer + found.unexplained
+    assert found.before + parts == found.after
+    assert not (found.transfer and found.unexplained)
+    assert (found.kind is ChangeKind.NOTHING) == (parts == found.own and not found.foreign and not found.forced)

@@ -1,0 +1,187 @@
+"""Positions that move without our order: between runs, in a run, by others, by force, by nothing that anybody can name."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from keeper.domain.fund import FundState
+from keeper.domain.order import ChildState
+from keeper.domain.run import RunStatus
+from keeper.policy.breakers import Cause
+from keeper.service.guard import Guard
+from keeper.service.progress import Unwatched
+from tests.fakes.desks import LIMITS, agrees_with_the_venue, desk_of, drifted, result_of
+from tests.fakes.moving_feed import moving_feed
+from tests.fakes.paper import PERP, opening, paper_venue
+from tests.fakes.scripted_venue import Fault, ScriptedVenue
+
+ETH = "ETH/USDT:USDT"
+
+
+def put_back(backup: Path, journal: Path) -> None:
+    for rest in journal.parent.glob(f"{journal.name}*"):
+        rest.unlink()
+    journal.write_bytes(backup.read_bytes())
+
+
+async def test_what_is_held_at_rest_is_recorded_at_the_start_and_the_end_of_a_run(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        assert await desk.journal.settled("btc3l") == {}
+        run = await desk.run()
+        settled = (await desk.journal.settled("btc3l"))[PERP]
+        assert settled.contracts == 3000 + desk.bought() == desk.venue.held.positions[PERP].contracts
+        assert await desk.journal.fills_since_settled("btc3l") == ()
+        kinds = [event.kind for event in await desk.journal.events(run=run.id)]
+        assert kinds.count("fund.settled") == 2
+
+
+async def test_a_trade_by_hand_between_two_runs_is_planned_anew_and_halts_nothing(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        await desk.run()
+        desk.venue.meddle(PERP, "-500", "105")
+        run = await desk.run()
+        assert run.status is RunStatus.COMPLETED
+        assert abs(Decimal(result_of(run)["leverage_after"]) - 3) < Decimal("0.001")
+        assert (await desk.journal.standing("btc3l")).state is FundState.ACTIVE
+        await agrees_with_the_venue(desk)
+
+
+@pytest.mark.parametrize("by", ["the venue", "nobody"])
+async def test_a_position_that_shrank_without_a_trade_of_anybody_halts_the_fund(tmp_path: Path, by: str) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        await desk.run()
+        sent = len(desk.venue.sent)
+        desk.venue.meddle(PERP, "-500", "105", forced=by == "the venue")
+        if by == "nobody":
+            desk.venue.foreign.clear()
+        run = await desk.run()
+        standing = await desk.journal.standing("btc3l")
+        assert (run.status, len(desk.venue.sent)) == (RunStatus.INCOMPLETE, sent)
+        assert (standing.state, standing.cause) == (FundState.HALTED, Cause.POSITION)
+        assert PERP in standing.reason
+        assert (await desk.run()).status is RunStatus.REFUSED
+
+
+async def test_a_forced_trade_on_one_leg_of_a_hedge_leaves_the_fund_its_reductions(tmp_path: Path) -> None:
+    venue = ScriptedVenue(paper_venue(moving_feed({PERP: "100", ETH: "10"}), opening({"USDT": "10000"})))
+    async with desk_of(venue, tmp_path, {PERP: "1", ETH: "-1"}) as desk:
+        await desk.run()
+        desk.venue.meddle(PERP, "-60", "100", forced=True)
+        desk.feed.move(ETH, "11")  # the short is worth more now: it may be cut
+        run = await desk.run()
+        standing = await desk.journal.standing("btc3l")
+        assert (standing.state, standing.cause) == (FundState.REDUCE_ONLY, Cause.FORCED_HEDGE)
+        assert {child.request.reduce_only for child in await desk.journal.children(run.id)} == {True}
+        assert {child.request.symbol for child in await desk.journal.children(run.id)} == {ETH}
+
+
+async def test_an_account_that_shows_nothing_of_our_fills_halts_the_fund_instead_of_buying_again(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        await desk.run()
+        desk.feed.move(PERP, "110")
+        desk.venue.lag = timedelta(days=1)  # against a read lag of none at all: the account stands as it was
+        desk.venue._info = replace(desk.venue.info, read_lag=0.0)
+        before = len(desk.venue.sent)
+        for _ in range(3):
+            await desk.run()
+            await desk.rebalancer.recover()
+        assert len(desk.venue.sent) - before <= 1
+        assert (await desk.run()).status is RunStatus.REFUSED
+
+
+async def test_a_late_read_is_waited_for_before_anything_is_concluded(tmp_path: Path) -> None:
+    async with desk_of(drifted(lag=4.0, read_lag=0.5), tmp_path) as desk:
+        run = await desk.run()
+        assert run.status in (RunStatus.COMPLETED, RunStatus.INCOMPLETE)
+        assert (await desk.journal.standing("btc3l")).state is FundState.ACTIVE
+
+
+async def test_a_journal_put_back_from_an_old_backup_is_noticed_before_anything_is_sent(tmp_path: Path) -> None:
+    backup, journal = tmp_path / "backup.db", tmp_path / "keeper.db"
+    async with desk_of(venue := drifted(), tmp_path) as desk:
+        await desk.run()
+    put_back(journal, backup)
+    async with desk_of(venue, tmp_path) as desk:
+        await desk.rebalancer.verify()
+        assert (await desk.journal.standing("btc3l")).state is FundState.ACTIVE
+        desk.feed.move(PERP, "115")
+        desk.runs = 1
+        await desk.run()
+    put_back(backup, journal)
+    async with desk_of(venue, tmp_path) as desk:
+        desk.venue.rest("kpr" + "7" * 29, PERP, "5")
+        sent = len(desk.venue.sent)
+        await desk.rebalancer.verify()
+        standing = await desk.journal.standing("btc3l")
+        assert (standing.state, standing.cause) == (FundState.HALTED, Cause.JOURNAL)
+        assert "backup" in standing.reason
+        assert desk.venue.resting == {}, "what the journal does not know must not rest"
+        desk.runs = 2
+        assert (await desk.run()).status is RunStatus.REFUSED
+        assert len(desk.venue.sent) == sent
+
+
+async def test_a_contract_that_became_another_halts_the_fund(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        market = desk.venue.inner._markets[PERP]
+        other = replace(market, contract_size=Decimal(10)).identity
+        await desk.journal.pin("acc1", PERP, other, at=desk.venue.clock.now())
+        run = await desk.run()
+        standing = await desk.journal.standing("btc3l")
+        assert (run.status, desk.venue.sent) == (RunStatus.INCOMPLETE, [])
+        assert (standing.state, standing.cause) == (FundState.HALTED, Cause.IDENTITY)
+
+
+async def test_to_flatten_does_not_wait_for_an_outcome_that_is_not_known(tmp_path: Path) -> None:
+    """The unknown order, a reduction, may have filled: no more is sold than is left then, and never past zero."""
+    async with desk_of(drifted(), tmp_path) as desk:
+        desk.feed.move(PERP, "98")  # below 3x from above: it sells
+        desk.venue.faults = {2: Fault.LOST_REPLY}
+        await desk.run()
+        (unknown,) = await desk.journal.open_children("btc3l")
+        assert unknown.request.reduce_only
+        flat = desk.rebalancer.flat()
+        run = await flat.execute(await flat.plan(), "flatten:9", Unwatched())
+        assert desk.venue.held.positions.get(PERP) is None
+        assert {child.request.reduce_only for child in await desk.journal.children(run.id)} == {True}
+        assert await desk.rebalancer.recover() == ()
+        await agrees_with_the_venue(desk)
+
+
+async def test_to_flatten_sells_nothing_that_an_unknown_order_may_still_sell(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        desk.feed.move(PERP, "98")
+        desk.venue.faults = {2: Fault.LOST_REQUEST}
+        await desk.run()
+        (unknown,) = await desk.journal.open_children("btc3l")
+        flat = desk.rebalancer.flat()
+        await flat.execute(await flat.plan(), "flatten:9", Unwatched())
+        assert desk.venue.held.positions[PERP].contracts == unknown.request.amount
+        assert unknown.state is ChildState.UNKNOWN
+
+
+async def test_too_many_runs_that_trade_within_an_hour_halt_the_fund(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path, limits=replace(LIMITS, max_turnover_per_day=Decimal(90))) as desk:
+        for number in range(7):
+            assert (await desk.journal.standing("btc3l")).state is FundState.ACTIVE
+            desk.feed.move(PERP, str(105 + number))
+            desk.venue.faults = {len(desk.venue.sent) + 2: Fault.REJECTED}
+            await desk.run()
+        standing = await desk.journal.standing("btc3l")
+        assert (standing.state, standing.cause) == (FundState.HALTED, Cause.REPEATED)
+
+
+async def test_trouble_with_the_venue_binds_a_fund_and_its_end_sets_it_free(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        guard = Guard("btc3l", desk.fund.breakers, desk.venue.clock, desk.journal)
+        assert await guard.judge(trouble=timedelta(hours=1)) is FundState.REDUCE_ONLY
+        standing = await desk.journal.standing("btc3l")
+        assert standing.cause == Cause.VENUE_TROUBLE
+        assert await guard.judge() is FundState.ACTIVE
+        await desk.journal.set_state("btc3l", FundState.REDUCE_ONLY, reason="a human's word", at=desk.venue.clock.now())
+        assert await guard.judge() is FundState.REDUCE_ONLY
+        assert await guard.judge(trouble=timedelta(hours=1)) is FundState.REDUCE_ONLY
+        assert (await desk.journal.standing("btc3l")).reason == "a human's word"

@@ -1,0 +1,116 @@
+"""Both books of an account as they are read, and what becomes of a difference that a human accepts."""
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from keeper.domain.errors import StaleData, VenueUnavailable
+from keeper.service.comparison import Reconciliation, Verdict
+from keeper.service.reconciliation import accept, reconcile
+from tests.fakes.desks import Desk, desk_of
+from tests.fakes.paper import PERP, START
+from tests.fakes.resting_venue import OURS, RestingVenue
+from tests.fakes.scripted_venue import Fault
+
+D = Decimal
+
+
+async def compared(desk: Desk) -> Reconciliation:
+    return await reconcile(desk.venue, desk.journal, "btc3l", [PERP], START)
+
+
+async def test_after_a_run_both_books_agree_and_the_position_is_explained(tmp_path: Path) -> None:
+    async with RestingVenue.make(lag=0.5) as venue, desk_of(venue, tmp_path) as desk:
+        await desk.run()
+        events = await desk.journal.events(limit=1)
+        found = await compared(desk)
+        assert found.agrees
+        assert len(found.pairs) == len(venue.booked) > 3
+        assert found.held == {PERP: venue.held.positions[PERP].contracts}
+        assert await desk.journal.events(limit=1) == events
+
+
+async def test_a_child_whose_outcome_was_lost_differs_until_it_is_settled(tmp_path: Path) -> None:
+    async with RestingVenue.make() as venue, desk_of(venue, tmp_path) as desk:
+        venue.faults = {2: Fault.LOST_REPLY}
+        await desk.run()
+        await venue.clock.sleep_until(venue.clock.now() + timedelta(minutes=1))
+        assert [pair.verdict for pair in (await compared(desk)).pairs if pair.verdict.differs] == [Verdict.OPEN]
+        await desk.rebalancer.recover()
+        assert (await compared(desk)).agrees
+
+
+async def test_a_trade_of_somebody_else_is_listed_and_explains_the_position(tmp_path: Path) -> None:
+    async with RestingVenue.make() as venue, desk_of(venue, tmp_path) as desk:
+        await desk.run()
+        await venue.clock.sleep_until(venue.clock.now() + timedelta(minutes=1))
+        venue.meddle(PERP, "-5", "105")
+        found = await compared(desk)
+        assert found.agrees
+        assert [(order.client_id, order.signed) for order in found.foreign] == [("web_1", D(-5))]
+        [holding] = found.holdings
+        assert holding.foreign == -5
+
+
+async def test_an_order_that_the_journal_lost_is_accepted_and_no_difference_any_more(tmp_path: Path) -> None:
+    async with RestingVenue.make() as venue, desk_of(venue, tmp_path) as desk:
+        await desk.run()
+        await venue.clock.sleep_until(venue.clock.now() + timedelta(minutes=1))
+        venue.meddle(PERP, "-5", "105", client_id=OURS)
+        venue.foreign.clear()
+        venue.meddle(PERP, "-2", "105", client_id=OURS)
+        found = await compared(desk)
+        assert [pair.verdict for pair in found.pairs if pair.verdict.differs] == [Verdict.MISSING_IN_JOURNAL]
+        [holding] = found.holdings
+        assert (holding.own, holding.difference) == (holding.held - holding.settled.contracts + 5, D(-5))
+        await accept(venue, desk.journal, "btc3l", found, "the backup was old")
+        again = await compared(desk)
+        assert again.agrees
+        assert [pair.name for pair in again.pairs if pair.verdict is Verdict.ADOPTED] == [OURS]
+        [adopted] = await desk.journal.events(kind="order.adopted")
+        assert adopted.payload["client_id"] == OURS
+        [accepted] = await desk.journal.events(kind="account.accepted")
+        assert accepted.payload["reason"] == "the backup was old"
+        assert (await desk.journal.settled("btc3l"))[PERP].contracts == venue.held.positions[PERP].contracts
+        assert await desk.journal.verify() == ()
+
+
+async def test_what_has_moved_since_is_not_accepted(tmp_path: Path) -> None:
+    async with RestingVenue.make() as venue, desk_of(venue, tmp_path) as desk:
+        await desk.run()
+        found = await compared(desk)
+        before = await desk.journal.settled("btc3l")
+        venue.meddle(PERP, "-5", "105")
+        with pytest.raises(StaleData, match="reconcile again"):
+            await accept(venue, desk.journal, "btc3l", found, "")
+        assert await desk.journal.settled("btc3l") == before
+
+
+async def test_an_account_that_does_not_stand_still_is_not_judged(tmp_path: Path) -> None:
+    async with RestingVenue.make(lag=0.5) as venue, desk_of(venue, tmp_path) as desk:
+        await desk.run()
+        venue.on_read = lambda kind: venue.meddle(PERP, "1", "105") if kind == "account" else None
+        with pytest.raises(StaleData, match="did not stand still"):
+            await compared(desk)
+
+
+@pytest.mark.parametrize("kind", ["account", "orders", "fills"])
+async def test_a_venue_that_does_not_answer_is_no_difference(tmp_path: Path, kind: str) -> None:
+    async with RestingVenue.make() as venue, desk_of(venue, tmp_path) as desk:
+        await desk.run()
+        venue.failing = {kind: 1}
+        with pytest.raises(VenueUnavailable):
+            await compared(desk)
+
+
+async def test_an_empty_journal_knows_none_of_our_orders(tmp_path: Path) -> None:
+    async with RestingVenue.make() as venue:
+        async with desk_of(venue, tmp_path) as desk:
+            await desk.run()
+        (tmp_path / "lost").mkdir()
+        async with desk_of(venue, tmp_path / "lost") as desk:
+            found = await compared(desk)
+            assert {pair.verdict for pair in found.pairs} == {Verdict.MISSING_IN_JOURNAL}
+            assert len(found.missing) == len(venue.booked)
