@@ -1,0 +1,274 @@
+"""An exchange with its own truth: orders, trades, positions and cash as they really are, whatever anybody believes.
+
+Its rules are written anew here, not taken from what is tested. It knows nothing of faults: what goes wrong on the way to it
+is the wire's, what happens to the account from elsewhere is the world's.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from random import Random
+
+from keeper.domain.market import Market, Side
+from keeper.domain.order import ChildState
+from tests.simulation.prices import Ladder, Prices
+
+ZERO = Decimal(0)
+TAKER = Decimal("0.0004")
+AHEAD = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    trade_id: str
+    amount: Decimal
+    price: Decimal
+    fee: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of an order from ``at`` on: its state, and how many of its trades show."""
+
+    at: datetime
+    state: ChildState
+    trades: int
+
+
+@dataclass(slots=True)
+class Order:
+    order_id: str
+    client_id: str
+    symbol: str
+    side: Side
+    amount: Decimal
+    price: Decimal
+    reduce_only: bool
+    at: datetime
+    forced: bool = False
+    trades: list[Trade] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+
+    @property
+    def state(self) -> ChildState:
+        return self.told[-1].state
+
+    @property
+    def filled(self) -> Decimal:
+        return sum((trade.amount for trade in self.trades), ZERO)
+
+    def as_of(self, at: datetime) -> Told | None:
+        """What a read shows that sees the exchange as it was at ``at``."""
+        return next((told for told in reversed(self.told) if told.at <= at), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """The account from ``at`` on. positions: signed contracts and average entry by symbol."""
+
+    at: datetime
+    cash: Decimal
+    positions: Mapping[str, tuple[Decimal, Decimal]]
+
+
+class Refused(Exception):
+    """What the exchange says instead of taking an order. code: Binance's."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """An order as it came in. sent: the time in it, by the sender's clock; window: how long after that it may be taken."""
+
+    client_id: str
+    symbol: str
+    side: Side
+    amount: Decimal
+    price: Decimal
+    reduce_only: bool
+    sent: datetime
+    window: timedelta
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """How one order meets the book.
+
+    share: of the depth that is still there for it; pause: between two of its trades, which the exchange shows as they happen
+    (None: all at once); early: it is called canceled after the first trade, although another one is under way.
+    """
+
+    share: Decimal = Decimal(1)
+    pause: timedelta | None = None
+    early: bool = False
+
+
+AT_ONCE = Matching()
+
+
+class Exchange:
+    """One account. ``on_change`` is called after each order that was taken, each trade and each change from elsewhere.
+
+    clock: the exchange's; later: calls something so many seconds from now.
+    """
+
+    def __init__(
+        self,
+        markets: Mapping[str, Market],
+        prices: Prices,
+        cash: Decimal,
+        clock: Callable[[], datetime],
+        later: Callable[[float, Callable[[], None]], object],
+        rng: Random,
+    ) -> None:
+        self.markets = markets
+        self.prices = prices
+        self.now = clock
+        self.orders: list[Order] = []
+        self.cash = cash
+        self.positions: dict[str, tuple[Decimal, Decimal]] = {}
+        self.history = [Holdings(clock(), cash, {})]
+        self.on_change: Callable[[str, Order | None], None] = lambda _what, _order: None
+        self._later = later
+        self._rng = rng
+        self._canceled: set[str] = set()
+
+    def held(self, symbol: str) -> Decimal:
+        return self.positions.get(symbol, (ZERO, ZERO))[0]
+
+    def nav(self) -> Decimal:
+        """Equity at the true marks."""
+        open_profit = (size * (self.prices.mark(symbol) - entry) for symbol, (size, entry) in self.positions.items())
+        return self.cash + sum(open_profit, ZERO)
+
+    def exposure(self) -> Decimal:
+        """Gross, at the true marks."""
+        return sum((abs(size) * self.prices.mark(symbol) for symbol, (size, _) in self.positions.items()), ZERO)
+
+    def seen(self, at: datetime) -> Holdings:
+        """The account as a read shows it that sees the exchange as it was at ``at``."""
+        return next((one for one in reversed(self.history) if one.at <= at), self.history[0])
+
+    def receive(self, asked: Asked, matching: Matching = AT_ONCE) -> Order:
+        """Take an immediate-or-cancel order, or raise Refused."""
+        self._judge(asked)
+        order = Order(
+            order_id=str(8_000_000 + len(self.orders)),
+            client_id=asked.client_id,
+            symbol=asked.symbol,
+            side=asked.side,
+            amount=asked.amount,
+            price=asked.price,
+            reduce_only=asked.reduce_only,
+            at=self.now(),
+        )
+        self.orders.append(order)
+        order.told.append(Told(order.at, ChildState.LIVE, 0))
+        self.on_change("order taken", order)
+        amount = min(asked.amount, abs(self.held(asked.symbol))) if asked.reduce_only else asked.amount
+        takings = self.prices.take(asked.symbol, asked.side, amount, asked.price, matching.share)
+        if matching.pause is not None and len(takings) == 1:
+            (whole, price), lot = takings[0], self.markets[asked.symbol].lot
+            half = whole / 2 // lot * lot
+            takings = [(part, price) for part in (half, whole - half) if part]
+        self._fill(order, takings, matching)
+        return order
+
+    def _fill(self, order: Order, takings: Ladder, matching: Matching) -> None:
+        part = len(takings) if matching.pause is None else 1
+        for amount, price in takings[:part]:
+            self._trade(order, amount, price)
+        rest = takings[part:]
+        over = ChildState.FILLED if order.filled == order.amount else ChildState.CANCELED
+        state = ChildState.LIVE if rest and not matching.early else over
+        order.told.append(Told(self.now(), state, len(order.trades)))
+        if rest and matching.pause is not None:
+            self._later(matching.pause.total_seconds(), lambda: self._go_on(order, rest, matching))
+
+    def _go_on(self, order: Order, rest: Ladder, matching: Matching) -> None:
+        """The next part, unless the order was canceled, or its fill would not reduce any more."""
+        held = self.held(order.symbol)
+        spent = order.reduce_only and (not held or (held > 0) is (order.side is Side.BUY) or abs(held) < rest[0][0])
+        if order.client_id in self._canceled or spent:
+            order.told.append(Told(self.now(), ChildState.CANCELED, len(order.trades)))
+        else:
+            self._fill(order, rest, matching)
+
+    def cancel(self, client_id: str) -> bool:
+        """Cancel what rests under a client id; False when nothing does. Half of the time a fill comes first."""
+        live = any(order.state is ChildState.LIVE for order in self.under(client_id))
+        if live and self._rng.random() < 1 / 2:
+            self._canceled.add(client_id)
+        return live
+
+    def elsewhere(self, symbol: str, signed: Decimal, *, client_id: str, forced: bool = False) -> None:
+        """Somebody else's order, or the venue's own, filled whole at the mark."""
+        order = Order(
+            order_id=str(8_000_000 + len(self.orders)),
+            client_id=client_id,
+            symbol=symbol,
+            side=Side.of(signed),
+            amount=abs(signed),
+            price=self.prices.mark(symbol),
+            reduce_only=forced,
+            at=self.now(),
+            forced=forced,
+        )
+        self.orders.append(order)
+        order.told.append(Told(self.now(), ChildState.FILLED, 1))
+        self._trade(order, order.amount, order.price)
+
+    def deposit(self, amount: Decimal) -> None:
+        self.cash += amount
+        self._remember(f"deposit {amount:.2f}", None)
+
+    def under(self, client_id: str) -> list[Order]:
+        return [order for order in self.orders if order.client_id == client_id]
+
+    def _judge(self, asked: Asked) -> None:
+        market, now = self.markets[asked.symbol], self.now()
+        if not asked.sent - AHEAD <= now <= asked.sent + asked.window:
+            raise Refused(-1021, "Timestamp for this request is outside of the recvWindow.")
+        # a client id may be used again once its order is closed, so whatever is sent twice is done twice
+        if any(order.state is ChildState.LIVE for order in self.under(asked.client_id)):
+            raise Refused(-4116, "ClientOrderId is duplicated.")
+        if asked.amount % market.lot or asked.amount <= 0:
+            raise Refused(-1111, "Precision is over the maximum defined for this asset.")
+        if asked.price % market.tick or asked.price <= 0:
+            raise Refused(-4014, "Price not increased by tick size.")
+        if not asked.reduce_only and asked.amount * asked.price < market.min_cost:
+            raise Refused(-4164, "Order's notional must be no smaller than 5.0.")
+        held = self.held(asked.symbol)
+        if asked.reduce_only and (not held or (held > 0) is (asked.side is Side.BUY)):
+            raise Refused(-2022, "ReduceOnly Order is rejected.")
+        if not asked.reduce_only and self.nav() <= 0:
+            raise Refused(-2019, "Margin is insufficient.")
+
+    def _trade(self, order: Order, amount: Decimal, price: Decimal) -> None:
+        fee = amount * price * TAKER
+        number = sum(len(other.trades) for other in self.orders) + 1
+        order.trades.append(Trade(str(100_000 + number), amount, price, fee, self.now()))
+        signed = amount * order.side.sign
+        size, entry = self.positions.get(order.symbol, (ZERO, price))
+        if size and (size > 0) is not (signed > 0):
+            closed = min(abs(size), amount) * (1 if size > 0 else -1)
+            self.cash += closed * (price - entry)
+            entry = entry if abs(size) >= amount else price
+        else:
+            entry = (size * entry + signed * price) / (size + signed)
+        self.cash -= fee
+        self.positions[order.symbol] = size + signed, entry
+        if not size + signed:
+            del self.positions[order.symbol]
+        self._remember("trade", order)
+
+    def _remember(self, what: str, order: Order | None) -> None:
+        self.history.append(Holdings(self.now(), self.cash, dict(self.positions)))
+        self.on_change(what, order)

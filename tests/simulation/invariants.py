@@ -1,0 +1,221 @@
+"""What must hold whatever goes wrong, judged on the exchange's truth and on what the journal had committed by then."""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from keeper.domain.fund import FundState
+from keeper.domain.market import Side
+from keeper.domain.order import CLIENT_ID_PREFIX, ChildState
+from keeper.venues.dialects import BINANCE_USDM
+from tests.simulation.database import Disk
+from tests.simulation.exchange import Asked, Exchange, Order
+from tests.simulation.funds import Rules
+from tests.simulation.trace import Trace
+from tests.simulation.wire import CANARY
+
+ZERO = Decimal(0)
+LOOK_BACK = timedelta(seconds=20)
+"""How old what a decision rests on may be when its order arrives."""
+SLACK = Decimal("0.006")
+"""Of a trade: by how much its size may be off for its costs, and for prices that a collar lets pass."""
+ENOUGH = Decimal(7)
+"""Turnover of a day, in multiples of NAV, with which any mandate here is reached from anywhere."""
+_SENT_BY = "SELECT run, leg, amount, state FROM children WHERE client_id = ?"
+_STATE = "SELECT state, event FROM fund_states WHERE fund = ?"
+
+
+class Violated(Exception):
+    """An invariant does not hold."""
+
+
+@dataclass(slots=True)
+class Judge:
+    """Judges one world. flying: the requests in the air; resumed: how often the operator has resumed the fund."""
+
+    exchange: Exchange
+    disk: Disk
+    trace: Trace
+    rules: Rules
+    found: list[str] = field(default_factory=list)
+    flying: dict[str, list[Asked]] = field(default_factory=lambda: defaultdict(list))
+    resumed: int = 0
+    _state: str = FundState.ACTIVE
+    _halted_at: datetime | None = None
+    _resumed_before: int = 0
+    _foreign_at: dict[str, datetime] = field(default_factory=dict)
+    _navs: list[tuple[datetime, Decimal]] = field(default_factory=list)
+
+    def violated(self, invariant: str, why: str) -> None:
+        self.found.append(f"{invariant}: {why}")
+        self.trace.add("judge", "VIOLATED", f"{invariant}: {why}")
+
+    def on_flight(self, asked: Asked, in_the_air: bool) -> None:  # noqa: FBT001 - a switch is what it tells of
+        """A request departs, or its way ends."""
+        if not in_the_air:
+            self.flying[asked.symbol].remove(asked)
+            return
+        now = self.exchange.now()
+        self._navs.append((now, self.exchange.nav()))
+        for other in self.flying[asked.symbol]:
+            if now <= other.sent + other.window:
+                self.violated("I3", f"{asked.client_id} was sent while {other.client_id} may still arrive")
+        for order in self.exchange.orders:
+            if order.symbol == asked.symbol and _ours(order) and order.state is ChildState.LIVE:
+                self.violated("I3", f"{asked.client_id} was sent while {order.client_id} is live")
+        self.flying[asked.symbol].append(asked)
+        if asked.host not in BINANCE_USDM.hosts[self.rules.environment]:
+            self.violated("I14", f"{asked.client_id} went to {asked.host}")
+
+    def on_change(self, what: str, order: Order | None) -> None:
+        """The exchange took an order, or made a trade, or the account changed from elsewhere."""
+        self.look()
+        words = "" if order is None else f"{order.client_id} {order.side} {order.filled}/{order.amount} {order.symbol}"
+        self.trace.add("exchange", what, words)
+        if order is None or not _ours(order):
+            if order is not None:
+                self._foreign_at[order.symbol] = self.exchange.now()
+            return
+        if what == "order taken":
+            self._taken(order)
+        else:
+            self._traded(order)
+
+    def look(self) -> None:
+        """Notice how the fund stands: HALTED stays until a human says otherwise."""
+        self._navs.append((self.exchange.now(), self.exchange.nav()))
+        rows = self.disk.rows(_STATE, self.rules.fund)
+        state = rows[0][0] if rows else FundState.ACTIVE
+        if state == self._state:
+            return
+        if self._state == FundState.HALTED and self.resumed == self._resumed_before:
+            self.violated("I15", f"nobody resumed the fund, and it is {state}")
+        self._state, self._resumed_before = state, self.resumed
+        self._halted_at = self.exchange.now() if state == FundState.HALTED else None
+
+    def _taken(self, order: Order) -> None:
+        rows = self.disk.rows(_SENT_BY, order.client_id)
+        if len(self.exchange.under(order.client_id)) > 1:
+            self.violated("I1", f"{order.client_id} was placed twice")
+        if not rows:
+            self.violated("I2", f"{order.client_id} was placed and the journal does not know it")
+        elif Decimal(rows[0][2]) != order.amount:
+            self.violated("I4", f"{order.client_id} is {order.amount}, its intent {rows[0][2]}")
+        elif rows[0][3] in ("rejected", "not_placed"):
+            self.violated("I7", f"{order.client_id} was placed after it was given up as {rows[0][3]}")
+        if self._halted_at is not None and self.exchange.now() > self._halted_at + self.rules.order_ttl + timedelta(seconds=1):
+            self.violated("I6", f"{order.client_id} was placed {self.exchange.now() - self._halted_at} after the fund was halted")
+        self._judge_caps(order)
+
+    def _judge_caps(self, order: Order) -> None:
+        limits, now = self.rules.limits, self.exchange.now()
+        notional = order.amount * order.price
+        if notional > limits.max_order_notional:
+            self.violated("I8", f"{order.client_id} of {notional:.2f} is above the largest order")
+        low, high = self.exchange.prices.between(order.symbol, now - LOOK_BACK)
+        collar = 2 * limits.max_slippage_bps / 10_000 + Decimal("0.0005")  # from the mid, which may be as far from the mark
+        if not low * (1 - collar) <= order.price <= high * (1 + collar):
+            self.violated("I8", f"{order.client_id} at {order.price} is outside of the collar around {low} to {high}")
+        if not order.reduce_only:
+            leverage = (self.exchange.exposure() + notional) / self.exchange.nav()
+            grows = (self.exchange.held(order.symbol) >= 0) is (order.side is Side.BUY)
+            if grows and leverage > limits.max_leverage * Decimal("1.03"):
+                self.violated("I8", f"{order.client_id} makes the leverage {leverage:.2f}")
+        self._judge_windows(order)
+
+    def _judge_windows(self, order: Order) -> None:
+        """I11: what adds risk, at limit price, over the day up to this order."""
+        now, cap = self.exchange.now(), self.rules.limits.max_turnover_per_day
+        day = [other for other in self.exchange.orders if _ours(other) and other.at > now - timedelta(days=1)]
+        added = sum((other.amount * other.price for other in day if not other.reduce_only), ZERO)
+        highest = max(nav for at, nav in self._navs if at > now - timedelta(days=1))
+        if not order.reduce_only and added > cap * highest:
+            self.violated("I11", f"{order.client_id} makes the day's turnover {added:.2f}, allowed are {cap} times NAV")
+
+    def _traded(self, order: Order) -> None:
+        """I4: no fill passes the target at any price that its decision may have rested on."""
+        if order.filled > order.amount:
+            self.violated("I4", f"{order.client_id} was filled by {order.filled} of {order.amount}")
+        since = order.at - LOOK_BACK
+        if self._foreign_at.get(order.symbol, since) > since:
+            return
+        goals = self.rules.goals(order.symbol)
+        low, high = self.exchange.prices.between(order.symbol, since)
+        first = max(0, bisect_left(self._navs, since, key=lambda one: one[0]) - 1)
+        navs = [nav for _, nav in self._navs[first:]]
+        wanted = [goal * nav / price for goal in goals for nav in (min(navs), max(navs)) for price in (low, high)]
+        held, lot = self.exchange.held(order.symbol), self.exchange.markets[order.symbol].lot
+        slack = lot + SLACK * max(abs(amount) for amount in (*wanted, held))
+        if order.side is Side.BUY and held > max(wanted) + slack:
+            self.violated("I4", f"{order.client_id} bought up to {held} of {order.symbol}, wanted was {max(wanted):.4f}")
+        if order.side is Side.SELL and held < min(wanted) - slack:
+            self.violated("I4", f"{order.client_id} sold down to {held} of {order.symbol}, wanted was {min(wanted):.4f}")
+
+    async def at_the_end(self, *, quiet: bool) -> None:
+        """What must hold once everything is over. quiet: faults stopped, and slots have passed since."""
+        self.look()
+        self._judge_books()
+        for fault in await self.disk.journal().verify():
+            self.violated("I7", f"the chain is broken at {fault.seq}: {fault.what}")
+        twice = self.disk.rows("SELECT substr(trigger, 1, 15), count(*) FROM runs WHERE trigger LIKE 'slot:%' GROUP BY 1, fund")
+        for trigger, count in twice:
+            if count > 1:
+                self.violated("I9", f"{count} runs of {trigger}")
+        if CANARY.encode() in self.disk.image() or any(CANARY in line for line in self.trace.text()):
+            self.violated("I12", "a secret shows in the log or in the journal")
+        if quiet:
+            self._judge_rest()
+
+    def _judge_books(self) -> None:
+        """I2 and I7: the journal's fills are the exchange's, trade by trade."""
+        booked = {
+            (client, trade): (Decimal(amount), Decimal(price), Decimal(fee))
+            for client, trade, amount, price, fee in self.disk.rows("SELECT client_id, trade_id, amount, price, fee FROM fills")
+        }
+        real = {
+            (order.client_id, trade.trade_id): (trade.amount, trade.price, trade.fee)
+            for order in self.exchange.orders
+            if _ours(order)
+            for trade in order.trades
+        }
+        for key in sorted(real.keys() - booked.keys()):
+            self.violated("I7", f"trade {key[1]} of {key[0]}, {real[key][0]} contracts, is not in the journal")
+        for key in sorted(booked.keys() - real.keys()):
+            self.violated("I7", f"trade {key[1]} of {key[0]} is in the journal and never happened")
+        for key in sorted(key for key in real.keys() & booked.keys() if real[key] != booked[key]):
+            self.violated("I7", f"trade {key[1]} of {key[0]} is booked as {booked[key]}, it was {real[key]}")
+
+    def _judge_rest(self) -> None:
+        """I5: nothing open, nothing unknown, no gap worth an order."""
+        for client, state in self.disk.rows("SELECT client_id, state FROM children WHERE state IN ('intent', 'live', 'unknown')"):
+            self.violated("I5", f"{client} is still {state}")
+        for order in self.exchange.orders:
+            if order.state is ChildState.LIVE:
+                self.violated("I5", f"{order.client_id} is still open")
+        if self._state != FundState.ACTIVE:
+            reason = self.disk.rows("SELECT reason, cause FROM fund_states")[0]
+            self.violated("I5", f"the fund is {self._state}: {reason}")
+        if self.rules.limits.max_turnover_per_day < ENOUGH:
+            return  # a cap that a whole rebuild would pass leaves a gap, and that is what it is there for
+        for symbol, target in self.rules.mandate.targets.items():
+            market, mark = self.exchange.markets[symbol], self.exchange.prices.mark(symbol)
+            gap = target * self.exchange.nav() / mark - self.exchange.held(symbol)
+            # a buy is sized at the worst price that its order allows, and what costs are expected for the gap is left out of it
+            smallest = max(market.lot, market.min_cost / mark) + market.lot
+            if abs(gap) > smallest:
+                self.violated("I5", f"{symbol} lacks {gap:.5f} contracts, the smallest order is {smallest:.5f}")
+
+
+def _ours(order: Order) -> bool:
+    return order.client_id.startswith(CLIENT_ID_PREFIX)
+
+
+def summary(found: list[str]) -> Mapping[str, int]:
+    """How often each invariant was violated."""
+    counts: dict[str, int] = defaultdict(int)
+    for one in found:
+        counts[one.partition(":")[0]] += 1
+    return dict(sorted(counts.items()))

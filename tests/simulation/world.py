@@ -1,0 +1,383 @@
+"""One simulated world: an exchange, a machine, an operator, and the real service that lives through what a seed has in store.
+
+Days of faults are followed by quiet ones, in which prices stand still and everything must come to rest.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any, cast
+
+from keeper.bells import ClockBell
+from keeper.domain.errors import KeeperError
+from keeper.domain.run import Command, CommandKind
+from keeper.ports import Clock, Journal, Venue, VenueInfo
+from keeper.service.daemon import Daemon
+from keeper.service.fund import Fund
+from keeper.service.keeping import Charge, FundKeeper
+from keeper.service.observer import Observer
+from keeper.service.rebalancer import Rebalancer
+from keeper.service.slots import SlotOwner
+from keeper.simulation.clock import VirtualLoop
+from tests.simulation import faults as plans
+from tests.simulation import funds
+from tests.simulation.database import Disk
+from tests.simulation.exchange import Asked, Exchange
+from tests.simulation.faults import Faults, Happening
+from tests.simulation.invariants import Judge
+from tests.simulation.prices import Prices
+from tests.simulation.process import OWNER, POLL, Died, Process, ProcessClock, Reach, seconds
+from tests.simulation.trace import Trace, followed
+from tests.simulation.wire import Wire
+
+START = datetime(2025, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+READ_LAG = 0.5
+MOST_POINTS = 400
+ACCOUNT = (Happening.MANUAL_TRADE, Happening.DEPOSIT, Happening.ADL)
+
+
+@dataclass(slots=True, kw_only=True)
+class Scenario:
+    """What a world is to live through. days: with faults, quiet: without; crash_at: of the first process."""
+
+    seed: int
+    faults: Faults | None = None
+    rules: funds.Rules | None = None
+    days: int = 2
+    quiet: int = 2
+    crash_at: int = 0
+    locked: bool = True
+    without: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What became of a world. points: when its first process was where it might have been killed, by its own clock."""
+
+    seed: int
+    violations: list[str]
+    orders: int
+    kills: int
+    days: int
+    points: list[datetime]
+    runs: dict[str, int]
+    digest: str
+    trace: list[str] = field(default_factory=list)
+    plan: str = ""
+
+
+class World:
+    def __init__(self, scenario: Scenario) -> None:
+        seed = scenario.seed
+        self.scenario = scenario
+        self.loop = VirtualLoop(Random(f"{seed} order").shuffle)
+        self.trace = Trace(self.now)
+        self.faults = scenario.faults or plans.drawn(Random(f"{seed} faults")).without(scenario.without)
+        self.rules = scenario.rules or funds.drawn(Random(f"{seed} fund"))
+        self.rng = Random(f"{seed} world")
+        self.disk = Disk()
+        market = Random(f"{seed} market")
+        prices = Prices(
+            funds.MARKETS,
+            funds.PRICES,
+            self.now,
+            market,
+            volatility=market.choice((0.3, 0.8)),
+            depth=market.choice((4e4, 4e5)),
+            half_spread_bps=market.choice((0.2, 1.5)),
+        )
+        self.exchange = Exchange(funds.MARKETS, prices, Decimal(100_000), self.now, self._later, market)
+        for symbol, target in self.rules.mandate.targets.items():
+            drift = Decimal(market.choice(("0.9", "1", "1.1"))) if market.random() < 0.8 else Decimal(0)
+            size = (target * drift * 100_000 / prices.mark(symbol)).quantize(Decimal("0.001"))
+            if size:
+                self.exchange.positions[symbol] = size, prices.mark(symbol)
+        self.exchange.deposit(Decimal(0))
+        self.judge = Judge(self.exchange, self.disk, self.trace, self.rules)
+        self.exchange.on_change = self.judge.on_change
+        self.machine = timedelta(0)
+        self.maintenance_until = START
+        self.holders: list[Process] = []
+        self.processes: list[Process] = []
+        self.over = False
+        self._freed: asyncio.Future[None] = self.loop.create_future()
+        self._commands = 0
+
+    def now(self) -> datetime:
+        """The exchange's time, which is true."""
+        return START + timedelta(microseconds=self.loop.microseconds)
+
+    def _later(self, after: float, work: Callable[[], None]) -> None:
+        self.loop.call_later(after, work)
+
+    def run(self) -> Outcome:
+        try:
+            with followed(self.trace):
+                self.loop.set_exception_handler(self._unhandled)
+                self.loop.run_until_complete(self._live())
+                self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            return self._outcome()
+        finally:
+            self.loop.close()
+            self.disk.close()
+
+    def _unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, Died):
+            self.judge.violated("bug", f"{context.get('message')}: {error!r}")
+
+    async def _live(self) -> None:
+        end_of_faults = START + self.scenario.days * DAY
+        keeping = [self.loop.create_task(self._supervise(), name=f"supervisor {n}") for n in range(self.faults.daemons)]
+        self._schedule_happenings(end_of_faults)
+        await self.until(end_of_faults)
+        await self._calm_down()
+        await self.until(end_of_faults + self.scenario.quiet * DAY)
+        self.over = True
+        for process in self.holders:
+            if process.daemon is not None:
+                process.daemon.stop("the world ends")
+        self._free()
+        await asyncio.wait(keeping)
+        for task in keeping:
+            task.result()
+        await self.judge.at_the_end(quiet=self.scenario.quiet > 0)
+
+    async def until(self, at: datetime) -> None:
+        reached = self.loop.create_future()
+        self.loop.call_later((at - self.now()).total_seconds(), reached.set_result, None)
+        await reached
+
+    async def _calm_down(self) -> None:
+        """The faults end; whoever has to look at a fund that stands still does so."""
+        self.trace.add("world", "faults end")
+        self.faults.end()
+        self.exchange.prices.frozen = True
+        self.maintenance_until = self.now()
+        self._set_clock(timedelta(0))
+        self.judge.look()
+        await self.until(self.now() + timedelta(minutes=2))
+        await self._accept()
+        self.command(CommandKind.RESUME)
+
+    async def _accept(self) -> None:
+        """What `keeper reconcile --accept` does: the position is as it is, whatever moved it."""
+        held = {symbol: self.exchange.held(symbol) for symbol in self.rules.mandate.targets}
+        if await self.disk.journal().settled(self.rules.fund):
+            self.trace.add("operator", "accepts", str(held))
+            await self.disk.journal().record_settled(self.rules.fund, "", held, at=self.now() + self.machine)
+
+    def _outcome(self) -> Outcome:
+        runs = dict(self.disk.rows("SELECT status, count(*) FROM runs GROUP BY status ORDER BY status"))
+        kills = sum(1 for process in self.processes if process.killed)
+        return Outcome(
+            seed=self.scenario.seed,
+            violations=self.judge.found,
+            orders=sum(1 for order in self.exchange.orders if order.client_id.startswith("kpr")),
+            kills=kills,
+            days=self.scenario.days + self.scenario.quiet,
+            points=self.processes[0].point_times,
+            runs=runs,
+            digest=self.trace.digest(),
+            trace=self.trace.text(),
+            plan=repr(self.faults),
+        )
+
+    async def _supervise(self) -> None:
+        """What a service manager does: start a process, and start it again when it ended."""
+        while not self.over:
+            if self.holders and self.scenario.locked:
+                self.trace.add("world", "refused", "another process holds the account")
+                await asyncio.shield(self._freed)
+                continue
+            process = self._new_process()
+            self.holders.append(process)
+            context = copy_context()
+            context.run(OWNER.set, process)
+            main = self.loop.create_task(self._keep(process), name=process.name, context=context)
+            await asyncio.wait({main})
+            await process.gone()
+            self._bury(process, main)
+            if not self.over:
+                delay = self.rng.choice((0.0, 0.05, 2.0, 60.0, 60.0, 3 * 3600.0)) if not self.faults.ended else 2.0
+                await self.until(self.now() + seconds(delay))
+
+    def _bury(self, process: Process, main: "asyncio.Task[None]") -> None:
+        self.holders.remove(process)
+        self._free()
+        error = None if main.cancelled() else main.exception()
+        self.trace.add(process.name, "ended", repr(error) if error else "")
+        if process.alive and error is not None and not isinstance(error, KeeperError):
+            self.judge.violated("bug", f"{process.name} ended with {error!r}")
+        process.alive = False
+
+    def _free(self) -> None:
+        """Tell whoever waits for the account that nobody holds it."""
+        freed, self._freed = self._freed, self.loop.create_future()
+        freed.set_result(None)
+
+    def _new_process(self) -> Process:
+        process = Process(len(self.processes) + 1, self.loop, START + self.machine, self.trace)
+        self.processes.append(process)
+        if len(self.processes) == 1:
+            process.crash_at = self.scenario.crash_at
+        if not process.crash_at and self.rng.random() < self.faults.crash:
+            process.crash_at = self.rng.randint(1, MOST_POINTS)
+        self.trace.add(process.name, "started", f"crash at {process.crash_at}" if process.crash_at else "")
+        return process
+
+    async def _keep(self, process: Process) -> None:
+        """One process from its start to its end."""
+        clock = ProcessClock(process)
+        info = VenueInfo(
+            name="sim",
+            exchange="binanceusdm",
+            environment=self.rules.environment,
+            account="acc1",
+            read_lag=READ_LAG,
+            order_ttl=self.rules.order_ttl.total_seconds(),
+        )
+        journal = cast("Journal", Reach(process, self.disk.journal(), "journal", waits=False, before=self._before_write))
+        rules = self.rules
+        fund = Fund(name=rules.fund, mandate=rules.mandate, limits=rules.limits, pacing=rules.pacing)
+
+        @asynccontextmanager
+        async def connect() -> AsyncIterator[Callable[[], Rebalancer]]:
+            wire = Wire(info, self.exchange, self.faults, clock, self.loop, self.trace)
+            wire.maintenance = lambda: self.now() < self.maintenance_until
+            wire.on_flight = self._on_flight
+            async with Reach(process, wire, "venue", waits=True) as reach:
+                venue = cast("Venue", reach)
+                observer = await Observer.on(venue, fund.symbols, None, clock)
+                yield lambda: Rebalancer(fund, venue, journal, observer)
+
+        charge = Charge(
+            owner=SlotOwner(fund=fund.name, schedule=rules.schedule, venue=info, currency="USDT"),
+            seed="7",
+            journal=journal,
+            clock=cast("Clock", clock),
+            bell=ClockBell(clock, heartbeat=timedelta(hours=2)),
+            open=connect,
+        )
+        daemon = Daemon([FundKeeper(charge)], journal, clock, _NobodyWatches(), poll=POLL)
+        process.daemon = daemon
+        await daemon.run()
+
+    def _on_flight(self, asked: Asked, in_the_air: bool) -> None:  # noqa: FBT001 - a switch is what it tells of
+        self.judge.on_flight(asked, in_the_air)
+        if in_the_air and self.faults.happenings and self.rng.random() < self.faults.ambush:
+            kind = self.rng.choice(tuple(self.faults.happenings))
+            self.loop.call_later(self.rng.choice((0.0, 0.05, 0.3, 2.0, 6.0)), self._happens, kind)
+
+    def _before_write(self, what: str) -> float:
+        """Seconds that a write takes; below zero: it fails."""
+        if what.startswith(
+            ("find", "waiting", "runs", "slot_runs", "standing", "footing", "run", "children", "open_ch", "fills")
+        ):
+            return 0.0
+        at = self.faults.rng.random() if self.faults.failing_writes or self.faults.slow_disk else 1.0
+        if at < self.faults.failing_writes:
+            return -1.0
+        return self.faults.rng.uniform(0.1, 6.0) if at < self.faults.failing_writes + self.faults.slow_disk else 0.0
+
+    def command(self, kind: CommandKind) -> None:
+        """The operator asks for something."""
+        self._commands += 1
+        identity = f"op{self._commands}"
+        self.trace.add("operator", str(kind), identity)
+        if kind is CommandKind.RESUME:
+            self.judge.resumed += 1
+        if kind is CommandKind.FLATTEN:
+            self.rules.flattened.append(self.now())
+        command = Command(id=identity, fund=self.rules.fund, kind=kind, reason="by hand", at=self.now() + self.machine)
+        asking = self.loop.create_task(self.disk.journal().submit_command(command), name=f"operator {identity}")
+        asking.add_done_callback(lambda _done: self._asked())
+
+    def _asked(self) -> None:
+        self.judge.look()
+        for process in self.holders:
+            process.nudge()
+
+    def _schedule_happenings(self, end: datetime) -> None:
+        for kind, count in self.faults.happenings.items():
+            for _ in range(count):
+                day = START + self.rng.randrange(self.scenario.days) * DAY
+                slot = self.rules.schedule
+                at = (
+                    day
+                    + timedelta(minutes=15)
+                    - (timedelta(hours=1) if str(slot.zone) != "UTC" and day > START else timedelta(0))
+                )
+                at += seconds(self.rng.uniform(-100.0, 500.0) if self.rng.random() < 0.8 else self.rng.uniform(0.0, 80_000.0))
+                if START < at < end:
+                    self.loop.call_later((at - self.now()).total_seconds(), self._happens, kind)
+
+    def _happens(self, kind: Happening) -> None:
+        if self.faults.ended:
+            return
+        if kind in ACCOUNT:
+            self._happens_to_account(kind)
+        elif kind in (Happening.HALT, Happening.REBALANCE):
+            self.command(CommandKind(str(kind)))
+            if kind is Happening.HALT:
+                self.loop.call_later(self.rng.choice((600.0, 40_000.0)), self.command, CommandKind.RESUME)
+        else:
+            self._happens_to_machine(kind, self.holders[0] if self.holders else None)
+
+    def _happens_to_account(self, kind: Happening) -> None:
+        rng = self.rng
+        symbol = rng.choice(tuple(self.rules.mandate.targets))
+        if kind is Happening.MANUAL_TRADE:
+            size = Decimal(rng.choice(("-0.3", "-0.05", "0.05", "0.3"))) * 60_000 / self.exchange.prices.mark(symbol)
+            self.exchange.elsewhere(symbol, size.quantize(Decimal("0.001")), client_id=f"web_{rng.randrange(10**6)}")
+        elif kind is Happening.DEPOSIT:
+            self.exchange.deposit(Decimal(rng.choice((-20_000, 5_000, 40_000))))
+        elif cut := (self.exchange.held(symbol) * Decimal(rng.choice(("0.1", "0.5", "1")))).quantize(Decimal("0.001")):
+            self.exchange.elsewhere(symbol, -cut, client_id="adl_autoclose", forced=True)
+
+    def _happens_to_machine(self, kind: Happening, process: Process | None) -> None:
+        rng = self.rng
+        match kind:
+            case Happening.MAINTENANCE:
+                self.maintenance_until = self.now() + seconds(rng.uniform(5, 200))
+                self.trace.add("world", "maintenance", f"until {self.maintenance_until:%H:%M:%S}")
+            case Happening.CLOCK_STEP:
+                self._set_clock(seconds(rng.choice((-1, 1)) * rng.choice((0.7, 3.0, 30.0, 3600.0))))
+                self.loop.call_later(rng.choice((20.0, 300.0, 5000.0)), self._set_clock, timedelta(0))
+            case Happening.PAUSE if process:
+                process.pause(rng.choice((2.0, 8.0, 40.0, 900.0, 20_000.0)))
+            case Happening.KILL if process:
+                process.kill("by kill -9")
+            case Happening.SIGNAL if process and process.daemon is not None:
+                self.trace.add(process.name, "SIGTERM")
+                process.daemon.stop("SIGTERM")
+            case _:
+                pass
+
+    def _set_clock(self, offset: timedelta) -> None:
+        step, self.machine = offset - self.machine, offset
+        if step:
+            self.trace.add("world", "clock set", f"by {step.total_seconds():+.1f} s")
+            for process in self.holders:
+                process.clock.step(step)
+
+
+class _NobodyWatches:
+    """A ports.Supervisor that asks for nothing."""
+
+    interval = None
+
+    def ready(self) -> None:
+        pass
+
+    def alive(self) -> None:
+        pass
+
+    def stopping(self) -> None:
+        pass
