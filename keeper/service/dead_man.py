@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from keeper.domain.errors import VenueError
+from keeper.domain.observation import Observation
 from keeper.ports import Clock, Venue
 
 WITHIN = timedelta(minutes=2)
@@ -13,7 +14,11 @@ log = structlog.get_logger()
 
 
 class DeadMan:
-    """Armed before orders go out and again while a run lasts. That the venue does not answer changes nothing."""
+    """Armed before orders go out and again while a run lasts. That the venue does not answer changes nothing.
+
+    The switch knows no difference between our orders and others: where somebody else's rest in the same markets, such as a
+    stop that protects a position, it is left off.
+    """
 
     def __init__(self, venue: Venue, symbols: Sequence[str]) -> None:
         self._venue = venue
@@ -22,9 +27,13 @@ class DeadMan:
         self._asked_at: datetime | None = None
         self._there_is_one = True
 
-    async def arm(self) -> None:
+    async def arm(self, observation: Observation) -> None:
         """Have what rests canceled unless asked again, where that is due."""
         now = self._clock.now()
+        if any(order.symbol in self._symbols and not order.is_ours for order in observation.account.open_orders):
+            await self.disarm()
+            self._asked_at = None
+            return
         if not self._there_is_one or (self._asked_at is not None and now - self._asked_at < WITHIN / 2):
             return
         self._asked_at = now

@@ -5,7 +5,7 @@ own confirmed fills alone, and whatever else moved it is looked for at the venue
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import structlog
@@ -29,6 +29,8 @@ LATE = timedelta(minutes=10)
 """How long after its cancel a fill of an order is still looked for."""
 FIRST_LOOK = timedelta(days=7)
 """How far back a journal looks that has intended nothing yet."""
+LONGEST_LOOK = timedelta(days=30)
+"""How far back anybody looks: a fund that rested for months must not ask for all of them before it may trade."""
 log = structlog.get_logger()
 
 
@@ -112,11 +114,14 @@ class PositionBook:
         """
         now = self._clock.now()
         latest = await self._journal.last_intent_at(self._venue.info.account)
-        since = now - FIRST_LOOK if latest is None else min(now, latest) - timedelta(days=1)
+        since = now - FIRST_LOOK if latest is None else self._recent(min(now, latest) - timedelta(days=1))
         found = [order for symbol in self._observer.markets for order in await self._venue.orders(symbol, since)]
         ours = {order.client_id: order for order in found if order.is_ours}
         known = await self._journal.known(sorted(ours)) | await adopted(self._journal)
         return tuple(order for name, order in ours.items() if name not in known)
+
+    def _recent(self, since: datetime) -> datetime:
+        return max(since, self._clock.now() - LONGEST_LOOK)
 
     async def _fills(self) -> tuple[Fill, ...]:
         return await self._journal.fills_since_settled(self._fund)
@@ -127,7 +132,7 @@ class PositionBook:
         Signed contracts.
         """
         earlier = ZERO
-        for order in await self._venue.orders(market.symbol, before.at - LATE):
+        for order in await self._venue.orders(market.symbol, self._recent(before.at - LATE)):
             child = await self._journal.child(order.client_id) if order.is_ours else None
             if child is None or child.state is not ChildState.CANCELED or not order.filled > child.filled:
                 continue
@@ -158,7 +163,7 @@ class PositionBook:
         return earlier
 
     async def _explained(self, market: Market, before: Settled, held: Decimal, own: Decimal) -> PositionChange:
-        orders = await self._venue.orders(market.symbol, before.at - CLOCK_SKEW)
+        orders = await self._venue.orders(market.symbol, self._recent(before.at - CLOCK_SKEW))
         known = await self._journal.known([order.client_id for order in orders if order.is_ours])
         foreign = [order for order in orders if order.client_id not in known and order.filled]
         # two clocks date them: what was traded about when the account was settled is in what was recorded then, or it is not

@@ -168,7 +168,7 @@ class Rebalancer:
         if not plan.legs:
             status = RunStatus.COMPLETED if sequence else RunStatus.NOTHING_DUE
             prices = await self._earlier_prices(sequence)
-            return await self._runs.close(run, status, plan.reason, prices, await self._settled_if_possible())
+            return await self._runs.close(run, status, plan.reason, prices, await self._settled_if_possible(run))
         try:
             return await self._execute(run, plan, progress, sequence)
         finally:
@@ -258,7 +258,7 @@ class Rebalancer:
             progress.update(self._progress(course), self._clock.now())
             match decision:
                 case engine.Send(slices):
-                    await self._dead_man.arm()
+                    await self._dead_man.arm(observation)
                     await self._send(course, slices, observation)
                 case engine.Wait(until):
                     await self._waiting.until(until)
@@ -337,10 +337,13 @@ class Rebalancer:
         course.cut_short = course.cut_short or why
         course.state = engine.stop(course.state, why)
 
-    async def _settled_if_possible(self) -> Observation | None:
-        """The settled account of a run that changed nothing; None when it can't be read or valued, which changes nothing."""
+    async def _settled_if_possible(self, run: Run | None = None) -> Observation | None:
+        """The settled account of a run that changed nothing; None when it can't be read or valued, which changes nothing.
+
+        run: the one that finds nothing to do, which is the time to look at what moved since the last one.
+        """
         try:
-            observation = await self._positions.settled()
+            observation = await (self._positions.settled() if run is None else self._start(run))
             _ = observation.valuation().net_leverage
         except (VenueError, StaleData) as error:
             log.warning("account.unread", fund=self.fund.name, error=str(error))

@@ -1,14 +1,14 @@
 """Positions that move without our order: between runs, in a run, by others, by force, by nothing that anybody can name."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from keeper.domain.fund import FundState
-from keeper.domain.order import ChildState
+from keeper.domain.order import ChildState, VenueOrder
 from keeper.domain.run import RunStatus
 from keeper.policy.breakers import Cause
 from keeper.service.guard import Guard
@@ -185,3 +185,55 @@ async def test_trouble_with_the_venue_binds_a_fund_and_its_end_sets_it_free(tmp_
         assert await guard.judge() is FundState.REDUCE_ONLY
         assert await guard.judge(trouble=timedelta(hours=1)) is FundState.REDUCE_ONLY
         assert (await desk.journal.standing("btc3l")).reason == "a human's word"
+
+
+async def test_the_dead_man_switch_is_armed_while_orders_go_out_and_taken_off_at_the_end(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        desk.venue.countdowns = []
+        await desk.run()
+        told = [within for _, within in desk.venue.countdowns]
+        assert told[-1] is None
+        assert told.count(None) == 1
+        assert len(told) > 5, "a run of ten minutes outlives two"
+
+
+async def test_the_dead_man_switch_spares_the_orders_of_others(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        desk.feed.move(PERP, "98")  # it sells: others' orders don't bind that
+        desk.venue.countdowns = []
+        desk.venue.rest("stop_1", PERP, "-100")
+        run = await desk.run()
+        assert await desk.journal.children(run.id)
+        assert desk.venue.countdowns == []
+
+
+async def test_a_run_that_finds_nothing_to_do_looks_at_what_moved_since_the_last_one(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        await desk.run()
+        desk.venue.meddle(PERP, "-1", "105", forced=True)
+        desk.venue.meddle(PERP, "1", "105")
+        desk.venue.foreign.pop()
+        run = await desk.run()
+        assert run.status is RunStatus.NOTHING_DUE
+        settled = (await desk.journal.settled("btc3l"))[PERP]
+        assert (await desk.journal.standing("btc3l")).state is FundState.ACTIVE
+        assert settled.at > run.started_at - timedelta(seconds=1)
+
+
+async def test_a_fund_that_rested_for_months_asks_for_a_month_of_orders(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        await desk.run()
+        await desk.venue.clock.sleep_until(desk.venue.clock.now() + timedelta(days=300))
+        asked: list[datetime] = []
+        tell = desk.venue.inner.orders
+
+        async def orders(symbol: str, since: datetime) -> tuple[VenueOrder, ...]:
+            asked.append(since)
+            return await tell(symbol, since)
+
+        desk.venue.inner.orders = orders  # type: ignore[method-assign]
+        await desk.rebalancer.verify()
+        desk.venue.meddle(PERP, "1", "105")
+        await desk.run()
+        assert len(asked) >= 2
+        assert min(asked) >= desk.venue.clock.now() - timedelta(days=30, minutes=30)
