@@ -1,5 +1,6 @@
 """What must hold whatever goes wrong, judged on the exchange's truth and on what the journal had committed by then."""
 
+import json
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from decimal import Decimal
 
 from keeper.domain.fund import FundState
 from keeper.domain.market import Side
-from keeper.domain.order import CLIENT_ID_PREFIX, ChildState
+from keeper.domain.order import CLIENT_ID_PREFIX, TRANSITIONS, ChildState
 from keeper.venues.dialects import BINANCE_USDM
 from tests.simulation.database import Disk
 from tests.simulation.exchange import Asked, Exchange, Order
@@ -160,6 +161,7 @@ class Judge:
         self._judge_books()
         for fault in await self.disk.journal().verify():
             self.violated("I7", f"the chain is broken at {fault.seq}: {fault.what}")
+        self._judge_transitions()
         twice = self.disk.rows("SELECT substr(trigger, 1, 15), count(*) FROM runs WHERE trigger LIKE 'slot:%' GROUP BY 1, fund")
         for trigger, count in twice:
             if count > 1:
@@ -168,6 +170,16 @@ class Judge:
             self.violated("I12", "a secret shows in the log or in the journal")
         if quiet:
             self._judge_rest()
+
+    def _judge_transitions(self) -> None:
+        """I7: a child goes where the table lets it go, and from a terminal state nowhere but to a fill that crossed a cancel."""
+        states: dict[str, ChildState] = {}
+        for kind, payload in self.disk.rows("SELECT kind, payload FROM events WHERE kind LIKE 'child.%' ORDER BY seq"):
+            for row in json.loads(payload).get("children", ()):
+                name, before, after = row["client_id"], states.get(row["client_id"]), ChildState(row["state"])
+                if before is not None and after not in TRANSITIONS[before]:
+                    self.violated("I7", f"{name} went from {before} to {after} ({kind})")
+                states[name] = after
 
     def _judge_books(self) -> None:
         """I2 and I7: the journal's fills are the exchange's, trade by trade."""

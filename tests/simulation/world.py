@@ -44,7 +44,11 @@ ACCOUNT = (Happening.MANUAL_TRADE, Happening.DEPOSIT, Happening.ADL)
 
 @dataclass(slots=True, kw_only=True)
 class Scenario:
-    """What a world is to live through. days: with faults, quiet: without; crash_at: of the first process."""
+    """What a world is to live through.
+
+    days: with faults, quiet: without; crash_at: of the first process; locked: one process at a time holds the account; nudged:
+    a daemon hears of commands at once, not only when it looks for them; more: changes the faults that were drawn.
+    """
 
     seed: int
     faults: Faults | None = None
@@ -53,6 +57,8 @@ class Scenario:
     quiet: int = 2
     crash_at: int = 0
     locked: bool = True
+    nudged: bool = True
+    more: Callable[[Faults], None] | None = None
     without: frozenset[str] = frozenset()
 
 
@@ -79,6 +85,8 @@ class World:
         self.loop = VirtualLoop(Random(f"{seed} order").shuffle)
         self.trace = Trace(self.now)
         self.faults = scenario.faults or plans.drawn(Random(f"{seed} faults")).without(scenario.without)
+        if scenario.more is not None:
+            scenario.more(self.faults)
         self.rules = scenario.rules or funds.drawn(Random(f"{seed} fund"))
         self.rng = Random(f"{seed} world")
         self.disk = Disk()
@@ -301,7 +309,7 @@ class World:
 
     def _asked(self) -> None:
         self.judge.look()
-        for process in self.holders:
+        for process in self.holders if self.scenario.nudged else ():
             process.nudge()
 
     def _schedule_happenings(self, end: datetime) -> None:
