@@ -83,7 +83,7 @@ _FILLS_OF_RUN = Statement(
 _FILLS_SINCE = Statement(
     select(fills)
     .join(children, children.c.client_id == fills.c.client_id)
-    .where(bindparam("of_fund") == _FUND, children.c.event > bindparam("since"))
+    .where(bindparam("of_fund") == _FUND, fills.c.event > bindparam("since"))
     .order_by(fills.c.at, children.c.event, fills.c.position)
 )
 _LAST_INTENT = Statement(select(children.c.at).where(bindparam("of_account") == _ACCOUNT).order_by(children.c.at.desc()).limit(1))
@@ -232,7 +232,7 @@ def fills_of_run(connection: Connection, run_id: str) -> tuple[tuple[str, Fill],
 
 
 def fills_since(connection: Connection, fund: str, kind: str) -> tuple[Fill, ...]:
-    """The fills of the children of a fund that were intended after its last event of a kind, oldest first."""
+    """The fills of a fund that were booked after its last event of a kind, oldest first."""
     since = events.last_of(connection, fund, kind)
     return tuple(_fill(row) for row in _FILLS_SINCE.all(connection, of_fund=fund, since=since))
 

@@ -3,6 +3,7 @@
 What a breaker is told is read from the journal, never remembered: a process that starts anew judges like the one before.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -74,8 +75,9 @@ class Guard:
         for run in runs:
             late = [child for child in await self._journal.children(run.id) if child.at >= since(HOUR)]
             errors += sum(child.state in FAILED for child in late)
-            begun = [event for event in await self._journal.events(run=run.id) if event.kind in BEGUN]
-            sending += sum(event.at >= since(HOUR) for event in begun) if late else 0
+            begun = sorted(event.at for event in await self._journal.events(run=run.id) if event.kind in BEGUN)
+            # an attempt counts if a child was intended in it
+            sending += len({bisect_right(begun, child.at) for child in late})
         points = [point for point in await self._journal.nav_points(self._fund, limit=MOST_RUNS) if point.at >= since(DAY)]
         return Record(
             slippage_bps=_slippage(runs, since(HOUR)),

@@ -62,8 +62,9 @@ class PositionBook:
             own = net_change(await self._fills(), market, markets)
             if held[symbol] == _sum(before[symbol].contracts, own):
                 continue
-            earlier = await self._book_late(market, before[symbol])
-            own = _sum(earlier, net_change(await self._fills(), market, markets))
+            for order in await self._venue.orders(symbol, self._recent(before[symbol].at - LATE)):
+                await self._book_late(order)
+            own = net_change(await self._fills(), market, markets)
             if held[symbol] != _sum(before[symbol].contracts, own):
                 moved.append(await self._explained(market, before[symbol], held[symbol], own))
         signs = {symbol: sign(contracts) for symbol, contracts in held.items() if markets[symbol].kind is not MarketKind.SPOT}
@@ -117,6 +118,8 @@ class PositionBook:
         since = now - FIRST_LOOK if latest is None else self._recent(min(now, latest) - timedelta(days=1))
         found = [order for symbol in self._observer.markets for order in await self._venue.orders(symbol, since)]
         ours = {order.client_id: order for order in found if order.is_ours}
+        for order in ours.values():
+            await self._book_late(order)
         known = await self._journal.known(sorted(ours)) | await adopted(self._journal)
         return tuple(order for name, order in ours.items() if name not in known)
 
@@ -126,41 +129,32 @@ class PositionBook:
     async def _fills(self) -> tuple[Fill, ...]:
         return await self._journal.fills_since_settled(self._fund)
 
-    async def _book_late(self, market: Market, before: Settled) -> Decimal:
-        """Book what filled after its order was told to be canceled; what of it belongs to orders from before ``before``.
-
-        Signed contracts.
-        """
-        earlier = ZERO
-        for order in await self._venue.orders(market.symbol, self._recent(before.at - LATE)):
-            child = await self._journal.child(order.client_id) if order.is_ours else None
-            if child is None or child.state is not ChildState.CANCELED or not order.filled > child.filled:
-                continue
-            fills = await self._venue.fills(market.symbol, order.order_id)
-            if total(fills) != order.filled:
-                continue
-            whole = order.filled == child.request.amount
-            report = OrderReport(
-                order_id=order.order_id,
-                client_id=order.client_id,
-                state=ChildState.FILLED if whole else ChildState.CANCELED,
-                filled=order.filled,
-                average=order.average,
-            )
-            why = "filled after it was canceled"
-            await self._journal.advance_child(
-                order.client_id,
-                expected=child.state,
-                state=report.state,
-                at=self._clock.now(),
-                report=report,
-                reason=why,
-                fills=fills,
-            )
-            log.warning("child.filled_late", fund=self._fund, client_id=order.client_id, filled=plain(order.filled))
-            if child.at < before.at:
-                earlier = _sum(earlier, (order.filled - child.filled) * order.side.sign)
-        return earlier
+    async def _book_late(self, order: VenueOrder) -> None:
+        """Book what filled of an order of ours after it was told to be canceled."""
+        child = await self._journal.child(order.client_id) if order.is_ours and order.filled else None
+        if child is None or child.state is not ChildState.CANCELED or not order.filled > child.filled:
+            return
+        fills = await self._venue.fills(order.symbol, order.order_id)
+        if total(fills) != order.filled:
+            return
+        whole = order.filled == child.request.amount
+        report = OrderReport(
+            order_id=order.order_id,
+            client_id=order.client_id,
+            state=ChildState.FILLED if whole else ChildState.CANCELED,
+            filled=order.filled,
+            average=order.average,
+        )
+        await self._journal.advance_child(
+            order.client_id,
+            expected=child.state,
+            state=report.state,
+            at=self._clock.now(),
+            report=report,
+            reason="filled after it was canceled",
+            fills=fills,
+        )
+        log.warning("child.filled_late", fund=self._fund, client_id=order.client_id, filled=plain(order.filled))
 
     async def _explained(self, market: Market, before: Settled, held: Decimal, own: Decimal) -> PositionChange:
         orders = await self._venue.orders(market.symbol, self._recent(before.at - CLOCK_SKEW))

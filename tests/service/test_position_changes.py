@@ -1,5 +1,6 @@
 """Positions that move without our order: between runs, in a run, by others, by force, by nothing that anybody can name."""
 
+import sqlite3
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -237,3 +238,30 @@ async def test_a_fund_that_rested_for_months_asks_for_a_month_of_orders(tmp_path
         await desk.run()
         assert len(asked) >= 2
         assert min(asked) >= desk.venue.clock.now() - timedelta(days=30, minutes=30)
+
+
+@pytest.mark.parametrize("noticed", ["at the next connection", "by the next run"])
+async def test_a_fill_long_after_its_cancel_is_booked_and_halts_nothing(tmp_path: Path, noticed: str) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        await desk.run()
+        last = (await desk.children())[-1].request
+        booked = desk.venue.booked[last.client_id]
+        whole = booked.report
+        assert whole.state is ChildState.FILLED
+        with sqlite3.connect(tmp_path / "keeper.db") as disk:  # as if the last order had been told as canceled, empty
+            disk.execute(
+                "UPDATE children SET state = 'canceled', filled = '0', average = NULL WHERE client_id = ?", [last.client_id]
+            )
+            disk.execute("DELETE FROM fills WHERE client_id = ?", [last.client_id])
+            held = Decimal(disk.execute("SELECT contracts FROM settled").fetchone()[0])
+            disk.execute("UPDATE settled SET contracts = ?", [str(held - last.amount)])
+        disk.close()
+        await desk.venue.clock.sleep_until(desk.venue.clock.now() + timedelta(minutes=5))
+        if noticed == "at the next connection":
+            await desk.rebalancer.verify()
+        run = await desk.run()
+        child = await desk.journal.child(last.client_id)
+        assert child is not None
+        assert (child.state, child.filled) == (ChildState.FILLED, last.amount)
+        assert (await desk.journal.standing("btc3l")).state is FundState.ACTIVE
+        assert run.status in (RunStatus.COMPLETED, RunStatus.NOTHING_DUE)

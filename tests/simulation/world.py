@@ -109,6 +109,7 @@ class World:
         self.exchange.deposit(Decimal(0))
         self.judge = Judge(self.exchange, self.disk, self.trace, self.rules)
         self.exchange.on_change = self.judge.on_change
+        self.judge.look()
         self.machine = timedelta(0)
         self.maintenance_until = START
         self.holders: list[Process] = []
