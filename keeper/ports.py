@@ -295,7 +295,7 @@ class Journal(Protocol):
         ...
 
     async def fills_since_settled(self, fund: str) -> tuple[Fill, ...]:
-        """The fills of a fund that were booked after its holdings were last recorded, oldest first."""
+        """The fills of a fund that its recorded holdings do not hold: of children intended since, and late ones, oldest first."""
         ...
 
     async def known(self, client_ids: Collection[str]) -> set[str]:

@@ -83,7 +83,14 @@ _FILLS_OF_RUN = Statement(
 _FILLS_SINCE = Statement(
     select(fills)
     .join(children, children.c.client_id == fills.c.client_id)
-    .where(bindparam("of_fund") == _FUND, fills.c.event > bindparam("since"))
+    .where(
+        bindparam("of_fund") == _FUND,
+        or_(
+            children.c.event > bindparam("since"),
+            # of an order from before, booked late: what it did before that time was seen then
+            and_(fills.c.event > bindparam("booked_since"), fills.c.at > bindparam("done_since", type_=fills.c.at.type)),
+        ),
+    )
     .order_by(fills.c.at, children.c.event, fills.c.position)
 )
 _LAST_INTENT = Statement(select(children.c.at).where(bindparam("of_account") == _ACCOUNT).order_by(children.c.at.desc()).limit(1))
@@ -232,9 +239,10 @@ def fills_of_run(connection: Connection, run_id: str) -> tuple[tuple[str, Fill],
 
 
 def fills_since(connection: Connection, fund: str, kind: str) -> tuple[Fill, ...]:
-    """The fills of a fund that were booked after its last event of a kind, oldest first."""
-    since = events.last_of(connection, fund, kind)
-    return tuple(_fill(row) for row in _FILLS_SINCE.all(connection, of_fund=fund, since=since))
+    """The fills of a fund after its last event of a kind: of children intended since, and late ones of others, oldest first."""
+    seq, at = events.last_of(connection, fund, kind)
+    found = _FILLS_SINCE.all(connection, of_fund=fund, since=seq, booked_since=seq, done_since=at)
+    return tuple(_fill(row) for row in found)
 
 
 def known(connection: Connection, client_ids: Collection[str]) -> set[str]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, RowMapping, Table, bindparam, column, insert, select, table, update
 
@@ -46,7 +46,7 @@ _MOVE_HEAD = Statement(update(chain_head))
 _ADD = Statement(insert(table(events.name, *(column(field.name) for field in events.columns))))  # as it is sealed: text already
 _LATEST = select(events).order_by(events.c.seq.desc())
 _LAST_OF = Statement(
-    select(events.c.seq)
+    select(events.c.seq, events.c.at)
     .where(events.c.fund == bindparam("of_fund"), events.c.kind == bindparam("of_kind"))
     .order_by(events.c.seq.desc())
     .limit(1)
@@ -139,7 +139,7 @@ def _event(row: RowMapping) -> Event:
     return Event(**row)
 
 
-def last_of(connection: Connection, fund: str, kind: str) -> int:
-    """The number of the newest event of a kind that tells of a fund, 0 where there is none."""
+def last_of(connection: Connection, fund: str, kind: str) -> tuple[int, datetime]:
+    """Number and time of the newest event of a kind that tells of a fund; 0 and the first of all times where there is none."""
     found = _LAST_OF.one(connection, of_fund=fund, of_kind=kind)
-    return 0 if found is None else int(found["seq"])
+    return (0, datetime.min.replace(tzinfo=UTC)) if found is None else (int(found["seq"]), found["at"])

@@ -198,7 +198,7 @@ class SqlJournal:
         return await self._read(funds.settled_of, fund)
 
     async def fills_since_settled(self, fund: str) -> tuple[Fill, ...]:
-        """The fills of a fund that were booked after its holdings were last recorded, oldest first."""
+        """The fills of a fund that its recorded holdings do not hold: of children intended since, and late ones, oldest first."""
         return await self._read(children.fills_since, fund, events.FUND_SETTLED)
 
     async def pin(self, account: str, symbol: str, identity: Mapping[str, object], *, at: datetime) -> Mapping[str, object]:

@@ -11,6 +11,7 @@ import pytest
 from keeper.domain.fund import FundState
 from keeper.domain.order import ChildState, VenueOrder
 from keeper.domain.run import RunStatus
+from keeper.journal.schema import instant_text
 from keeper.policy.breakers import Cause
 from keeper.service.guard import Guard
 from keeper.service.progress import Unwatched
@@ -254,7 +255,9 @@ async def test_a_fill_long_after_its_cancel_is_booked_and_halts_nothing(tmp_path
             )
             disk.execute("DELETE FROM fills WHERE client_id = ?", [last.client_id])
             held = Decimal(disk.execute("SELECT contracts FROM settled").fetchone()[0])
-            disk.execute("UPDATE settled SET contracts = ?", [str(held - last.amount)])
+            before = instant_text(booked.fills[0].at - timedelta(seconds=1))
+            disk.execute("UPDATE settled SET contracts = ?, at = ?", [str(held - last.amount), before])
+            disk.execute("UPDATE events SET at = ? WHERE kind = 'fund.settled'", [before])
         disk.close()
         await desk.venue.clock.sleep_until(desk.venue.clock.now() + timedelta(minutes=5))
         if noticed == "at the next connection":
