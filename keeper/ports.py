@@ -298,8 +298,8 @@ class Journal(Protocol):
         """The fills of a fund that its recorded holdings do not hold: of children intended since, and late ones, oldest first."""
         ...
 
-    async def known(self, client_ids: Collection[str]) -> set[str]:
-        """Those of ``client_ids`` that a child was intended under."""
+    async def known(self, client_ids: Collection[str]) -> Mapping[str, Decimal]:
+        """Those of ``client_ids`` that a child was intended under, with what is booked of it, contracts."""
         ...
 
     async def pin(self, account: str, symbol: str, identity: Mapping[str, object], *, at: datetime) -> Mapping[str, object]:

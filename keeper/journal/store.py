@@ -229,8 +229,8 @@ class SqlJournal:
         """Children of a fund in state INTENT, LIVE or UNKNOWN, oldest first."""
         return await self._read(children.open_of_fund, fund)
 
-    async def known(self, client_ids: Collection[str]) -> set[str]:
-        """Those of ``client_ids`` that a child was intended under."""
+    async def known(self, client_ids: Collection[str]) -> Mapping[str, Decimal]:
+        """Those of ``client_ids`` that a child was intended under, with what is booked of it, contracts."""
         return await self._read(children.known, client_ids)
 
     async def last_intent_at(self, account: str) -> datetime | None:

@@ -5,6 +5,7 @@ What a breaker is told is read from the journal, never remembered: a process tha
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -39,14 +40,16 @@ class Guard:
         changes: Sequence[PositionChange] = (),
         unseen: timedelta = timedelta(0),
         trouble: timedelta = timedelta(0),
+        a_run_ended: bool = False,
     ) -> FundState:
-        """Look at what happened lately, act on it, and say how the fund stands now.
+        """Look at what happened, act on it, and say how the fund stands now.
 
         changes: of its positions, but for our own fills; unseen, trouble: since the last good observation and since the venue
-        last answered.
+        last answered; a_run_ended: so that what runs came to lately is to be looked at, too.
         """
         now, standing = self._clock.now(), await self._journal.standing(self._fund)
-        tripped = judge(await self._record(standing, now, changes, unseen, trouble), self._breakers)
+        lately = await self._lately(standing, now) if a_run_ended else Record()
+        tripped = judge(replace(lately, changes=tuple(changes), unseen=unseen, trouble=trouble), self._breakers)
         if tripped is not None:
             await self.trip(tripped)
         elif standing.reducing and passes(standing.cause):
@@ -64,9 +67,7 @@ class Guard:
         await self._journal.set_state(self._fund, tripped.state, reason=tripped.why, at=at, cause=str(tripped.cause))
         log.error("breaker.tripped", fund=self._fund, cause=str(tripped.cause), state=str(tripped.state), why=tripped.why)
 
-    async def _record(
-        self, standing: Standing, now: datetime, changes: Sequence[PositionChange], unseen: timedelta, trouble: timedelta
-    ) -> Record:
+    async def _lately(self, standing: Standing, now: datetime) -> Record:
         def since(span: timedelta) -> datetime:
             return now - span if standing.at is None else max(standing.at, now - span)
 
@@ -85,9 +86,6 @@ class Guard:
             nav=points[0].nav if points else None,
             errors=errors,
             runs=sending,
-            changes=tuple(changes),
-            unseen=unseen,
-            trouble=trouble,
         )
 
 

@@ -118,9 +118,11 @@ class PositionBook:
         since = now - FIRST_LOOK if latest is None else self._recent(min(now, latest) - timedelta(days=1))
         found = [order for symbol in self._observer.markets for order in await self._venue.orders(symbol, since)]
         ours = {order.client_id: order for order in found if order.is_ours}
-        for order in ours.values():
-            await self._book_late(order)
-        known = await self._journal.known(sorted(ours)) | await adopted(self._journal)
+        booked = await self._journal.known(sorted(ours))
+        for name, order in ours.items():
+            if name in booked and order.filled > booked[name]:
+                await self._book_late(order)
+        known = booked.keys() | await adopted(self._journal)
         return tuple(order for name, order in ours.items() if name not in known)
 
     def _recent(self, since: datetime) -> datetime:

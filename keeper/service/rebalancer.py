@@ -202,7 +202,7 @@ class Rebalancer:
             why = "; ".join(refusal.message for refusal in plan.bound)
             status, reason = RunStatus.INCOMPLETE, f"only what reduces was traded: {why}"
         ended = await self._runs.close(run, status, reason, course.prices, after)
-        await self._guard.judge()
+        await self._guard.judge(a_run_ended=True)
         return ended
 
     async def _start(self, run: Run) -> Observation:

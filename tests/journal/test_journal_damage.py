@@ -129,7 +129,11 @@ def test_without_the_files_beside_it_no_intent_is_taken_and_nothing_is_lost(
     assert children_of(path) == ["kpr2x1", "kpr2x2", "kpr2x3"]
     assert verdict(path) == ()
     with at_work_again(path) as journal:
-        assert asyncio.run(journal.known([f"kpr2x{sequence}" for sequence in range(1, 10)])) == {"kpr2x1", "kpr2x2", "kpr2x3"}
+        assert asyncio.run(journal.known([f"kpr2x{sequence}" for sequence in range(1, 10)])).keys() == {
+            "kpr2x1",
+            "kpr2x2",
+            "kpr2x3",
+        }
 
 
 @contextmanager
@@ -199,7 +203,7 @@ def test_after_a_kill_a_lost_index_is_made_anew_and_a_lost_log_is_a_journal_from
     with at_work_again(path) as journal:
         assert asyncio.run(journal.verify()) == ()
         # what the log held is gone with it: whoever asks the venue finds orders that the journal does not know
-        assert asyncio.run(journal.known(["kpr2x1", "kpr2x2", "kpr2x3"])) == left
+        assert asyncio.run(journal.known(["kpr2x1", "kpr2x2", "kpr2x3"])).keys() == left
 
 
 @contextmanager

@@ -190,7 +190,7 @@ async def test_the_first_pin_stands(journal: Journal) -> None:
 
 
 async def test_which_orders_the_journal_knows_and_since_when(journal: Journal) -> None:
-    assert await journal.known(["kpr1"]) == set()
+    assert await journal.known(["kpr1"]) == {}
     assert await journal.last_intent_at("acc1") is None
     for run, account in (("r1", "acc1"), ("r2", "acc2")):
         await journal.open_run(a_run(run, account=account))
@@ -199,8 +199,8 @@ async def test_which_orders_the_journal_knows_and_since_when(journal: Journal) -
     await journal.record_intent(a_child("kpr3", run="r2", at=later(9)))
     await journal.advance_child("kpr1", expected=ChildState.INTENT, state=ChildState.FILLED, at=later(30), report=a_report())
     await journal.set_trouble("btc3l", "down", at=later(40))
-    assert await journal.known(["kpr3", "kpr1", "kpr9", "", "it's"]) == {"kpr1", "kpr3"}
-    assert await journal.known(()) == set()
+    assert await journal.known(["kpr3", "kpr1", "kpr9", "", "it's"]) == {"kpr1": a_report().filled, "kpr3": 0}
+    assert await journal.known(()) == {}
     assert await journal.last_intent_at("acc1") == later(7)
     assert await journal.last_intent_at("acc3") is None
 
