@@ -94,7 +94,7 @@ _FILLS_SINCE = Statement(
     .order_by(fills.c.at, children.c.event, fills.c.position)
 )
 _LAST_INTENT = Statement(select(children.c.at).where(bindparam("of_account") == _ACCOUNT).order_by(children.c.at.desc()).limit(1))
-_KNOWN = select(children.c.client_id, children.c.filled).where(children.c.client_id.in_(bindparam("asked", expanding=True)))
+_FILLED = Statement(select(children.c.filled).where(children.c.client_id == bindparam("of_child")))
 
 
 def record_intent(chain: Chain, child: Child) -> None:
@@ -247,10 +247,8 @@ def fills_since(connection: Connection, fund: str, kind: str) -> tuple[Fill, ...
 
 def known(connection: Connection, client_ids: Collection[str]) -> dict[str, Decimal]:
     """Those of ``client_ids`` that a child was intended under, with what is booked of it, contracts."""
-    if not client_ids:
-        return {}
-    found = connection.execute(_KNOWN, {"asked": list(client_ids)}).mappings()
-    return {row["client_id"]: row["filled"] for row in found}
+    found = {name: _FILLED.one(connection, of_child=name) for name in client_ids}
+    return {name: row["filled"] for name, row in found.items() if row is not None}
 
 
 def last_intent_at(connection: Connection, account: str) -> datetime | None:

@@ -62,7 +62,7 @@ class Database:
                 self._memory = self._closing.enter_context(_in_memory().connect())
                 if image is not None:
                     _driver(self._memory).deserialize(image)
-                self._reading = self._writing = partial(_transaction, self._memory)
+                self._reading = self._writing = partial(_transaction, self._memory, WRITE)
             else:
                 self._reading = self._connections(url, READ)
                 self._writing = self._connections(url, WRITE) if writes else None
@@ -167,7 +167,7 @@ class Database:
         def transaction() -> Iterator[Connection]:
             connection = idle.pop() if idle else engine.connect()
             try:
-                with _transaction(connection):
+                with _transaction(connection, begin):
                     yield connection
             finally:
                 idle.append(connection)
@@ -270,10 +270,6 @@ def _engine(url: str, begin: str, **options: Any) -> Engine:
                 message = f"{describe(url)}: its file system can't hold a write-ahead log: put the journal on a local disk"
                 raise JournalError(message)
 
-    @event.listens_for(engine, "begin")
-    def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
     return engine
 
 
@@ -284,12 +280,17 @@ def _in_memory() -> Engine:
 
 
 @contextmanager
-def _transaction(connection: Connection) -> Iterator[Connection]:
+def _transaction(connection: Connection, begin: str) -> Iterator[Connection]:
+    """A transaction that the driver itself begins and ends: said to SQLAlchemy each would take as long as what is read."""
+    driver = _driver(connection)
+    driver.execute(begin)
     try:
-        with connection.begin():
-            yield connection
+        yield connection
+        connection.commit()  # what SQLAlchemy ran, if anything, is over for it as well
+        driver.commit()
     except BaseException:
-        _driver(connection).rollback()  # a COMMIT that failed leaves its transaction open
+        connection.rollback()
+        driver.rollback()  # a COMMIT that failed leaves its transaction open
         raise
 
 
@@ -328,10 +329,11 @@ def reporting(where: str) -> Iterator[None]:
     """Every failure of the database or its disk as a JournalError that says what to do."""
     try:
         yield
-    except DBAPIError as error:
-        name = getattr(error.orig, "sqlite_errorname", "")
+    except (DBAPIError, sqlite3.Error) as error:
+        told = error.orig if isinstance(error, DBAPIError) else error
+        name = getattr(told, "sqlite_errorname", "")
         remedy = next((remedy for start, remedy in _REMEDIES.items() if name.startswith(start)), None)
-        message = f"{where}: {error.orig}: {remedy or 'run `keeper db verify`'}"
+        message = f"{where}: {told}: {remedy or 'run `keeper db verify`'}"
         raise JournalError(message) from error
     except SQLAlchemyError as error:
         message = f"{where}: {error}"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, RowMapping, Table, bindparam, column, insert, select, table, update
+from sqlalchemy import Connection, Table, bindparam, column, insert, select, table, update
 
 from keeper.domain.errors import InvariantViolation, JournalError
 from keeper.domain.run import Event
@@ -44,7 +44,15 @@ BOOKING = frozenset(
 _HEAD = Statement(select(chain_head.c.count, chain_head.c.hash).with_for_update())
 _MOVE_HEAD = Statement(update(chain_head))
 _ADD = Statement(insert(table(events.name, *(column(field.name) for field in events.columns))))  # as it is sealed: text already
-_LATEST = select(events).order_by(events.c.seq.desc())
+_NEWEST = select(events).order_by(events.c.seq.desc()).limit(bindparam("limit"))
+_OF_RUN, _OF_KIND = events.c.run == bindparam("of_run"), events.c.kind == bindparam("of_kind")
+_LATEST = {
+    (False, False): Statement(_NEWEST),
+    (True, False): Statement(_NEWEST.where(_OF_RUN)),
+    (False, True): Statement(_NEWEST.where(_OF_KIND)),
+    (True, True): Statement(_NEWEST.where(_OF_RUN, _OF_KIND)),
+}
+"""By whether events of one run, and of one kind, are asked for."""
 _LAST_OF = Statement(
     select(events.c.seq, events.c.at)
     .where(events.c.fund == bindparam("of_fund"), events.c.kind == bindparam("of_kind"))
@@ -127,16 +135,11 @@ def digest(seq: object, *fields: object) -> str:
 
 def latest(connection: Connection, *, run: str | None, kind: str | None, limit: int) -> tuple[Event, ...]:
     """The latest events, newest first."""
-    query = _LATEST.limit(limit)
-    if run is not None:
-        query = query.where(events.c.run == run)
-    if kind is not None:
-        query = query.where(events.c.kind == kind)
-    return tuple(_event(row) for row in connection.execute(query).mappings())
-
-
-def _event(row: RowMapping) -> Event:
-    return Event(**row)
+    asked = {"of_run": run, "of_kind": kind}
+    found = _LATEST[run is not None, kind is not None].all(
+        connection, limit=limit, **{name: value for name, value in asked.items() if value is not None}
+    )
+    return tuple(Event(**row) for row in found)
 
 
 def last_of(connection: Connection, fund: str, kind: str) -> tuple[int, datetime]:
