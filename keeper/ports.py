@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from keeper.domain.account import Account
-from keeper.domain.fund import FirstStart, Footing, FundState, Settled, Standing
+from keeper.domain.fund import FirstStart, Footing, FundState, Lately, Settled, Standing
 from keeper.domain.market import Market
 from keeper.domain.observation import MarketStats, Quote
 from keeper.domain.order import Child, ChildState, Fill, OrderReport, OrderRequest, Outcome, VenueOrder
@@ -283,15 +283,25 @@ class Journal(Protocol):
         ...
 
     async def set_state(self, fund: str, state: FundState, *, reason: str, at: datetime, cause: str = "") -> None:
-        """Halt a fund, bind it to reductions, or resume it. cause: the breaker that did so, empty for a human."""
+        """Halt a fund, bind it to reductions, or let it trade. cause: the breaker that did so, empty for a human.
+
+        From when a human lets it trade, breakers count anew.
+        """
         ...
 
-    async def record_settled(self, fund: str, run: str, held: Mapping[str, Decimal], *, at: datetime) -> None:
-        """Record what a fund holds of each market (signed contracts) on an account that stands still."""
+    async def record_settled(self, fund: str, run: str, held: Mapping[str, Decimal], *, at: datetime, account: str) -> None:
+        """Record what a fund holds of each market (signed contracts) on ``account``, which stands still."""
         ...
 
-    async def settled(self, fund: str) -> Mapping[str, Settled]:
-        """What a fund last held on an account that stood still, by symbol; nothing before its first run."""
+    async def settled(self, fund: str, account: str) -> Mapping[str, Settled]:
+        """What a fund last held on ``account`` as it stood still, by symbol, of the markets that were looked at then.
+
+        Nothing before its first run there, and nothing once it was settled on another account.
+        """
+        ...
+
+    async def lately(self, fund: str, *, hour: datetime, day: datetime) -> Lately:
+        """What happened to a fund since ``hour``, and what it was worth since ``day`` (aware UTC)."""
         ...
 
     async def fills_since_settled(self, fund: str) -> tuple[Fill, ...]:

@@ -1,5 +1,6 @@
 """How a fund stands, apart from its runs: whether it may trade, what keeps it from it, since when it is kept."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -7,6 +8,7 @@ from enum import StrEnum
 
 from keeper.domain.numbers import ZERO
 from keeper.domain.order import Child
+from keeper.domain.run import NavCause
 
 
 class FundState(StrEnum):
@@ -21,8 +23,9 @@ class FundState(StrEnum):
 class Standing:
     """A fund's state, kept across restarts.
 
-    reason: why it was set, cause: by which breaker, empty where a human did; at: when (aware UTC), None where nobody ever
-    set it. trouble: what keeps the process that trades the fund from its work just now, empty when nothing does.
+    reason: why it was set, cause: by which breaker, empty where a human did (a breaker that is over sets it, too); at: when
+    (aware UTC), None where nobody ever set it; cleared_at: when a human last let the fund trade. trouble: what keeps the
+    process that trades the fund from its work just now, empty when nothing does.
     """
 
     fund: str
@@ -31,6 +34,7 @@ class Standing:
     cause: str = ""
     at: datetime | None = None
     trouble: str = ""
+    cleared_at: datetime | None = None
 
     @property
     def halted(self) -> bool:
@@ -60,6 +64,33 @@ class Usage:
     orders_hour: int = 0
     orders_day: int = 0
     orders_run: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worth:
+    """What a fund was worth at one of its runs.
+
+    cause: what it was taken for, as ``NavPoint`` has it; nav, exposure (net, signed): units of its currency.
+    """
+
+    cause: NavCause
+    nav: Decimal
+    exposure: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lately:
+    """What happened to a fund since it was last looked at afresh, within the last hour but for ``worths``.
+
+    errors: children that were rejected, never arrived or are of unknown outcome; attempts: of runs, those in which a child
+    was intended; results: of the runs that ended, latest first, as ``Run.result`` has them; worths: within the last day,
+    oldest first.
+    """
+
+    errors: int
+    attempts: int
+    results: tuple[Mapping[str, object], ...]
+    worths: tuple[Worth, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,7 +119,8 @@ class VenueOrder:
     """An order as the venue keeps it, whoever sent it.
 
     client_id: empty where the venue has none; amount, filled: contracts; average: quote per base, None unfilled; forced:
-    the venue itself placed it, to liquidate or to deleverage; at: when it was placed, aware UTC.
+    the venue itself placed it, to liquidate or to deleverage; at: when it was placed, changed_at: when it last changed, both
+    aware UTC.
     """
 
     order_id: str
@@ -132,6 +133,7 @@ class VenueOrder:
     state: ChildState
     forced: bool
     at: datetime
+    changed_at: datetime
 
     @property
     def is_ours(self) -> bool:

@@ -119,13 +119,26 @@ class Run:
         return RunStatus.RUNNING
 
 
+class NavCause(StrEnum):
+    """What a NAV point is taken for, at the start of a run or at its end (AFTER).
+
+    BEFORE where positions are those that the run before left, MOVED where they are not, ANEW where none were recorded on this
+    account although the fund has a history on another one.
+    """
+
+    BEFORE = "before"
+    MOVED = "moved"
+    ANEW = "anew"
+    AFTER = "after"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NavPoint:
     """NAV of a fund at one instant. nav: units of ``currency``; leverages: multiples of NAV; cause: what it was taken for."""
 
     fund: str
     run: str
-    cause: str
+    cause: NavCause
     at: datetime
     nav: Decimal
     currency: str

@@ -23,7 +23,7 @@ from keeper.journal.files import Files
 R = TypeVar("R")
 _Begin = Callable[[], AbstractContextManager[Connection]]
 
-HEAD = "0003"
+HEAD = "0004"
 """The revision of the tables that this version of Keeper reads and writes."""
 BUSY = 5.0
 """Seconds to wait for another process's transaction."""

@@ -46,8 +46,9 @@ def footing(connection: Connection, fund: str, run: str, now: datetime) -> Footi
 
 
 def set_state(chain: Chain, fund: str, state: FundState, *, reason: str, at: datetime, cause: str) -> None:
-    """Halt a fund, bind it to reductions, or resume it."""
-    _change(chain, fund, at, {"state": state, "reason": reason, "cause": cause, "at": at})
+    """Halt a fund, bind it to reductions, or let it trade; where a human does the latter, breakers count anew."""
+    cleared = {"cleared_at": at} if state is FundState.ACTIVE and not cause else {}
+    _change(chain, fund, at, {"state": state, "reason": reason, "cause": cause, "at": at, **cleared})
 
 
 def set_trouble(chain: Chain, fund: str, trouble: str, *, at: datetime) -> None:
@@ -67,12 +68,16 @@ def first_start(chain: Chain, start: FirstStart) -> FirstStart:
     return start
 
 
-def record_settled(chain: Chain, fund: str, run: str, held: Mapping[str, Decimal], *, at: datetime) -> None:
-    """Record what a fund holds of each market on an account that stands still. A market that is not named keeps its row."""
+def record_settled(chain: Chain, fund: str, run: str, held: Mapping[str, Decimal], *, at: datetime, account: str) -> None:
+    """Record what a fund holds of each market on an account that stands still.
+
+    A market that is not named keeps its row, which says nothing from here on.
+    """
     if not held:
         return
-    rows = [{"fund": fund, "symbol": symbol, "run": run, "contracts": contracts, "at": at} for symbol, contracts in held.items()]
-    before = settled_of(chain.connection, fund)
+    about: dict[str, object] = {"fund": fund, "run": run, "at": at, "account": account}
+    rows = [{**about, "symbol": symbol, "contracts": contracts} for symbol, contracts in held.items()]
+    before = {row["symbol"] for row in _SETTLED.all(chain.connection, of_fund=fund)}
     payload = events.booked(settled, *rows)
     seq = chain.append(at=at, kind=events.FUND_SETTLED, fund=fund, run=run, payload=payload)
     for row in rows:
@@ -82,10 +87,20 @@ def record_settled(chain: Chain, fund: str, run: str, held: Mapping[str, Decimal
             _ADD_SETTLED.run(chain.connection, event=seq, **row)
 
 
-def settled_of(connection: Connection, fund: str) -> dict[str, Settled]:
-    """What a fund last held on an account that stood still, by symbol."""
+def settled_of(connection: Connection, fund: str, account: str) -> dict[str, Settled]:
+    """What a fund last held on ``account`` as it stood still, by symbol; nothing where it was last settled on another one.
+
+    Rows that are older than the last record are of markets that it did not name: nobody has watched those since.
+    """
     found = _SETTLED.all(connection, of_fund=fund)
-    return {row["symbol"]: Settled(symbol=row["symbol"], contracts=row["contracts"], at=row["at"]) for row in found}
+    if not found:
+        return {}
+    _, last = events.last_of(connection, fund, events.FUND_SETTLED)
+    return {
+        row["symbol"]: Settled(symbol=row["symbol"], contracts=row["contracts"], at=row["at"])
+        for row in found
+        if row["at"] == last and row["account"] in ("", account)
+    }
 
 
 def pin(chain: Chain, account: str, symbol: str, identity: Mapping[str, object], *, at: datetime) -> Mapping[str, object]:

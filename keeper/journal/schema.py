@@ -37,7 +37,7 @@ from keeper.domain.errors import InvariantViolation, JournalError
 from keeper.domain.fund import FundState
 from keeper.domain.market import Side
 from keeper.domain.order import ChildState
-from keeper.domain.run import CommandKind, RunStatus
+from keeper.domain.run import CommandKind, NavCause, RunStatus
 
 E = TypeVar("E", bound=StrEnum)
 _EXACT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -276,7 +276,7 @@ nav_points = Table(
     Column("event", Integer, primary_key=True, autoincrement=False),
     Column("fund", Text, nullable=False),
     Column("run", Text, nullable=False),
-    Column("cause", Text, nullable=False),
+    Column("cause", Choice(NavCause), nullable=False),
     Column("at", Instant, nullable=False),
     Column("nav", Exact, nullable=False),
     Column("currency", Text, nullable=False),
@@ -313,6 +313,7 @@ fund_states = Table(
     Column("at", Instant),
     Column("trouble", Text, nullable=False),
     Column("cause", Text, nullable=False, server_default="", info={"before": ""}),
+    Column("cleared_at", Instant, info={"before": None}),
 )
 
 first_starts = Table(
@@ -333,6 +334,7 @@ settled = Table(
     Column("run", Text, nullable=False),
     Column("contracts", Exact, nullable=False),
     Column("at", Instant, nullable=False),
+    Column("account", Text, nullable=False, server_default="", info={"before": ""}),
 )
 
 pins = Table(
@@ -358,6 +360,7 @@ events = Table(
     Column("hash", Text, nullable=False),
 )
 Index("events_by_run", events.c.run, events.c.seq)
+Index("events_by_kind", events.c.kind, events.c.fund, events.c.seq)
 
 chain_head = Table(
     "chain_head",

@@ -16,10 +16,10 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection
 
 from keeper.domain.errors import JournalError
-from keeper.domain.fund import FirstStart, Footing, FundState, Settled, Standing
+from keeper.domain.fund import FirstStart, Footing, FundState, Lately, Settled, Standing
 from keeper.domain.order import Child, ChildState, Fill, OrderReport
 from keeper.domain.run import Command, Event, NavPoint, Run, RunStatus
-from keeper.journal import audit, children, commands, database, events, funds, nav, runs
+from keeper.journal import audit, children, commands, database, events, funds, lately, nav, runs
 from keeper.journal.events import Chain
 from keeper.journal.writing import Writer
 from keeper.ports import ChainFault
@@ -189,17 +189,21 @@ class SqlJournal:
         """Halt a fund, bind it to reductions, or resume it. cause: the breaker that did so, empty for a human."""
         await self._write(funds.set_state, fund, state, reason=reason, at=at, cause=cause)
 
-    async def record_settled(self, fund: str, run: str, held: Mapping[str, Decimal], *, at: datetime) -> None:
+    async def record_settled(self, fund: str, run: str, held: Mapping[str, Decimal], *, at: datetime, account: str) -> None:
         """Record what a fund holds of each market (signed contracts); nothing is written where none is named."""
-        await self._write(funds.record_settled, fund, run, held, at=at)
+        await self._write(funds.record_settled, fund, run, held, at=at, account=account)
 
-    async def settled(self, fund: str) -> Mapping[str, Settled]:
-        """What a fund last held on an account that stood still, by symbol; nothing before its first run."""
-        return await self._read(funds.settled_of, fund)
+    async def settled(self, fund: str, account: str) -> Mapping[str, Settled]:
+        """What a fund last held on ``account`` as it stood still, by symbol; nothing before its first run there."""
+        return await self._read(funds.settled_of, fund, account)
 
     async def fills_since_settled(self, fund: str) -> tuple[Fill, ...]:
         """The fills of a fund that its recorded holdings do not hold: of children intended since, and late ones, oldest first."""
         return await self._read(children.fills_since, fund, events.FUND_SETTLED)
+
+    async def lately(self, fund: str, *, hour: datetime, day: datetime) -> Lately:
+        """What happened to a fund since ``hour``, and what it was worth since ``day``."""
+        return await self._read(lately.of_fund, fund, hour=hour, day=day)
 
     async def pin(self, account: str, symbol: str, identity: Mapping[str, object], *, at: datetime) -> Mapping[str, object]:
         """Record what a market of an account is, unless that was done before; what stands is returned."""

@@ -13,10 +13,11 @@ from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from keeper.domain.fund import FundState
+from keeper.domain.fund import FundState, Worth
 from keeper.domain.market import MarketKind
-from keeper.domain.numbers import ZERO, exact, plain, sign
+from keeper.domain.numbers import ONE, ZERO, exact, plain, sign
 from keeper.domain.order import VenueOrder
+from keeper.domain.run import NavCause
 
 
 class Cause(StrEnum):
@@ -59,6 +60,14 @@ class Breakers:
     stale_after: timedelta = timedelta(minutes=5)
     trouble_after: timedelta = timedelta(minutes=10)
     runs_per_hour: int = 6
+
+
+LEAST_TRADED = Decimal("0.01")
+"""What a run must have traded, in multiples of NAV, for its slippage to be judged: of a lot or two it tells nothing."""
+LESS_FEES = Decimal("0.9")
+"""What is left at the least of a fill once a fee was taken in its coins."""
+LEAST_FLOW = Decimal("0.01")
+"""What must have come or gone between two runs, as a fraction of NAV, to be no funding or interest."""
 
 
 class ChangeKind(StrEnum):
@@ -124,14 +133,16 @@ class PositionChange:
 class Record:
     """What happened to a fund lately; each figure counts since it was last resumed, so that a resumed fund stays so.
 
-    slippage_bps: spread and impact of its last run, of what that traded, None before one; peak, nav: highest NAV of the last
-    day and NAV now, the first less (plus) what was paid out (in) since, None when one of them is not known; errors: children
-    rejected or not known in the last hour; unseen: since its last good observation; trouble: since the venue's last answer;
-    both 0 while nobody looks; runs: that sent orders in the last hour; changes: of its positions, but for our own fills;
-    journal, fills, identity: what is wrong with it, in words, empty when nothing is.
+    slippage_bps: spread and impact of its last run, of what that traded, None before one; traded: by that run, multiples of
+    NAV; peak, nav: highest NAV of the last day and NAV now, the first as if what was paid out (in) since had been gone (there)
+    by then, None when one of them is not known; errors: children rejected or not known in the last hour; unseen: since its
+    last good observation; trouble: since the venue's last answer; both 0 while nobody looks; runs: attempts of runs that sent
+    orders in the last hour; changes: of its positions, but for our own fills; journal, fills, identity: what is wrong with it,
+    in words, empty when nothing is.
     """
 
     slippage_bps: Decimal | None = None
+    traded: Decimal = ONE
     peak: Decimal | None = None
     nav: Decimal | None = None
     errors: int = 0
@@ -186,7 +197,8 @@ def _binding(record: Record, breakers: Breakers) -> Iterator[Trip]:
     def bound(cause: Cause, why: str) -> Trip:
         return Trip(state=FundState.REDUCE_ONLY, cause=cause, why=why)
 
-    if record.slippage_bps is not None and not _at_most(record.slippage_bps, breakers.slippage_bps):
+    small = record.traded.is_finite() and record.traded < LEAST_TRADED
+    if record.slippage_bps is not None and not small and not _at_most(record.slippage_bps, breakers.slippage_bps):
         limit = plain(breakers.slippage_bps)
         yield bound(
             Cause.SLIPPAGE,
@@ -216,17 +228,27 @@ def _binding(record: Record, breakers: Breakers) -> Iterator[Trip]:
 
 @exact
 def explain_change(
-    kind: MarketKind, *, before: Decimal, after: Decimal, own_fills: Decimal, foreign_orders: Sequence[VenueOrder]
+    kind: MarketKind,
+    *,
+    before: Decimal,
+    after: Decimal,
+    own_fills: Decimal,
+    foreign_orders: Sequence[VenueOrder],
+    smallest_fill: Decimal,
 ) -> Change:
     """What moved a position from ``before`` to ``after`` (signed contracts).
 
-    own_fills: signed contracts of our confirmed fills since ``before``; foreign_orders: the orders of this market since then
-    that are not booked as ours, each with what it filled since. On spot, what no order explains was transferred.
+    own_fills: signed contracts of our confirmed fills since ``before``, smallest_fill: of the least of them, without a sign;
+    foreign_orders: the orders of this market since then that are not booked as ours, each with what it filled since.
+
+    On spot, what no order explains was transferred, unless it takes back what we traded: a read that stands still shows
+    coins without our fills, and whoever takes that for a withdrawal buys them once more.
     """
     forced = sum((order.signed for order in foreign_orders if order.forced), ZERO)
     foreign = sum((order.signed for order in foreign_orders if not order.forced), ZERO)
     rest = after - before - own_fills - forced - foreign
-    spot = kind is MarketKind.SPOT
+    hides_fills = bool(own_fills) and sign(rest) == -sign(own_fills) and abs(rest) >= smallest_fill * LESS_FEES
+    spot = kind is MarketKind.SPOT and not hides_fills
     return Change(
         before=before,
         after=after,
@@ -236,6 +258,28 @@ def explain_change(
         transfer=rest if spot else ZERO,
         unexplained=ZERO if spot else rest,
     )
+
+
+@exact
+def peak_of(worths: Sequence[Worth]) -> Decimal | None:
+    """The highest NAV among ``worths`` (oldest first), on the scale of the last one; None without any.
+
+    Between two runs positions stand still, so that NAV moves by as much as net exposure does: what is left of the difference
+    was paid in or out, and scales what was before, as units that are issued or redeemed would. A market that moved is a loss;
+    a withdrawal is none, nor is it one to have moved to another account.
+    """
+    peak: Decimal | None = None
+    before: Worth | None = None
+    for worth in worths:
+        if worth.cause is NavCause.ANEW:
+            peak = None
+        if peak is not None and before is not None and (before.cause, worth.cause) == (NavCause.AFTER, NavCause.BEFORE):
+            flow = (worth.nav - before.nav) - (worth.exposure - before.exposure)
+            if abs(flow) > LEAST_FLOW * before.nav and worth.nav > 0 and worth.nav - flow > 0:
+                peak *= worth.nav / (worth.nav - flow)
+        peak = worth.nav if peak is None else max(peak, worth.nav)
+        before = worth
+    return peak
 
 
 def _at_most(figure: Decimal, most: Decimal) -> bool:

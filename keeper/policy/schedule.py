@@ -18,7 +18,8 @@ SHORTEST_DAY = timedelta(hours=22)
 """What is left of a day between two slots when the clocks go forward, less an hour for what nobody foresees."""
 LONGEST_GAP = 400
 """Days that a ledger may lag behind before the oldest ones are no longer told as missed."""
-_PAUSES = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 2, 4, 5))
+_PAUSES = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 2, 5, 15, 30))
+"""So that the attempts of one slot alone are never more within an hour than ``breakers.runs_per_hour`` allows by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

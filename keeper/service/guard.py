@@ -3,8 +3,7 @@
 What a breaker is told is read from the journal, never remembered: a process that starts anew judges like the one before.
 """
 
-from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,16 +11,11 @@ from decimal import Decimal
 import structlog
 
 from keeper.domain.fund import FundState, Standing
-from keeper.domain.numbers import ZERO
-from keeper.domain.order import ChildState
-from keeper.domain.run import Run
-from keeper.policy.breakers import Breakers, PositionChange, Record, Trip, judge, passes
+from keeper.domain.numbers import ZERO, exact
+from keeper.policy.breakers import Breakers, PositionChange, Record, Trip, judge, passes, peak_of
 from keeper.ports import Clock, Journal
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-MOST_RUNS = 100
-FAILED = frozenset({ChildState.REJECTED, ChildState.UNKNOWN, ChildState.NOT_PLACED})
-BEGUN = ("run.opened", "run.reopened")
 log = structlog.get_logger()
 
 
@@ -53,7 +47,7 @@ class Guard:
         if tripped is not None:
             await self.trip(tripped)
         elif standing.reducing and passes(standing.cause):
-            await self._journal.set_state(self._fund, FundState.ACTIVE, reason="", at=now)
+            await self._journal.set_state(self._fund, FundState.ACTIVE, reason="", at=now, cause=standing.cause)
             log.info("breaker.lifted", fund=self._fund, cause=standing.cause)
         return (await self._journal.standing(self._fund)).state
 
@@ -68,33 +62,27 @@ class Guard:
         log.error("breaker.tripped", fund=self._fund, cause=str(tripped.cause), state=str(tripped.state), why=tripped.why)
 
     async def _lately(self, standing: Standing, now: datetime) -> Record:
-        def since(span: timedelta) -> datetime:
-            return now - span if standing.at is None else max(standing.at, now - span)
-
-        runs = [run for run in await self._journal.runs(fund=self._fund, limit=MOST_RUNS) if (run.ended_at or now) >= since(HOUR)]
-        errors = sending = 0
-        for run in runs:
-            late = [child for child in await self._journal.children(run.id) if child.at >= since(HOUR)]
-            errors += sum(child.state in FAILED for child in late)
-            begun = sorted(event.at for event in await self._journal.events(run=run.id) if event.kind in BEGUN)
-            # an attempt counts if a child was intended in it
-            sending += len({bisect_right(begun, child.at) for child in late})
-        points = [point for point in await self._journal.nav_points(self._fund, limit=MOST_RUNS) if point.at >= since(DAY)]
+        """What is on record since a human last let the fund trade, so that a resumed fund stays so."""
+        cleared = standing.cleared_at
+        first = cleared if cleared is not None and cleared <= now else datetime.min.replace(tzinfo=now.tzinfo)
+        lately = await self._journal.lately(self._fund, hour=max(first, now - HOUR), day=max(first, now - DAY))
+        slippage, traded = _slippage(lately.results)
         return Record(
-            slippage_bps=_slippage(runs, since(HOUR)),
-            peak=max((point.nav for point in points), default=None),
-            nav=points[0].nav if points else None,
-            errors=errors,
-            runs=sending,
+            slippage_bps=slippage,
+            traded=traded,
+            peak=peak_of(lately.worths),
+            nav=lately.worths[-1].nav if lately.worths else None,
+            errors=lately.errors,
+            runs=lately.attempts,
         )
 
 
-def _slippage(runs: Sequence[Run], since: datetime) -> Decimal | None:
-    """What the last run that traded and ended lost to spread and impact, bps of what it traded."""
-    for run in runs:
-        parts = (run.result or {}).get("shortfall")
-        if run.ended_at is None or run.ended_at <= since or not isinstance(parts, dict):
-            continue
-        if Decimal(str(parts.get("total") or 0)):
-            return sum((Decimal(str(parts[name])) for name in ("spread_bps", "impact_bps") if parts.get(name)), ZERO)
-    return None
+@exact
+def _slippage(results: Sequence[Mapping[str, object]]) -> tuple[Decimal | None, Decimal]:
+    """What the last run that traded lost to spread and impact, bps of what it traded; and that in multiples of NAV."""
+    for result in results:
+        parts = result.get("shortfall")
+        if isinstance(parts, dict) and Decimal(str(parts.get("total") or 0)):
+            lost = sum((Decimal(str(parts[name])) for name in ("spread_bps", "impact_bps") if parts.get(name)), ZERO)
+            return lost, Decimal(str(result["filled_notional"])) / Decimal(str(result["nav_before"]))
+    return None, ZERO

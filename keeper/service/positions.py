@@ -5,6 +5,7 @@ own confirmed fills alone, and whatever else moved it is looked for at the venue
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -14,7 +15,8 @@ from keeper.domain.fund import Settled
 from keeper.domain.market import Market, MarketKind
 from keeper.domain.numbers import ZERO, exact, plain, sign
 from keeper.domain.observation import Observation
-from keeper.domain.order import ChildState, Fill, OrderReport, VenueOrder
+from keeper.domain.order import Child, ChildState, Fill, OrderReport, VenueOrder
+from keeper.domain.run import NavCause
 from keeper.execution.recovery import CLOCK_SKEW
 from keeper.policy.breakers import Change, ChangeKind, PositionChange, explain_change
 from keeper.ports import Clock, Journal, Venue
@@ -30,7 +32,9 @@ LATE = timedelta(minutes=10)
 FIRST_LOOK = timedelta(days=7)
 """How far back a journal looks that has intended nothing yet."""
 LONGEST_LOOK = timedelta(days=30)
-"""How far back anybody looks: a fund that rested for months must not ask for all of them before it may trade."""
+"""How far back anybody looks at first: a fund that rested for months must not ask for all of them before it may trade."""
+DEEPEST_LOOK = timedelta(days=90)
+"""How far back one looks for what explains a position that nothing else does: further back no venue tells."""
 log = structlog.get_logger()
 
 
@@ -54,7 +58,7 @@ class PositionBook:
         ``observation`` is of an account that stands still and has no order of ours open. VenueUnavailable when the venue does
         not tell its orders.
         """
-        before = await self._journal.settled(self._fund)
+        before = await self._settled()
         held, markets, moved = holdings(observation), observation.markets, []
         for symbol, market in markets.items():
             if symbol not in before or only not in (None, symbol):
@@ -64,9 +68,9 @@ class PositionBook:
                 continue
             for order in await self._venue.orders(symbol, self._recent(before[symbol].at - LATE)):
                 await self._book_late(order)
-            own = net_change(await self._fills(), market, markets)
+            own = net_change(fills := await self._fills(), market, markets)
             if held[symbol] != _sum(before[symbol].contracts, own):
-                moved.append(await self._explained(market, before[symbol], held[symbol], own))
+                moved.append(await self._explained(market, before[symbol], held[symbol], own, fills))
         signs = {symbol: sign(contracts) for symbol, contracts in held.items() if markets[symbol].kind is not MarketKind.SPOT}
         return tuple(
             PositionChange(
@@ -79,8 +83,8 @@ class PositionBook:
 
     async def expected(self, markets: Mapping[str, Market]) -> dict[str, Decimal]:
         """What our own fills lead to from what was last recorded, signed contracts; of the markets for which that is known."""
-        before = await self._journal.settled(self._fund)
-        fills = await self._journal.fills_since_settled(self._fund)
+        before = await self._settled()
+        fills = await self._fills()
         return {
             symbol: _sum(before[symbol].contracts, net_change(fills, market, markets))
             for symbol, market in markets.items()
@@ -101,12 +105,35 @@ class PositionBook:
 
     async def record(self, run: str, observation: Observation) -> None:
         """From here on positions are counted from what ``observation`` shows."""
-        await self._journal.record_settled(self._fund, run, holdings(observation), at=observation.at)
+        account = self._venue.info.account
+        await self._journal.record_settled(self._fund, run, holdings(observation), at=observation.at, account=account)
 
-    async def agrees(self, symbol: str) -> bool:
-        """Whether the position in one market is what our fills and the orders of others lead to."""
+    async def since_settled(self, observation: Observation) -> NavCause:
+        """How what is held now compares with what was recorded last: what a NAV point taken at the start of a run is of."""
+        before, held = await self._settled(), holdings(observation)
+        if not before:
+            return NavCause.ANEW if await self._journal.nav_points(self._fund, limit=1) else NavCause.BEFORE
+        same = all(symbol in before and held[symbol] == before[symbol].contracts for symbol in held)
+        return NavCause.BEFORE if same else NavCause.MOVED
+
+    async def agrees(self, child: Child) -> bool:
+        """Whether the position in the market of ``child`` is what our fills and the orders of others lead to without it.
+
+        Its market need not be one of the mandate any more. VenueError when the venue does not tell, or has dropped it.
+        """
+        symbol = child.request.symbol
+        if symbol not in await self._settled():
+            return False  # there is nothing to compare with
+        if symbol not in self._observer.markets:
+            elsewhere = await Observer.on(self._venue, [symbol], None, self._clock)
+            return await PositionBook(self._fund, self._venue, self._journal, elsewhere).agrees(child)
         _, found = await self.patient_changes(await self.settled(), symbol)
-        return all(one.change.kind in (ChangeKind.FOREIGN, ChangeKind.TRANSFER) for one in found)
+        return all(
+            one.change.kind is ChangeKind.FOREIGN
+            # coins that came or went as the child would have made them are no transfer that anybody made
+            or (one.change.kind is ChangeKind.TRANSFER and not _may_be(child, one.change.transfer))
+            for one in found
+        )
 
     async def unrecorded(self) -> tuple[VenueOrder, ...]:
         """Orders with our prefix that the venue has and the journal lacks, from a day before its last intent on.
@@ -127,6 +154,9 @@ class PositionBook:
 
     def _recent(self, since: datetime) -> datetime:
         return max(since, self._clock.now() - LONGEST_LOOK)
+
+    async def _settled(self) -> Mapping[str, Settled]:
+        return await self._journal.settled(self._fund, self._venue.info.account)
 
     async def _fills(self) -> tuple[Fill, ...]:
         return await self._journal.fills_since_settled(self._fund)
@@ -158,21 +188,60 @@ class PositionBook:
         )
         log.warning("child.filled_late", fund=self._fund, client_id=order.client_id, filled=plain(order.filled))
 
-    async def _explained(self, market: Market, before: Settled, held: Decimal, own: Decimal) -> PositionChange:
-        orders = await self._venue.orders(market.symbol, self._recent(before.at - CLOCK_SKEW))
-        known = await self._journal.known([order.client_id for order in orders if order.is_ours])
-        foreign = [order for order in orders if order.client_id not in known and order.filled]
-        # two clocks date them: what was traded about when the account was settled is in what was recorded then, or it is not
-        close = [order for order in foreign if order.at <= before.at + CLOCK_SKEW]
-        later = foreign[len(close) :]
+    async def _explained(
+        self, market: Market, before: Settled, held: Decimal, own: Decimal, fills: Sequence[Fill]
+    ) -> PositionChange:
+        smallest = min((fill.amount for fill in fills if fill.symbol == market.symbol), default=ZERO)
 
         def way(orders: Sequence[VenueOrder]) -> Change:
-            return explain_change(market.kind, before=before.contracts, after=held, own_fills=own, foreign_orders=orders)
+            return explain_change(
+                market.kind,
+                before=before.contracts,
+                after=held,
+                own_fills=own,
+                foreign_orders=orders,
+                smallest_fill=smallest,
+            )
 
-        ways = [way([*close[left_out:], *later]) for left_out in range(len(close) + 1)]
-        change = next((one for one in ways if one.kind is not ChangeKind.UNEXPLAINED), ways[0])
+        def best(foreign: Sequence[VenueOrder]) -> Change:
+            # two clocks date them: what was traded about when the account was settled is in what was recorded then, or it is not
+            close = [order for order in foreign if order.at <= before.at + CLOCK_SKEW]
+            later = foreign[len(close) :]
+            ways = [way([*close[left_out:], *later]) for left_out in range(len(close) + 1)]
+            return next((one for one in ways if one.kind is not ChangeKind.UNEXPLAINED), ways[0])
+
+        since = before.at - CLOCK_SKEW
+        change = best(await self._foreign(market.symbol, self._recent(since), since))
+        if change.kind is ChangeKind.UNEXPLAINED and market.kind is not MarketKind.SPOT:
+            deep = max(since - LONGEST_LOOK, self._clock.now() - DEEPEST_LOOK)
+            change = best(await self._foreign(market.symbol, deep, since))
         log.warning("position.changed", fund=self._fund, market=market.symbol, kind=str(change.kind), change=str(change))
         return PositionChange(symbol=market.symbol, change=change)
+
+    async def _foreign(self, symbol: str, first: datetime, since: datetime) -> list[VenueOrder]:
+        """What others traded from ``since`` on, each as an order placed when it traded.
+
+        first: from when on they may have been placed.
+        An order that rested as the account was settled counts with what it traded afterwards alone.
+        """
+        orders = await self._venue.orders(symbol, first)
+        known = await self._journal.known([order.client_id for order in orders if order.is_ours])
+        found: list[VenueOrder] = []
+        for order in orders:
+            if order.client_id in known or not order.filled or order.changed_at < since:
+                continue
+            if order.at >= since:
+                found.append(order)
+                continue
+            fills = await self._venue.fills(symbol, order.order_id)
+            found += [replace(order, filled=fill.amount, at=fill.at) for fill in fills if fill.at >= since]
+        return sorted(found, key=lambda order: order.at)
+
+
+@exact
+def _may_be(child: Child, transfer: Decimal) -> bool:
+    """Whether ``transfer`` (signed contracts) may be what ``child`` traded, in whole or in part."""
+    return sign(transfer) == child.request.side.sign and abs(transfer) <= child.request.amount
 
 
 @exact

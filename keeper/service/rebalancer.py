@@ -15,7 +15,7 @@ from keeper.domain.market import MarketKind
 from keeper.domain.numbers import exact, plain
 from keeper.domain.observation import Observation
 from keeper.domain.order import Child, ChildState, Fill, average_price
-from keeper.domain.run import Run, RunKey, RunStatus
+from keeper.domain.run import NavCause, Run, RunKey, RunStatus
 from keeper.execution import engine
 from keeper.execution.recovery import assumed
 from keeper.planning.build import build
@@ -178,16 +178,16 @@ class Rebalancer:
         course: _Course | None = None
         after: Observation | None = None
         try:
-            observation = await self._start(run)
+            observation, cause = await self._start(run)
             now = self._clock.now()
             state = engine.begin(plan, self.fund.pacing, limits=self.fund.limits, now=now)
             prices = dict(observation.valuation().prices)
             course = _Course(run=run, state=state, expected=holdings(observation), prices=prices, sequence=sequence)
             course.pinned = await self._pinned()
-            await self._runs.record_nav(run, "before", observation)
+            await self._runs.record_nav(run, cause, observation)
             status, reason, after = await self._work(course, observation, progress)
             after = await self._end(course, after)
-            await self._runs.record_nav(run, "after", after)
+            await self._runs.record_nav(run, NavCause.AFTER, after)
         except (VenueError, StaleData) as error:
             status, reason, after = RunStatus.INCOMPLETE, str(error), await self._settled_if_possible()
         finally:
@@ -205,15 +205,19 @@ class Rebalancer:
         await self._guard.judge(a_run_ended=True)
         return ended
 
-    async def _start(self, run: Run) -> Observation:
-        """The settled account that a run starts from. VenueRefused when it shows what must be looked at by a human first."""
+    async def _start(self, run: Run) -> tuple[Observation, NavCause]:
+        """The settled account that a run starts from, and how it compares with the one that was last recorded.
+
+        VenueRefused when it shows what must be looked at by a human first.
+        """
         observation = await self._positions.settled()
+        cause = await self._positions.since_settled(observation)
         if not await self._journal.open_children(self.fund.name):
             observation, changes = await self._positions.patient_changes(observation)
             if await self._guard.judge(changes=changes) is FundState.HALTED:
                 raise VenueRefused("halted", (await self._journal.standing(self.fund.name)).reason)
             await self._positions.record(run.id, observation)
-        return await self._seen(observation)
+        return await self._seen(observation), cause
 
     async def _end(self, course: _Course, observation: Observation) -> Observation:
         """The settled account at a run's end, once it agrees with the fills; what does not agree trips a breaker."""
@@ -343,7 +347,7 @@ class Rebalancer:
         run: the one that finds nothing to do, which is the time to look at what moved since the last one.
         """
         try:
-            observation = await (self._positions.settled() if run is None else self._start(run))
+            observation = await self._positions.settled() if run is None else (await self._start(run))[0]
             _ = observation.valuation().net_leverage
         except (VenueError, StaleData) as error:
             log.warning("account.unread", fund=self.fund.name, error=str(error))

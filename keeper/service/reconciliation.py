@@ -96,7 +96,7 @@ async def accept(venue: Venue, journal: Journal, fund: str, found: Reconciliatio
         "differences": [{"client_id": pair.name, "what": pair.what} for pair in found.pairs if pair.verdict.differs],
     }
     await journal.note(ACCEPTED, fund=fund, run="", at=now, payload=payload)
-    await journal.record_settled(fund, "", held, at=now)
+    await journal.record_settled(fund, "", held, at=now, account=venue.info.account)
 
 
 async def adopted(journal: Journal) -> frozenset[str]:
@@ -132,7 +132,7 @@ def _evidence(told: Told) -> dict[str, object]:
 async def _recorded(journal: Journal, fund: str, account: str, since: datetime) -> _Account:
     """The journal's book. A run belongs to an account, whatever its fund is called today."""
     ours: list[Recorded] = []
-    settled = await journal.settled(fund)
+    settled = await journal.settled(fund, account)
     newest = max((one.at for one in settled.values()), default=since)
     booked_since = {(fill.symbol, fill.trade_id) for fill in await journal.fills_since_settled(fund)}
     from_then = min([since, *(one.at - SKEW for one in settled.values())])

@@ -16,10 +16,11 @@ MAX_LOOKUPS = 4
 log = structlog.get_logger()
 
 
-async def recover(venue: Venue, journal: Journal, fund: str, agrees: Callable[[str], Awaitable[bool]]) -> tuple[Child, ...]:
+async def recover(venue: Venue, journal: Journal, fund: str, agrees: Callable[[Child], Awaitable[bool]]) -> tuple[Child, ...]:
     """Settle the open children of ``fund``; those that stay unknown are returned, and block the fund.
 
-    agrees: whether the position in a market is what the journal's fills lead to; without that nothing was "never placed".
+    agrees: whether the position in its market is what the journal's fills lead to without a child; only then it was "never
+    placed".
     The caller holds the account's lock, so no other process is in the middle of sending them. A child that was sent on
     another account than ``venue`` is on can't be settled here.
     """
@@ -49,7 +50,7 @@ async def recover(venue: Venue, journal: Journal, fund: str, agrees: Callable[[s
 
 
 async def _settle(
-    venue: Venue, journal: Journal, child: Child, state: ChildState, agrees: Callable[[str], Awaitable[bool]]
+    venue: Venue, journal: Journal, child: Child, state: ChildState, agrees: Callable[[Child], Awaitable[bool]]
 ) -> bool:
     request, clock = child.request, venue.clock
     lag = timedelta(seconds=venue.info.read_lag)
@@ -79,7 +80,7 @@ async def _settle(
                 return True
             case NeverPlaced():
                 # the venue had a live one once: that it does not show it now proves nothing
-                if state is ChildState.LIVE or await _has_traces(venue, child) or not await agrees(request.symbol):
+                if state is ChildState.LIVE or await _has_traces(venue, child) or not await agrees(child):
                     log.error("child.disputed", client_id=request.client_id, remedy="`keeper resolve`")
                     return False
                 why = "the venue does not have it, and its deadline has passed"

@@ -10,7 +10,7 @@ from keeper.domain.errors import StaleData, VenueError
 from keeper.domain.market import Market
 from keeper.domain.numbers import ONE
 from keeper.domain.observation import Observation
-from keeper.domain.run import NavPoint, Run, RunStatus
+from keeper.domain.run import NavCause, NavPoint, Run, RunStatus
 from keeper.ports import Clock, Journal, Venue
 from keeper.service.observer import Observer
 from keeper.service.results import Work, result_document
@@ -74,8 +74,8 @@ class RunBook:
             log.warning("prices.unread", fund=self._fund, error=str(error))
             return {self._observer.currency: ONE}
 
-    async def record_nav(self, run: Run, cause: str, observation: Observation) -> None:
-        """Add a NAV point. cause: what it is taken for, such as ``before`` or ``after``."""
+    async def record_nav(self, run: Run, cause: NavCause, observation: Observation) -> None:
+        """Add a NAV point. cause: what it is taken for."""
         valuation = observation.valuation()
         await self._journal.record_nav(
             NavPoint(

@@ -80,6 +80,7 @@ def _order(row: object, symbol: Callable[[str], str], average: Average, forced: 
         state=_state(row, amount, filled),
         forced=client_id.startswith(forced),
         at=parsing.instant(parsing.part(row, "time"), "time of an order"),
+        changed_at=parsing.instant(parsing.part(row, "updateTime"), "time of an order's last change"),
     )
 
 

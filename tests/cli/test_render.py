@@ -16,7 +16,7 @@ from keeper.cli.render import config_table, plan_table, run_summary, runs_table,
 from keeper.domain.fund import Standing
 from keeper.domain.market import Side
 from keeper.domain.order import ChildState
-from keeper.domain.run import NavPoint, RunStatus
+from keeper.domain.run import NavCause, NavPoint, RunStatus
 from keeper.service.documents import Slots, fund_status, run_document, runs_document, status_document
 from keeper.service.progress import LegProgress
 from tests.fakes.run_history import DECIDED, History, Leg, history, plan_of, unsent
@@ -113,7 +113,7 @@ def test_a_status_shows_every_fund_and_what_blocks_it(width: int) -> None:
     point = NavPoint(
         fund="btc3l",
         run="btc3l-1",
-        cause="after",
+        cause=NavCause.AFTER,
         at=DECIDED,
         nav=D("114987.41"),
         currency="USDT",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keeper.domain.errors import JournalError
+from keeper.domain.fund import Settled
 from keeper.domain.order import Child, ChildState, Fill, OrderReport
 from keeper.domain.run import Run
 from keeper.execution.pacing import Pacing, Style
@@ -113,6 +114,10 @@ class Desk:
         for run in reversed(await self.journal.runs()):
             found += await self.journal.children(run.id)
         return tuple(found)
+
+    async def settled(self) -> Mapping[str, Settled]:
+        """What the fund was last settled at on this account."""
+        return await self.journal.settled(self.fund.name, self.venue.info.account)
 
     def bought(self) -> Decimal:
         """The truth: signed contracts that the venue filled for us."""

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from keeper.domain.market import Side
 from keeper.domain.order import Child, ChildState, Fill, OrderReport, OrderRequest
-from keeper.domain.run import Command, CommandKind, NavPoint, Run, RunKey, RunStatus
+from keeper.domain.run import Command, CommandKind, NavCause, NavPoint, Run, RunKey, RunStatus
 
 AT = datetime(2024, 3, 31, 0, 15, tzinfo=UTC)
 BTC = "BTC/USDT:USDT"
@@ -80,7 +80,7 @@ def a_report(
     return OrderReport(order_id=order_id, client_id=name, state=state, filled=Decimal(filled), average=average)
 
 
-def a_nav(run: str = "r1", *, fund: str = "btc3l", cause: str = "before", nav: str = "115000.00") -> NavPoint:
+def a_nav(run: str = "r1", *, fund: str = "btc3l", cause: NavCause = NavCause.BEFORE, nav: str = "115000.00") -> NavPoint:
     return NavPoint(
         fund=fund,
         run=run,

@@ -79,6 +79,8 @@ class ScriptedVenue:
         self.most_in_flight = 0
         self.resting: dict[str, VenueOrder] = {}
         self.foreign: list[VenueOrder] = []
+        self.account_lag: timedelta | None = None
+        self.outside_fills: dict[str, list[Fill]] = {}
         self.stubborn: set[str] = set()
         self.canceled: list[str] = []
         self.countdowns: list[tuple[tuple[str, ...], timedelta | None]] | None = None
@@ -121,18 +123,34 @@ class ScriptedVenue:
         order = self._outside(client_id, symbol, Decimal(contracts), self.clock.now())
         order = replace(order, filled=order.amount, average=Decimal(price), state=ChildState.FILLED, forced=forced)
         self.foreign.append(order)
-        amount, ledger = Decimal(contracts), self.inner._ledger
+        self._trade(order, Decimal(contracts), Decimal(price))
+
+    def strike(self, client_id: str, contracts: str, price: str) -> None:
+        """Some, or all, of an order that rests fills. contracts: signed."""
+        order = self.resting.pop(client_id)
+        filled = order.filled + abs(Decimal(contracts))
+        state = ChildState.FILLED if filled == order.amount else ChildState.LIVE
+        order = replace(order, filled=filled, average=Decimal(price), state=state, changed_at=self.clock.now())
+        if state is ChildState.LIVE:
+            self.resting[client_id] = order
+        else:
+            self.foreign.append(order)
+        self._trade(order, Decimal(contracts), Decimal(price))
+
+    def _trade(self, order: VenueOrder, amount: Decimal, price: Decimal) -> None:
+        symbol, ledger = order.symbol, self.inner._ledger
         market = self.inner._markets[symbol]
         fill = Fill(
             trade_id=f"foreign-{len(self.foreign)}",
             symbol=symbol,
             side=Side.of(amount),
             amount=abs(amount),
-            price=Decimal(price),
+            price=price,
             fee=ZERO,
             fee_asset=market.settle,
             at=self.clock.now(),
         )
+        self.outside_fills.setdefault(order.order_id, []).append(fill)
         self.inner._ledger = replace(ledger, account=ledger.account.after(fill, market))
         self._remember()
 
@@ -148,6 +166,7 @@ class ScriptedVenue:
             state=ChildState.LIVE,
             forced=False,
             at=at,
+            changed_at=at,
         )
 
     async def markets(self, symbols: Sequence[str]) -> Mapping[str, Market]:
@@ -177,6 +196,7 @@ class ScriptedVenue:
 
     async def fills(self, symbol: str, order_id: str) -> tuple[Fill, ...]:
         trades = await self._read("fills", lambda: self.inner.fills(symbol, order_id))
+        trades = (*trades, *self.outside_fills.get(order_id, ()))
         now = self.clock.now()
         return tuple(trade for trade in trades if now - trade.at >= self.lag + self.trade_lag)
 
@@ -251,7 +271,8 @@ class ScriptedVenue:
 
     async def _late_account(self) -> Account:
         now = self.clock.now()
-        seen = [account for at, account in self._truths if now - at >= self.lag] or [self._truths[0][1]]
+        lag = self.lag if self.account_lag is None else self.account_lag
+        seen = [account for at, account in self._truths if now - at >= lag] or [self._truths[0][1]]
         return replace(seen[-1], at=now, open_orders=tuple(self.resting.values()))
 
     def _is_seen(self, client_id: str, lag: timedelta) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from keeper.domain.fund import FirstStart
 from keeper.domain.order import ChildState
-from keeper.domain.run import RunStatus
+from keeper.domain.run import NavCause, RunStatus
 from keeper.journal import Mode, SqlJournal
 from keeper.ports import ChainFault
 from tests.fakes.journal_values import AT, BTC, a_child, a_command, a_fill, a_nav, a_report, a_run, later
@@ -60,11 +60,11 @@ async def _write(path: Path) -> None:
         report=a_report("kpr2", order_id="o2"),
         fills=fills,
     )
-    await journal.record_nav(a_nav(cause="after", nav="114990"))
+    await journal.record_nav(a_nav(cause=NavCause.AFTER, nav="114990"))
     await journal.close_run("r1", RunStatus.COMPLETED, reason="done", result={"fees": "45"}, at=later(5))
     await journal.first_start(FirstStart(fund="btc3l", seed="7", since=AT))
     await journal.set_trouble("btc3l", "the exchange is down", at=later(6))
-    await journal.record_settled("btc3l", "r1", {BTC: Decimal("1.5")}, at=later(7))
+    await journal.record_settled("btc3l", "r1", {BTC: Decimal("1.5")}, at=later(7), account="acc")
     await journal.pin("acc1", BTC, {"contract_size": Decimal(1), "settled_in": "USDT"}, at=later(8))
     assert await journal.verify() == ()
     await journal.close()

@@ -150,7 +150,7 @@ async def test_a_state_keeps_its_cause(journal: Journal) -> None:
     told = Standing(fund="btc3l", state=FundState.REDUCE_ONLY, reason="cost 40 bps", cause="slippage", at=AT)
     assert await journal.standing("btc3l") == (await journal.footing("btc3l", "r1", AT)).standing == told
     await journal.set_state("btc3l", FundState.ACTIVE, reason="seen", at=later(1))
-    assert await journal.standing("btc3l") == Standing(fund="btc3l", reason="seen", at=later(1))
+    assert await journal.standing("btc3l") == Standing(fund="btc3l", reason="seen", at=later(1), cleared_at=later(1))
 
 
 async def test_to_flatten_binds_the_fund_to_reductions_with_the_request(journal: Journal) -> None:
@@ -166,18 +166,41 @@ async def test_to_flatten_binds_the_fund_to_reductions_with_the_request(journal:
     assert (await journal.standing("btc3l")).reducing
 
 
-async def test_what_is_settled_replaces_what_was_market_by_market(journal: Journal) -> None:
-    assert await journal.settled("btc3l") == {}
-    await journal.record_settled("btc3l", "r1", {BTC: Decimal("1.500"), ETH: Decimal(-2)}, at=AT)
-    await journal.record_settled("other", "r9", {BTC: Decimal(9)}, at=AT)
-    await journal.record_settled("btc3l", "r2", {BTC: Decimal(0)}, at=later(5))
-    assert await journal.settled("btc3l") == {
-        BTC: Settled(symbol=BTC, contracts=Decimal(0), at=later(5)),
+async def test_what_was_settled_last_is_all_that_is_known_of_what_is_held(journal: Journal) -> None:
+    assert await journal.settled("btc3l", "acc1") == {}
+    await journal.record_settled("btc3l", "r1", {BTC: Decimal("1.500"), ETH: Decimal(-2)}, at=AT, account="acc1")
+    await journal.record_settled("other", "r9", {BTC: Decimal(9)}, at=AT, account="acc1")
+    assert await journal.settled("btc3l", "acc1") == {
+        BTC: Settled(symbol=BTC, contracts=Decimal("1.500"), at=AT),
         ETH: Settled(symbol=ETH, contracts=Decimal(-2), at=AT),
     }
+    await journal.record_settled("btc3l", "r2", {BTC: Decimal(0)}, at=later(5), account="acc1")
+    assert await journal.settled("btc3l", "acc1") == {BTC: Settled(symbol=BTC, contracts=Decimal(0), at=later(5))}
     assert [event.kind for event in await journal.events()] == ["fund.settled"] * 3
-    await journal.record_settled("btc3l", "r3", {}, at=later(9))
+    await journal.record_settled("btc3l", "r3", {}, at=later(9), account="acc1")
     assert len(await journal.events()) == 3
+
+
+async def test_what_was_settled_on_another_account_or_by_a_clock_set_back_is_told_apart(journal: Journal) -> None:
+    await journal.record_settled("btc3l", "r1", {BTC: Decimal(1), ETH: Decimal(2)}, at=later(60), account="acc1")
+    assert await journal.settled("btc3l", "acc2") == {}
+    await journal.record_settled("btc3l", "r2", {BTC: Decimal(3)}, at=AT, account="acc1")
+    assert await journal.settled("btc3l", "acc1") == {BTC: Settled(symbol=BTC, contracts=Decimal(3), at=AT)}
+    await journal.record_settled("btc3l", "r3", {BTC: Decimal(4)}, at=later(1), account="acc2")
+    assert await journal.settled("btc3l", "acc1") == {}
+    assert await journal.settled("btc3l", "acc2") == {BTC: Settled(symbol=BTC, contracts=Decimal(4), at=later(1))}
+
+
+async def test_breakers_count_anew_from_a_humans_word_and_not_from_a_breaker_that_lifted(journal: Journal) -> None:
+    await journal.set_state("btc3l", FundState.REDUCE_ONLY, reason="no data", at=AT, cause="stale_data")
+    await journal.set_state("btc3l", FundState.ACTIVE, reason="", at=later(1), cause="stale_data")
+    assert (await journal.standing("btc3l")).cleared_at is None
+    await journal.set_state("btc3l", FundState.HALTED, reason="by hand", at=later(2))
+    await journal.set_state("btc3l", FundState.ACTIVE, reason="looked at", at=later(3))
+    await journal.set_state("btc3l", FundState.REDUCE_ONLY, reason="no data", at=later(4), cause="stale_data")
+    await journal.set_state("btc3l", FundState.ACTIVE, reason="", at=later(5), cause="stale_data")
+    standing = await journal.standing("btc3l")
+    assert (standing.at, standing.cleared_at, standing.halted, standing.reducing) == (later(5), later(3), False, False)
 
 
 async def test_the_first_pin_stands(journal: Journal) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from keeper.domain.errors import InvariantViolation, JournalError
 from keeper.domain.order import TRANSITIONS, Child, ChildState, OrderReport
-from keeper.domain.run import RunKey, RunStatus
+from keeper.domain.run import NavCause, RunKey, RunStatus
 from keeper.journal import Mode, SqlJournal
 from keeper.ports import Journal
 from tests.fakes.journal_values import AT, BTC, a_child, a_command, a_fill, a_nav, a_report, a_run, in_state, later
@@ -236,7 +236,7 @@ async def test_turnover_loses_no_digit(journal: Journal) -> None:
 
 
 async def test_nav_points_come_newest_first(journal: Journal) -> None:
-    before, after = a_nav(), a_nav(cause="after", nav="114980.5")
+    before, after = a_nav(), a_nav(cause=NavCause.AFTER, nav="114980.5")
     for point in (before, a_nav(fund="other"), after):
         await journal.record_nav(point)
     assert await journal.nav_points("btc3l") == (after, before)

@@ -115,7 +115,7 @@ async def test_a_fund_is_active_until_it_is_halted_and_stays_so(journal: Journal
     assert await second.standing("btc3l") == halted
     await second.close()
     await journal.submit_command(replace(asked(CommandKind.RESUME, "c2", reason=""), at=later(9)))
-    assert await journal.standing("btc3l") == Standing(fund="btc3l", reason="", at=later(9))
+    assert await journal.standing("btc3l") == Standing(fund="btc3l", reason="", at=later(9), cleared_at=later(9))
 
 
 async def test_trouble_and_state_do_not_touch_each_other(journal: Journal) -> None:

@@ -152,6 +152,7 @@ def with_order(observation: Observation, client_id: str) -> Observation:
         state=ChildState.LIVE,
         forced=False,
         at=NOON,
+        changed_at=NOON,
     )
     return replace(observation, account=replace(observation.account, open_orders=(order,)))
 

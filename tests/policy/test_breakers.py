@@ -31,7 +31,9 @@ REDUCE, HALT = FundState.REDUCE_ONLY, FundState.HALTED
 
 def change(before: str, after: str, own: str = "0", orders: tuple[VenueOrder, ...] = (), **kind: MarketKind) -> Change:
     market = kind.get("kind", MarketKind.LINEAR)
-    return explain_change(market, before=D(before), after=D(after), own_fills=D(own), foreign_orders=orders)
+    return explain_change(
+        market, before=D(before), after=D(after), own_fills=D(own), foreign_orders=orders, smallest_fill=abs(D(own))
+    )
 
 
 def order(filled: str, *, forced: bool = False) -> VenueOrder:
@@ -48,6 +50,7 @@ def order(filled: str, *, forced: bool = False) -> VenueOrder:
         state=ChildState.FILLED,
         forced=forced,
         at=NOON,
+        changed_at=NOON,
     )
 
 

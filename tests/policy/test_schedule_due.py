@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.domain.run import RunStatus
+from keeper.policy.breakers import Breakers
 from keeper.policy.schedule import Ledger, Schedule, SlotRecord, due, instant, pause_after, slot_of, window
 
 DAILY = Schedule(at=time(0, 15), zone=ZoneInfo("UTC"))
@@ -63,9 +64,9 @@ def test_a_slot_is_due_from_its_instant_to_the_end_of_its_window(now: str, *, is
         pytest.param(RunStatus.INCOMPLETE, 0, "05T00:20", "05T00:20", id="left behind: at once"),
         pytest.param(RunStatus.INCOMPLETE, 1, "05T00:20", "05T00:21", id="after a minute"),
         pytest.param(RunStatus.INCOMPLETE, 2, "05T00:20", "05T00:22", id="after two"),
-        pytest.param(RunStatus.INCOMPLETE, 3, "05T00:20", "05T00:24", id="after four"),
-        pytest.param(RunStatus.INCOMPLETE, 4, "05T00:20", "05T00:25", id="after five"),
-        pytest.param(RunStatus.INCOMPLETE, 99, "05T00:20", "05T00:25", id="after five, for ever"),
+        pytest.param(RunStatus.INCOMPLETE, 3, "05T00:20", "05T00:25", id="after five"),
+        pytest.param(RunStatus.INCOMPLETE, 4, "05T00:20", "05T00:35", id="after fifteen"),
+        pytest.param(RunStatus.INCOMPLETE, 99, "05T00:20", "05T00:50", id="after thirty, for ever"),
         pytest.param(RunStatus.INCOMPLETE, 4, "05T06:14", None, id="its window closes while it rests"),
         pytest.param(RunStatus.MISSED, 0, "05T06:20", "05T00:15", id="missed while the clock was wrong"),
     ],
@@ -208,4 +209,11 @@ def test_a_pause_grows_up_to_a_cap() -> None:
     pauses = [pause_after(attempts) for attempts in range(10)]
     assert pauses == sorted(pauses)
     assert pauses[0] == timedelta(0)
-    assert pauses[-1] == pauses[-2] == timedelta(minutes=5)
+    assert pauses[-1] == pauses[-2] == timedelta(minutes=30)
+
+
+def test_the_attempts_of_one_slot_never_trip_the_breaker_for_repeated_runs() -> None:
+    """However short each of them is: a venue that flaps must not halt a fund whose owner sleeps."""
+    starts = [sum((pause_after(attempt) for attempt in range(1, number)), timedelta(0)) for number in range(1, 30)]
+    for first in starts:
+        assert sum(first <= start < first + timedelta(hours=1) for start in starts) <= Breakers().runs_per_hour

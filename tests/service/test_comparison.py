@@ -83,6 +83,7 @@ def order(**changes: Any) -> VenueOrder:
         "state": ChildState.FILLED,
         "forced": False,
         "at": AT,
+        "changed_at": AT,
     }
     return VenueOrder(**(parts | changes))
 

@@ -132,7 +132,7 @@ async def test_between_attempts_there_is_a_pause_that_grows_up_to_a_cap() -> Non
         starts = [event.at for event in reversed(await desk.journal.events(run=run.id)) if event.kind == "run.reopened"]
         ends = [event.at for event in reversed(await desk.journal.events(run=run.id)) if event.kind == "run.closed"]
         pauses = [(start - end).total_seconds() for start, end in zip(starts, ends, strict=False)]
-        assert [round(pause / 60) for pause in pauses] == [1, 2, 4, 5, 5, 5]
+        assert [round(pause / 60) for pause in pauses] == [1, 2, 5, 15, 30, 30]
 
 
 async def test_a_run_left_incomplete_at_the_end_of_its_window_stays_so() -> None:

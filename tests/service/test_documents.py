@@ -12,7 +12,7 @@ import pytest
 from keeper.accounting.attribution import Shortfall
 from keeper.domain.fund import FundState, Standing
 from keeper.domain.order import ChildState
-from keeper.domain.run import NavPoint, Run, RunStatus
+from keeper.domain.run import NavCause, NavPoint, Run, RunStatus
 from keeper.service.documents import (
     Slots,
     fund_status,
@@ -38,7 +38,7 @@ NULL_UNTIL_ENDED = {
 NAV = NavPoint(
     fund="btc3l",
     run="btc3l-1",
-    cause="after",
+    cause=NavCause.AFTER,
     at=DECIDED,
     nav=D("114987.41"),
     currency="USDT",

@@ -31,9 +31,9 @@ def put_back(backup: Path, journal: Path) -> None:
 
 async def test_what_is_held_at_rest_is_recorded_at_the_start_and_the_end_of_a_run(tmp_path: Path) -> None:
     async with desk_of(drifted(), tmp_path) as desk:
-        assert await desk.journal.settled("btc3l") == {}
+        assert await desk.settled() == {}
         run = await desk.run()
-        settled = (await desk.journal.settled("btc3l"))[PERP]
+        settled = (await desk.settled())[PERP]
         assert settled.contracts == 3000 + desk.bought() == desk.venue.held.positions[PERP].contracts
         assert await desk.journal.fills_since_settled("btc3l") == ()
         kinds = [event.kind for event in await desk.journal.events(run=run.id)]
@@ -217,7 +217,7 @@ async def test_a_run_that_finds_nothing_to_do_looks_at_what_moved_since_the_last
         desk.venue.foreign.pop()
         run = await desk.run()
         assert run.status is RunStatus.NOTHING_DUE
-        settled = (await desk.journal.settled("btc3l"))[PERP]
+        settled = (await desk.settled())[PERP]
         assert (await desk.journal.standing("btc3l")).state is FundState.ACTIVE
         assert settled.at > run.started_at - timedelta(seconds=1)
 

@@ -73,7 +73,7 @@ async def test_an_order_that_the_journal_lost_is_accepted_and_no_difference_any_
         assert adopted.payload["client_id"] == OURS
         [accepted] = await desk.journal.events(kind="account.accepted")
         assert accepted.payload["reason"] == "the backup was old"
-        assert (await desk.journal.settled("btc3l"))[PERP].contracts == venue.held.positions[PERP].contracts
+        assert (await desk.settled())[PERP].contracts == venue.held.positions[PERP].contracts
         assert await desk.journal.verify() == ()
 
 
@@ -81,11 +81,11 @@ async def test_what_has_moved_since_is_not_accepted(tmp_path: Path) -> None:
     async with RestingVenue.make() as venue, desk_of(venue, tmp_path) as desk:
         await desk.run()
         found = await compared(desk)
-        before = await desk.journal.settled("btc3l")
+        before = await desk.settled()
         venue.meddle(PERP, "-5", "105")
         with pytest.raises(StaleData, match="reconcile again"):
             await accept(venue, desk.journal, "btc3l", found, "")
-        assert await desk.journal.settled("btc3l") == before
+        assert await desk.settled() == before
 
 
 async def test_an_account_that_does_not_stand_still_is_not_judged(tmp_path: Path) -> None:

@@ -335,6 +335,7 @@ class Wire:
                     state=told.state,
                     forced=order.forced,
                     at=order.at,
+                    changed_at=told.at,
                 )
             )
         return found

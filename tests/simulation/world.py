@@ -38,6 +38,7 @@ from tests.simulation.wire import Wire
 START = datetime(2025, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 READ_LAG = 0.5
+ACCOUNT_NAME = "acc1"
 MOST_POINTS = 400
 ACCOUNT = (Happening.MANUAL_TRADE, Happening.DEPOSIT, Happening.ADL)
 
@@ -178,9 +179,10 @@ class World:
     async def _accept(self) -> None:
         """What `keeper reconcile --accept` does: the position is as it is, whatever moved it."""
         held = {symbol: self.exchange.held(symbol) for symbol in self.rules.mandate.targets}
-        if await self.disk.journal().settled(self.rules.fund):
+        if await self.disk.journal().settled(self.rules.fund, ACCOUNT_NAME):
             self.trace.add("operator", "accepts", str(held))
-            await self.disk.journal().record_settled(self.rules.fund, "", held, at=self.now() + self.machine)
+            journal, at = self.disk.journal(), self.now() + self.machine
+            await journal.record_settled(self.rules.fund, "", held, at=at, account=ACCOUNT_NAME)
 
     def _outcome(self) -> Outcome:
         runs = dict(self.disk.rows("SELECT status, count(*) FROM runs GROUP BY status ORDER BY status"))
@@ -248,7 +250,7 @@ class World:
             name="sim",
             exchange="binanceusdm",
             environment=self.rules.environment,
-            account="acc1",
+            account=ACCOUNT_NAME,
             read_lag=READ_LAG,
             order_ttl=self.rules.order_ttl.total_seconds(),
         )
@@ -287,7 +289,7 @@ class World:
     def _before_write(self, what: str) -> float:
         """Seconds that a write takes; below zero: it fails."""
         if what.startswith(
-            ("find", "waiting", "runs", "slot_runs", "standing", "footing", "run", "children", "open_ch", "fills")
+            ("find", "waiting", "runs", "slot_runs", "standing", "footing", "run", "children", "open_ch", "fills", "lately")
         ):
             return 0.0
         at = self.faults.rng.random() if self.faults.failing_writes or self.faults.slow_disk else 1.0

@@ -71,6 +71,7 @@ async def test_what_rests_is_told_whole_ours_and_others_in_every_market(place: P
         state=ChildState.LIVE,
         forced=False,
         at=EPOCH + timedelta(milliseconds=now - 5000),
+        changed_at=EPOCH + timedelta(milliseconds=now - 5000),
     )
     assert ours.is_ours
     assert (other.client_id, other.symbol, other.side, other.is_ours) == (

@@ -49,6 +49,7 @@ class Booked:
             state=report.state,
             forced=False,
             at=self.asked.at,
+            changed_at=max((fill.at for fill in self.fills), default=self.asked.at),
         )
 
 

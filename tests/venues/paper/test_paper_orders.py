@@ -42,6 +42,7 @@ async def test_every_order_of_a_market_is_told_from_a_time_on_oldest_first() -> 
             state=ChildState.FILLED,
             forced=False,
             at=START,
+            changed_at=START,
         )
         assert (nothing.client_id, nothing.side, nothing.amount, nothing.filled, nothing.average, nothing.state) == (
             "b",
