@@ -232,8 +232,11 @@ class Journal(Protocol):
         """Correct the result of an ended run, once more of it came to be known. InvariantViolation when it has not ended."""
         ...
 
-    async def record_intent(self, child: Child) -> None:
-        """Make a child in state INTENT durable before it is sent. InvariantViolation when its client id exists."""
+    async def record_intent(self, child: Child) -> str | None:
+        """Make a child in state INTENT durable before it is sent. InvariantViolation when its client id exists.
+
+        Where the fund is halted by then nothing is written, and the reason of the halt is returned.
+        """
         ...
 
     async def advance_child(
@@ -262,6 +265,14 @@ class Journal(Protocol):
         """Append an event that changes no other table (a refusal, a plan, a recovery)."""
         ...
 
+    async def last_hash(self, kind: str, fund: str) -> str:
+        """The hash of the newest event of a kind that tells of a fund, empty where there is none."""
+        ...
+
+    async def last_gone(self, fund: str) -> Run | None:
+        """The newest run of a fund that went to its mandate's targets: none that was refused, missed or to flatten it."""
+        ...
+
     async def runs(self, *, fund: str | None = None, limit: int = 50) -> tuple[Run, ...]:
         """The latest runs, newest first."""
         ...
@@ -282,10 +293,13 @@ class Journal(Protocol):
         """What the gate must know of a fund, read at once. run: the one that a child is to belong to; now: ends the windows."""
         ...
 
-    async def set_state(self, fund: str, state: FundState, *, reason: str, at: datetime, cause: str = "") -> None:
+    async def set_state(
+        self, fund: str, state: FundState, *, reason: str, at: datetime, cause: str = "", expected: Standing | None = None
+    ) -> bool:
         """Halt a fund, bind it to reductions, or let it trade. cause: the breaker that did so, empty for a human.
 
-        From when a human lets it trade, breakers count anew.
+        From when a human lets it trade, breakers count anew. False, and nothing written, where the fund does not stand as
+        ``expected`` any more: somebody else has said otherwise meanwhile.
         """
         ...
 
@@ -300,8 +314,11 @@ class Journal(Protocol):
         """
         ...
 
-    async def lately(self, fund: str, *, hour: datetime, day: datetime) -> Lately:
-        """What happened to a fund since ``hour``, and what it was worth since ``day`` (aware UTC)."""
+    async def lately(self, fund: str, *, cleared: datetime, hour: datetime, day: datetime) -> Lately:
+        """What happened to a fund since ``hour``, and what it was worth since ``day`` and right before (aware UTC).
+
+        Nothing of it is from before ``cleared``.
+        """
         ...
 
     async def fills_since_settled(self, fund: str) -> tuple[Fill, ...]:

@@ -33,7 +33,8 @@ class Account:
 
     balances: units per asset without open profit, negative when borrowed; positions: by symbol, none of them zero;
     open_orders: those that rest in any market of the account; free_margin: what new positions may still bind, in the
-    venue's unit of account, None where nothing is bound or the venue does not say; at: aware UTC.
+    venue's unit of account, None where nothing is bound or the venue does not say; at: since when it may have changed
+    unseen, aware UTC.
     """
 
     balances: Mapping[str, Decimal]
@@ -104,9 +105,15 @@ class Valuation:
 
     @property
     @exact
+    def net_exposure(self) -> Decimal:
+        """Sum of signed exposures."""
+        return sum(self.exposures.values(), ZERO)
+
+    @property
+    @exact
     def net_leverage(self) -> Decimal:
         """Signed exposure / NAV. StaleData when NAV is not positive."""
-        return sum(self.exposures.values(), ZERO) / self._positive_nav()
+        return self.net_exposure / self._positive_nav()
 
     @property
     @exact

@@ -208,10 +208,15 @@ def average_price(fills: Sequence[Fill], *, inverse: bool) -> Decimal | None:
     return sum((fill.amount * fill.price for fill in fills), ZERO) / contracts
 
 
-def client_id(*, account: str, fund: str, run: str, leg: int, sequence: int, length: int = 32) -> str:
+def client_id(  # what makes an order the only one of its kind
+    *, account: str, fund: str, run: str, leg: int, sequence: int, epoch: str = "", length: int = 32
+) -> str:
     """The client order id of one child: the same inputs give the same id, so a crash can't make a second one.
 
-    Lower-case letters and digits, our prefix first, ``length`` characters (the shortest that the venue takes).
+    epoch: tells the journal at hand from one that was lost, and whose orders a human has taken note of since: that numbered
+    the same children, and a venue takes their ids again. Lower-case letters and digits, our prefix first, ``length``
+    characters (the shortest that the venue takes).
     """
-    digest = hashlib.sha256("\x1f".join((account, fund, run, str(leg), str(sequence))).encode()).hexdigest()
+    named = (account, fund, run, str(leg), str(sequence), *filter(None, (epoch,)))
+    digest = hashlib.sha256("\x1f".join(named).encode()).hexdigest()
     return (CLIENT_ID_PREFIX + digest)[:length]

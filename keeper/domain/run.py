@@ -122,8 +122,8 @@ class Run:
 class NavCause(StrEnum):
     """What a NAV point is taken for, at the start of a run or at its end (AFTER).
 
-    BEFORE where positions are those that the run before left, MOVED where they are not, ANEW where none were recorded on this
-    account although the fund has a history on another one.
+    BEFORE where markets and positions are those that the run before left, MOVED where they are not, ANEW where none were
+    recorded on this account although the fund has a history on another one.
     """
 
     BEFORE = "before"

@@ -162,7 +162,7 @@ def step(state: State, observation: Observation, now: datetime) -> tuple[State, 
     """The next thing to do, derived from the live account and book. StaleData when the account can't be valued."""
     if state.settled:
         return _after_settling(state, observation, now)
-    state = _held_back(state)
+    state = _held_back(_overslept(state, now))
     current = _current_stage(state)
     for index in current:
         state = _with(state, index, replace(state.legs[index], start=state.legs[index].start or now))
@@ -337,6 +337,11 @@ def _slicer(state: State, indices: tuple[int, ...], now: datetime) -> Slicer:
     """How the legs in work will be cut from here on, for the cost of one slice."""
     most = max((_slices_left(state.pacing, state.legs[index], now) for index in indices), default=1)
     return lambda contracts, smallest: min(most, state.pacing.planned_slices(contracts, smallest))
+
+
+def _overslept(state: State, now: datetime) -> State:
+    """``state`` stopped where its time is long over: whoever slept through it would send all that is left at once."""
+    return stop(state, "its time was over while it slept") if now > state.deadline + FINISHING_STEP else state
 
 
 def _held_back(state: State) -> State:

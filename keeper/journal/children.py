@@ -11,14 +11,14 @@ from sqlalchemy import Connection, and_, bindparam, func, insert, not_, or_, sel
 from sqlalchemy.exc import IntegrityError
 
 from keeper.domain.errors import InvariantViolation
-from keeper.domain.fund import Usage
+from keeper.domain.fund import FundState, Usage
 from keeper.domain.market import Side
 from keeper.domain.numbers import ZERO, exact
 from keeper.domain.order import Child, ChildState, Fill, OrderReport, OrderRequest, advance
 from keeper.domain.run import RunStatus
 from keeper.journal import events
 from keeper.journal.events import Chain
-from keeper.journal.schema import children, fills, runs
+from keeper.journal.schema import children, fills, fund_states, runs
 from keeper.journal.statements import Row, Statement
 
 HOUR = timedelta(hours=1)
@@ -31,6 +31,9 @@ _IN_HOUR, _IN_DAY = children.c.at >= bindparam("hour"), children.c.at >= bindpar
 _IN_RUN = children.c.run == bindparam("of_run")
 
 _RUN = Statement(select(runs.c.fund, runs.c.status).where(runs.c.id == bindparam("run_id")))
+_HALTED = Statement(
+    select(fund_states.c.reason).where(fund_states.c.fund == bindparam("of_fund"), fund_states.c.state == FundState.HALTED)
+)
 _ADD = Statement(insert(children))
 _STANDS = Statement(
     select(
@@ -97,10 +100,11 @@ _LAST_INTENT = Statement(select(children.c.at).where(bindparam("of_account") == 
 _FILLED = Statement(select(children.c.filled).where(children.c.client_id == bindparam("of_child")))
 
 
-def record_intent(chain: Chain, child: Child) -> None:
-    """Write a child in state INTENT, of a run that is running.
+def record_intent(chain: Chain, child: Child) -> str | None:
+    """Write a child in state INTENT, of a run that is running; why its fund is halted, and nothing written, where it is.
 
-    InvariantViolation when its client id, or its (run, leg, sequence), exists.
+    A halt that is committed stands before every intent that is not. InvariantViolation when the child's client id, or its
+    (run, leg, sequence), exists.
     """
     name = child.request.client_id
     if child.state is not ChildState.INTENT:
@@ -113,6 +117,9 @@ def record_intent(chain: Chain, child: Child) -> None:
     if run["status"] is not RunStatus.RUNNING:
         message = f"run {child.run} is over ({run['status']}): it may not send {name}"
         raise InvariantViolation(message)
+    halted = _HALTED.one(chain.connection, of_fund=run["fund"])
+    if halted is not None:
+        return str(halted["reason"])
     row = _row(child)
     payload = events.booked(children, row)
     seq = chain.append(at=child.at, kind=events.CHILD_INTENDED, fund=run["fund"], run=child.run, payload=payload)
@@ -122,6 +129,7 @@ def record_intent(chain: Chain, child: Child) -> None:
         step = f"run {child.run}, leg {child.leg}, sequence {child.sequence}"
         message = f"an intent exists under {name} or for {step}: nothing may be sent for it again"
         raise InvariantViolation(message) from error
+    return None
 
 
 def advance_child(  # the port's parameters, and the transaction

@@ -54,7 +54,7 @@ _LATEST = {
 }
 """By whether events of one run, and of one kind, are asked for."""
 _LAST_OF = Statement(
-    select(events.c.seq, events.c.at)
+    select(events.c.seq, events.c.at, events.c.hash)
     .where(events.c.fund == bindparam("of_fund"), events.c.kind == bindparam("of_kind"))
     .order_by(events.c.seq.desc())
     .limit(1)
@@ -140,6 +140,12 @@ def latest(connection: Connection, *, run: str | None, kind: str | None, limit: 
         connection, limit=limit, **{name: value for name, value in asked.items() if value is not None}
     )
     return tuple(Event(**row) for row in found)
+
+
+def last_hash(connection: Connection, kind: str, fund: str) -> str:
+    """The hash of the newest event of a kind that tells of a fund, empty where there is none."""
+    found = _LAST_OF.one(connection, of_fund=fund, of_kind=kind)
+    return "" if found is None else str(found["hash"])
 
 
 def last_of(connection: Connection, fund: str, kind: str) -> tuple[int, datetime]:

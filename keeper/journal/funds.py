@@ -45,10 +45,18 @@ def footing(connection: Connection, fund: str, run: str, now: datetime) -> Footi
     )
 
 
-def set_state(chain: Chain, fund: str, state: FundState, *, reason: str, at: datetime, cause: str) -> None:
-    """Halt a fund, bind it to reductions, or let it trade; where a human does the latter, breakers count anew."""
+def set_state(
+    chain: Chain, fund: str, state: FundState, *, reason: str, at: datetime, cause: str, expected: Standing | None = None
+) -> bool:
+    """Halt a fund, bind it to reductions, or let it trade; where a human does the latter, breakers count anew.
+
+    False, and nothing written, where it does not stand as ``expected`` any more.
+    """
+    if expected is not None and _word(standing(chain.connection, fund)) != _word(expected):
+        return False
     cleared = {"cleared_at": at} if state is FundState.ACTIVE and not cause else {}
     _change(chain, fund, at, {"state": state, "reason": reason, "cause": cause, "at": at, **cleared})
+    return True
 
 
 def set_trouble(chain: Chain, fund: str, trouble: str, *, at: datetime) -> None:
@@ -113,6 +121,11 @@ def pin(chain: Chain, account: str, symbol: str, identity: Mapping[str, object],
     seq = chain.append(at=at, kind=events.MARKET_PINNED, fund="", run="", payload=payload)
     _ADD_PIN.run(chain.connection, event=seq, **row)
     return cast("Mapping[str, object]", plain_value(identity))
+
+
+def _word(said: Standing) -> tuple[object, ...]:
+    """What was said of a fund last, and when."""
+    return said.state, said.reason, said.cause, said.at
 
 
 def _standing(connection: Connection, fund: str) -> Standing | None:

@@ -34,15 +34,20 @@ _ENDED = Statement(
     .where(runs.c.fund == bindparam("of_fund"), runs.c.ended_at > bindparam("hour"), runs.c.result.is_not(None))
     .order_by(runs.c.ended_at.desc(), runs.c.event.desc())
 )
-_WORTH = Statement(
-    select(nav_points.c.cause, nav_points.c.nav, nav_points.c.net_leverage)
-    .where(nav_points.c.fund == bindparam("of_fund"), nav_points.c.at >= bindparam("day"))
-    .order_by(nav_points.c.event)
+_POINTS = select(nav_points.c.cause, nav_points.c.nav, nav_points.c.net_leverage).where(nav_points.c.fund == bindparam("of_fund"))
+_WORTH = Statement(_POINTS.where(nav_points.c.at >= bindparam("day")).order_by(nav_points.c.event))
+_WORTH_BEFORE = Statement(
+    _POINTS.where(nav_points.c.at >= bindparam("cleared"), nav_points.c.at < bindparam("day"))
+    .order_by(nav_points.c.event.desc())
+    .limit(1)
 )
 
 
-def of_fund(connection: Connection, fund: str, *, hour: datetime, day: datetime) -> Lately:
-    """What happened to ``fund`` since ``hour``, and what it was worth since ``day``, as of one moment."""
+def of_fund(connection: Connection, fund: str, *, cleared: datetime, hour: datetime, day: datetime) -> Lately:
+    """What happened to ``fund`` since ``hour``, and what it was worth since ``day``, as of one moment.
+
+    The newest worth before ``day`` comes first: that is what the day began with. Nothing is from before ``cleared``.
+    """
     intended = _INTENDED.all(connection, of_fund=fund, hour=hour)
     by_run: dict[str, list[int]] = defaultdict(list)
     for row in intended:
@@ -51,7 +56,13 @@ def of_fund(connection: Connection, fund: str, *, hour: datetime, day: datetime)
         errors=sum(row["state"] in FAILED for row in intended),
         attempts=sum(_attempts(connection, run, numbers) for run, numbers in by_run.items()),
         results=tuple(row["result"] for row in _ENDED.all(connection, of_fund=fund, hour=hour)),
-        worths=tuple(_worth(row) for row in _WORTH.all(connection, of_fund=fund, day=day)),
+        worths=tuple(
+            _worth(row)
+            for row in (
+                *_WORTH_BEFORE.all(connection, of_fund=fund, cleared=cleared, day=day),
+                *_WORTH.all(connection, of_fund=fund, day=day),
+            )
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, not_, or_, select, update
 
 from keeper.domain.errors import InvariantViolation
 from keeper.domain.run import SLOT_PREFIX, Run, RunKey, RunStatus
@@ -11,6 +11,7 @@ from keeper.journal import events
 from keeper.journal.events import Chain
 from keeper.journal.schema import runs
 from keeper.journal.statements import Row, Statement
+from keeper.planning.plan import FLATTEN, WENT
 
 _FUND = runs.c.fund == bindparam("of_fund")
 _ADD = Statement(insert(runs))
@@ -20,6 +21,12 @@ _TRIGGERED = Statement(select(runs.c.id).where(_FUND, runs.c.trigger == bindpara
 _NEWEST = select(runs).order_by(runs.c.event.desc()).limit(bindparam("limit"))
 _LATEST = Statement(_NEWEST)
 _LATEST_OF_FUND = Statement(_NEWEST.where(_FUND))
+_LAST_GONE = Statement(
+    select(runs)
+    .where(_FUND, or_(*(runs.c.status == status for status in WENT)), not_(runs.c.trigger.startswith(FLATTEN)))
+    .order_by(runs.c.event.desc())
+    .limit(1)
+)
 _UNENDED = Statement(select(runs).where(_FUND, runs.c.status == RunStatus.RUNNING).order_by(runs.c.event))
 # bounds instead of a pattern, since those an index can follow; ";" comes right after ":"
 _SLOTS = select(runs).where(_FUND, runs.c.trigger >= SLOT_PREFIX, runs.c.trigger < SLOT_PREFIX.replace(":", ";"))
@@ -122,6 +129,12 @@ def latest(connection: Connection, *, fund: str | None, limit: int) -> tuple[Run
     """The latest runs, newest first."""
     query, asked = (_LATEST, {}) if fund is None else (_LATEST_OF_FUND, {"of_fund": fund})
     return tuple(_run(row) for row in query.all(connection, limit=limit, **asked))
+
+
+def last_gone(connection: Connection, fund: str) -> Run | None:
+    """The newest run of a fund that went to its mandate's targets."""
+    row = _LAST_GONE.one(connection, of_fund=fund)
+    return None if row is None else _run(row)
 
 
 def unended(connection: Connection, fund: str) -> tuple[Run, ...]:

@@ -123,12 +123,12 @@ class SqlJournal:
         """Correct the result of an ended run. InvariantViolation when it has not ended."""
         await self._write(runs.amend_run, run_id, result=result, at=at)
 
-    async def record_intent(self, child: Child) -> None:
-        """Make a child in state INTENT durable before it is sent.
+    async def record_intent(self, child: Child) -> str | None:
+        """Make a child in state INTENT durable before it is sent; why the fund is halted, and nothing written, where it is.
 
         InvariantViolation when its client id or its (run, leg, sequence) exists, or its run is not running.
         """
-        await self._write(children.record_intent, child)
+        return await self._write(children.record_intent, child)
 
     async def advance_child(
         self,
@@ -165,6 +165,14 @@ class SqlJournal:
         """Append an event that changes no other table. InvariantViolation for a kind that does."""
         await self._write(events.note, kind=kind, fund=fund, run=run, at=at, payload=payload)
 
+    async def last_hash(self, kind: str, fund: str) -> str:
+        """The hash of the newest event of a kind that tells of a fund, empty where there is none."""
+        return await self._read(events.last_hash, kind, fund)
+
+    async def last_gone(self, fund: str) -> Run | None:
+        """The newest run of a fund that went to its mandate's targets."""
+        return await self._read(runs.last_gone, fund)
+
     async def runs(self, *, fund: str | None = None, limit: int = 50) -> tuple[Run, ...]:
         """The latest runs, newest first."""
         return await self._read(runs.latest, fund=fund, limit=limit)
@@ -185,9 +193,14 @@ class SqlJournal:
         """What the gate must know of a fund, of one moment. run: the one at hand; now: ends the caps' windows."""
         return await self._read(funds.footing, fund, run, now)
 
-    async def set_state(self, fund: str, state: FundState, *, reason: str, at: datetime, cause: str = "") -> None:
-        """Halt a fund, bind it to reductions, or resume it. cause: the breaker that did so, empty for a human."""
-        await self._write(funds.set_state, fund, state, reason=reason, at=at, cause=cause)
+    async def set_state(
+        self, fund: str, state: FundState, *, reason: str, at: datetime, cause: str = "", expected: Standing | None = None
+    ) -> bool:
+        """Halt a fund, bind it to reductions, or let it trade. cause: the breaker that did so, empty for a human.
+
+        False, and nothing written, where it does not stand as ``expected`` any more.
+        """
+        return await self._write(funds.set_state, fund, state, reason=reason, at=at, cause=cause, expected=expected)
 
     async def record_settled(self, fund: str, run: str, held: Mapping[str, Decimal], *, at: datetime, account: str) -> None:
         """Record what a fund holds of each market (signed contracts); nothing is written where none is named."""
@@ -201,9 +214,9 @@ class SqlJournal:
         """The fills of a fund that its recorded holdings do not hold: of children intended since, and late ones, oldest first."""
         return await self._read(children.fills_since, fund, events.FUND_SETTLED)
 
-    async def lately(self, fund: str, *, hour: datetime, day: datetime) -> Lately:
-        """What happened to a fund since ``hour``, and what it was worth since ``day``."""
-        return await self._read(lately.of_fund, fund, hour=hour, day=day)
+    async def lately(self, fund: str, *, cleared: datetime, hour: datetime, day: datetime) -> Lately:
+        """What happened to a fund since ``hour``, and what it was worth since ``day``; nothing from before ``cleared``."""
+        return await self._read(lately.of_fund, fund, cleared=cleared, hour=hour, day=day)
 
     async def pin(self, account: str, symbol: str, identity: Mapping[str, object], *, at: datetime) -> Mapping[str, object]:
         """Record what a market of an account is, unless that was done before; what stands is returned."""

@@ -219,7 +219,7 @@ def _book(case: _Case) -> Iterator[Refusal]:
     if faults:
         yield Refusal("book", f"the order book of {request.symbol} can't be trusted: {', '.join(faults)}")
         return
-    for name, at in ((f"the order book of {request.symbol}", quote.book.at), ("the account", situation.observation.at)):
+    for name, at in ((f"the order book of {request.symbol}", quote.book.at), ("the account", situation.observation.account.at)):
         age = situation.now - at
         if not (-MAX_AGE <= age <= MAX_AGE):
             yield Refusal("stale", f"{name} is {age.total_seconds():.1f} s old, allowed are {MAX_AGE.seconds} s")

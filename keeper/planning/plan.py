@@ -6,7 +6,7 @@ how much at the most, and derives every size anew from the live account.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -21,7 +21,8 @@ from keeper.planning.limits import Refusal
 TIME_TO_LIVE = timedelta(minutes=5)
 FLATTEN = "flatten:"
 """How the trigger of a run begins that takes every exposure to zero, whatever the mandate says."""
-_WENT = frozenset({RunStatus.COMPLETED, RunStatus.NOTHING_DUE, RunStatus.INCOMPLETE})
+WENT = (RunStatus.COMPLETED, RunStatus.NOTHING_DUE, RunStatus.INCOMPLETE)
+"""How runs end that went somewhere: what was refused or missed never did, and one that is open has not yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,16 +155,9 @@ class Plan:
         }
 
 
-def last_targets(runs: Iterable[Run]) -> dict[str, Decimal] | None:
-    """The targets (multiples of NAV by symbol) that a fund last ran to, from its ``runs``, newest first; None if unknown.
-
-    A run that was refused or missed never went anywhere, one that is open has not yet, and one that was to leave the
-    mandate for a while, such as a flattening, does not tell of the mandate.
-    """
-    for run in runs:
-        if run.status in _WENT and not run.key.trigger.startswith(FLATTEN):
-            return _read_targets(run.plan.get("targets"))
-    return None
+def last_targets(run: Run | None) -> dict[str, Decimal] | None:
+    """The targets (multiples of NAV by symbol) that ``run`` went to; None if that is not known."""
+    return None if run is None else _read_targets(run.plan.get("targets"))
 
 
 def _read_targets(document: object) -> dict[str, Decimal] | None:

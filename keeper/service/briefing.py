@@ -8,9 +8,6 @@ from keeper.planning.plan import last_targets
 from keeper.ports import Environment, Journal, VenueInfo
 from keeper.service.fund import Fund
 
-RECENT = 20
-"""Runs among which one is looked for that went to the targets of its time."""
-
 
 async def brief_of(fund: Fund, info: VenueInfo, journal: Journal, now: datetime, *, approved_jump: bool) -> Brief:
     """The brief of ``fund``. approved_jump: a human wants targets that are far from those of the run before."""
@@ -35,7 +32,7 @@ async def brief_of(fund: Fund, info: VenueInfo, journal: Journal, now: datetime,
         horizon=fund.pacing.horizon,
         usage=footing.usage,
         standing=footing.standing,
-        last_targets=last_targets(await journal.runs(fund=fund.name, limit=RECENT)),
+        last_targets=last_targets(await journal.last_gone(fund.name)),
         approved_jump=approved_jump,
         blocked=tuple(blocked),
     )

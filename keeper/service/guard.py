@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import structlog
 
-from keeper.domain.fund import FundState, Standing
+from keeper.domain.fund import FundState, Standing, Worth
 from keeper.domain.numbers import ZERO, exact
 from keeper.policy.breakers import Breakers, PositionChange, Record, Trip, judge, passes, peak_of
 from keeper.ports import Clock, Journal
@@ -34,44 +34,53 @@ class Guard:
         changes: Sequence[PositionChange] = (),
         unseen: timedelta = timedelta(0),
         trouble: timedelta = timedelta(0),
-        a_run_ended: bool = False,
+        worth: Worth | None = None,
     ) -> FundState:
         """Look at what happened, act on it, and say how the fund stands now.
 
         changes: of its positions, but for our own fills; unseen, trouble: since the last good observation and since the venue
-        last answered; a_run_ended: so that what runs came to lately is to be looked at, too.
+        last answered; worth: what it is worth now, where that is not on record yet.
         """
         now, standing = self._clock.now(), await self._journal.standing(self._fund)
-        lately = await self._lately(standing, now) if a_run_ended else Record()
+        lately = await self._lately(standing, now, worth)
         tripped = judge(replace(lately, changes=tuple(changes), unseen=unseen, trouble=trouble), self._breakers)
         if tripped is not None:
             await self.trip(tripped)
         elif standing.reducing and passes(standing.cause):
-            await self._journal.set_state(self._fund, FundState.ACTIVE, reason="", at=now, cause=standing.cause)
-            log.info("breaker.lifted", fund=self._fund, cause=standing.cause)
+            lift = self._journal.set_state(
+                self._fund, FundState.ACTIVE, reason="", at=now, cause=standing.cause, expected=standing
+            )
+            if await lift:
+                log.info("breaker.lifted", fund=self._fund, cause=standing.cause)
         return (await self._journal.standing(self._fund)).state
 
     async def trip(self, tripped: Trip) -> None:
-        """Put the fund into the state of ``tripped``, unless it is bound as much already."""
-        standing = await self._journal.standing(self._fund)
-        graver = passes(standing.cause) and not passes(tripped.cause)
-        if standing.halted or (standing.reducing and tripped.state is FundState.REDUCE_ONLY and not graver):
-            return
-        at = self._clock.now()
-        await self._journal.set_state(self._fund, tripped.state, reason=tripped.why, at=at, cause=str(tripped.cause))
-        log.error("breaker.tripped", fund=self._fund, cause=str(tripped.cause), state=str(tripped.state), why=tripped.why)
+        """Put the fund into the state of ``tripped``, unless it is bound as much already, by whoever says so meanwhile."""
+        while True:
+            standing = await self._journal.standing(self._fund)
+            graver = passes(standing.cause) and not passes(tripped.cause)
+            if standing.halted or (standing.reducing and tripped.state is FundState.REDUCE_ONLY and not graver):
+                return
+            at, cause = self._clock.now(), str(tripped.cause)
+            if await self._journal.set_state(
+                self._fund, tripped.state, reason=tripped.why, at=at, cause=cause, expected=standing
+            ):
+                log.error("breaker.tripped", fund=self._fund, cause=cause, state=str(tripped.state), why=tripped.why)
+                return
 
-    async def _lately(self, standing: Standing, now: datetime) -> Record:
+    async def _lately(self, standing: Standing, now: datetime, worth: Worth | None) -> Record:
         """What is on record since a human last let the fund trade, so that a resumed fund stays so."""
         cleared = standing.cleared_at
         first = cleared if cleared is not None and cleared <= now else datetime.min.replace(tzinfo=now.tzinfo)
-        lately = await self._journal.lately(self._fund, hour=max(first, now - HOUR), day=max(first, now - DAY))
+        hour, day = max(first, now - HOUR), max(first, now - DAY)
+        lately = await self._journal.lately(self._fund, cleared=first, hour=hour, day=day)
         slippage, traded = _slippage(lately.results)
+        worths = (*lately.worths, *filter(None, (worth,)))
         return Record(
             slippage_bps=slippage,
             traded=traded,
-            peak=peak_of(lately.worths),
-            nav=lately.worths[-1].nav if lately.worths else None,
+            peak=peak_of(worths),
+            nav=worths[-1].nav if worths else None,
             errors=lately.errors,
             runs=lately.attempts,
         )

@@ -185,7 +185,7 @@ class FundKeeper:
         """Do what a command asks and say what came of it. The run's own row tells how a rebalance went."""
         if command.kind not in WORK:
             if command.kind is CommandKind.RESUME:
-                self._quiet_until = None
+                self._quiet_until = self._connected_at = None  # why it was halted may still hold
                 await self._ledger.go_on(self.clock.now())
             await self._journal.end_command(command.id, at=self.clock.now(), exit_code=0)
             return
@@ -215,8 +215,9 @@ class FundKeeper:
         connection = AsyncExitStack()
         self._make = await connection.enter_async_context(self._charge.open())
         self._connection = connection
-        await self._settle()
+        # a journal that is not the one that was traded by must not go on with what it thinks was cut
         await self._new_rebalancer().verify()
+        await self._settle()
         self._connected_at = self.clock.now()
         await self._ledger.read(self.clock.now())
         return True

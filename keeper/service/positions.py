@@ -113,7 +113,7 @@ class PositionBook:
         before, held = await self._settled(), holdings(observation)
         if not before:
             return NavCause.ANEW if await self._journal.nav_points(self._fund, limit=1) else NavCause.BEFORE
-        same = all(symbol in before and held[symbol] == before[symbol].contracts for symbol in held)
+        same = held == {symbol: one.contracts for symbol, one in before.items()}
         return NavCause.BEFORE if same else NavCause.MOVED
 
     async def agrees(self, child: Child) -> bool:

@@ -10,7 +10,7 @@ from decimal import Decimal
 import structlog
 
 from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueRefused
-from keeper.domain.fund import FundState
+from keeper.domain.fund import FundState, Worth
 from keeper.domain.market import MarketKind
 from keeper.domain.numbers import exact, plain
 from keeper.domain.observation import Observation
@@ -202,7 +202,7 @@ class Rebalancer:
             why = "; ".join(refusal.message for refusal in plan.bound)
             status, reason = RunStatus.INCOMPLETE, f"only what reduces was traded: {why}"
         ended = await self._runs.close(run, status, reason, course.prices, after)
-        await self._guard.judge(a_run_ended=True)
+        await self._guard.judge()
         return ended
 
     async def _start(self, run: Run) -> tuple[Observation, NavCause]:
@@ -214,7 +214,9 @@ class Rebalancer:
         cause = await self._positions.since_settled(observation)
         if not await self._journal.open_children(self.fund.name):
             observation, changes = await self._positions.patient_changes(observation)
-            if await self._guard.judge(changes=changes) is FundState.HALTED:
+            valuation = observation.valuation()
+            worth = Worth(cause=cause, nav=valuation.nav, exposure=valuation.net_exposure)
+            if await self._guard.judge(changes=changes, worth=worth) is FundState.HALTED:
                 raise VenueRefused("halted", (await self._journal.standing(self.fund.name)).reason)
             await self._positions.record(run.id, observation)
         return await self._seen(observation), cause

@@ -20,8 +20,9 @@ from keeper.domain.order import Accepted, Child, ChildState, Fill, OrderReport, 
 from keeper.domain.run import Run
 from keeper.execution.engine import Slice
 from keeper.planning.gate import Approved, Refused, Situation, check, intended
-from keeper.planning.limits import Limits
+from keeper.planning.limits import Limits, halt_refusal
 from keeper.ports import Clock, Journal, Venue
+from keeper.service.reconciliation import ACCEPTED
 
 CONFIRMATIONS = 5
 log = structlog.get_logger()
@@ -45,6 +46,7 @@ class Sender:
         self._limits = limits
         self._urgent = urgent
         self._turnstile = asyncio.Lock()
+        self._epoch: str | None = None
 
     async def send(
         self,
@@ -58,7 +60,10 @@ class Sender:
         pinned: what the markets are on record to be. JournalError stands for a slice whose intent can't be made durable: it
         was not sent. What one of them raised hides nothing of the others.
         """
-        requests = [self._request(run, one) for one in slices]
+        if self._epoch is None:
+            self._epoch = await self._journal.last_hash(ACCEPTED, run.key.fund)
+        epoch = self._epoch
+        requests = [self._request(run, one, epoch) for one in slices]
         async with self._turnstile:  # two steps may not pass the caps on the same figures
             now = self._clock.now()
             verdicts = await self._judge(run, slices, requests, observation, pinned, now)
@@ -70,16 +75,19 @@ class Sender:
             intents = await asyncio.gather(
                 *(self._journal.record_intent(child) for child in children if child is not None), return_exceptions=True
             )
-        failures = iter(intents)
+        recorded = iter(intents)
         ways: list[Coroutine[object, object, Sent | Refused]] = [
-            self._refused(run, request, verdict, now) if isinstance(verdict, Refused) else self._sent(child, next(failures))
+            self._refused(run, request, verdict, now) if isinstance(verdict, Refused) else self._sent(run, child, next(recorded))
             for request, verdict, child in zip(requests, verdicts, children, strict=True)
         ]
         return await asyncio.gather(*ways, return_exceptions=True)
 
-    async def _sent(self, child: Child | None, failure: BaseException | None) -> Sent:
-        if child is None or failure is not None:
-            raise failure or InvariantViolation("an order was approved and has no intent")
+    async def _sent(self, run: Run, child: Child | None, recorded: BaseException | str | None) -> Sent | Refused:
+        """Send a child whose intent was to be recorded: ``recorded`` is why it was not, the reason of a halt or an error."""
+        if child is None or isinstance(recorded, BaseException):
+            raise recorded if isinstance(recorded, BaseException) else InvariantViolation("an approved order has no intent")
+        if recorded is not None:
+            return await self._refused(run, child.request, Refused((halt_refusal(recorded),)), child.at)
         outcome = await self._venue.place(child.request)
         match outcome:
             case Accepted(report):
@@ -89,7 +97,7 @@ class Sender:
             case Unknown(why):
                 return await self._ended(child, ChildState.UNKNOWN, why)
 
-    def _request(self, run: Run, proposal: Slice) -> OrderRequest:
+    def _request(self, run: Run, proposal: Slice, epoch: str) -> OrderRequest:
         info = self._venue.info
         return OrderRequest(
             client_id=client_id(
@@ -98,6 +106,7 @@ class Sender:
                 run=run.id,
                 leg=proposal.leg,
                 sequence=proposal.sequence,
+                epoch=epoch,
                 length=info.client_id_length,
             ),
             symbol=proposal.symbol,

@@ -77,13 +77,14 @@ class CcxtVenue(PublicData):
         self._dialect.wording.mode(await self._call("mode"))
 
     async def account(self) -> Account:
-        """Balances, positions and open orders, read together."""
+        """Balances, positions and open orders, read together; as old as they may be, which is when they were asked for."""
+        at = self._clock.now()
         (balances, free_margin), positions, orders = await together(
             self._read("account", self._wallet),
             self._read("positions", self._positions),
             self._read("open orders", self._open_orders),
         )
-        return Account(balances=balances, positions=positions, open_orders=orders, free_margin=free_margin, at=self._clock.now())
+        return Account(balances=balances, positions=positions, open_orders=orders, free_margin=free_margin, at=at)
 
     async def _wallet(self) -> tuple[dict[str, Decimal], Decimal | None]:
         wording, answer = self._dialect.wording, await self._call("account")

@@ -103,7 +103,7 @@ async def journaled(url: str, watch: Stopwatch, *, inline: bool, legs: int) -> N
     await journal.close()
 
 
-async def together(write: Callable[[Child], Awaitable[None]], children: list[Child]) -> None:
+async def together(write: Callable[[Child], Awaitable[object]], children: list[Child]) -> None:
     if len(children) == 1:
         await write(children[0])
     else:

@@ -47,10 +47,12 @@ class WatchedJournal(SqlJournal):
         if what in self.broken:
             raise JournalError(f"the disk is full: {what} can't be written")
 
-    async def record_intent(self, child: Child) -> None:
+    async def record_intent(self, child: Child) -> str | None:
         self._refuse("intent")
-        await super().record_intent(child)
-        self.log.append(("intent", child.request.client_id))
+        halted = await super().record_intent(child)
+        if halted is None:
+            self.log.append(("intent", child.request.client_id))
+        return halted
 
     async def advance_child(
         self,

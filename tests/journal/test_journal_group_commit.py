@@ -53,7 +53,7 @@ async def counting(tmp_path: Path) -> AsyncIterator[Counting]:
     await counting.journal.close()
 
 
-def an_intent(journal: SqlJournal, leg: int, *, sequence: int = 1) -> Coroutine[Any, Any, None]:
+def an_intent(journal: SqlJournal, leg: int, *, sequence: int = 1) -> Coroutine[Any, Any, str | None]:
     return journal.record_intent(replace(a_child(f"kpr{leg}x{sequence}", sequence=sequence), leg=leg))
 
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keeper.domain.fund import FundState
+from keeper.domain.fund import FundState, Worth
 from keeper.domain.market import MarketKind, Side
 from keeper.domain.order import ChildState, VenueOrder
+from keeper.domain.run import NavCause
 from keeper.policy.breakers import (
     Breakers,
     Cause,
@@ -20,6 +21,7 @@ from keeper.policy.breakers import (
     explain_change,
     judge,
     passes,
+    peak_of,
     trips,
 )
 from tests.fakes.markets import BTC, NOON
@@ -209,3 +211,56 @@ def test_the_parts_of_a_change_add_up(
     assert found.before + parts == found.after
     assert not (found.transfer and found.unexplained)
     assert (found.kind is ChangeKind.NOTHING) == (parts == found.own and not found.foreign and not found.forced)
+
+
+def worths(*points: tuple[str, str, str]) -> list[Worth]:
+    return [Worth(cause=NavCause(cause), nav=D(nav), exposure=D(exposure)) for cause, nav, exposure in points]
+
+
+@pytest.mark.parametrize(
+    ("points", "peak"),
+    [
+        pytest.param([], None, id="nothing known"),
+        pytest.param([("before", "100", "270"), ("after", "99", "297")], "100", id="a run that cost something"),
+        pytest.param([("after", "100", "300"), ("before", "70", "270")], "100", id="the market fell"),
+        pytest.param([("after", "100", "300"), ("before", "50", "300")], "50", id="half was withdrawn"),
+        pytest.param([("after", "100", "300"), ("before", "150", "300")], "150", id="half as much was paid in"),
+        pytest.param([("after", "100", "300"), ("before", "35", "270")], "50", id="it fell to 70, then half was withdrawn"),
+        pytest.param([("after", "100", "-300"), ("before", "70", "-330")], "100", id="a short while the market rose"),
+        pytest.param([("after", "100", "300"), ("before", "99.5", "300")], "100", id="funding is a loss"),
+        pytest.param([("after", "100", "300"), ("moved", "50", "10")], "100", id="positions changed: nobody can tell"),
+        pytest.param([("after", "100", "300"), ("anew", "7", "0")], "7", id="another account"),
+        pytest.param([("after", "100", "300"), ("before", "-5", "195")], "100", id="nothing is left, nothing is scaled"),
+        pytest.param(
+            [("after", "100", "300"), ("before", "10", "150")], "100", id="more came in than there is, by funding gone mad"
+        ),
+        pytest.param([("before", "90", "0"), ("before", "100", "0")], "100", id="a run that was cut"),
+    ],
+)
+def test_the_peak_is_on_the_scale_of_what_was_paid_in_and_out(points: list[tuple[str, str, str]], peak: str | None) -> None:
+    found = peak_of(worths(*points))
+    assert found == (None if peak is None else D(peak))
+
+
+@pytest.mark.parametrize(
+    ("traded", "trips_it"), [("0.001", False), ("0.0099", False), ("0.01", True), ("2", True), ("NaN", True)]
+)
+def test_what_a_run_of_a_lot_or_two_paid_says_nothing(traded: str, trips_it: bool) -> None:  # noqa: FBT001
+    tripped = judge(Record(slippage_bps=D(200), traded=D(traded)), Breakers())
+    assert (tripped is not None) is trips_it
+
+
+def test_coins_that_only_take_back_what_was_bought_are_no_withdrawal() -> None:
+    def spot(after: str, own: str, smallest: str) -> ChangeKind:
+        found = explain_change(
+            MarketKind.SPOT, before=D(3), after=D(after), own_fills=D(own), foreign_orders=(), smallest_fill=D(smallest)
+        )
+        return found.kind
+
+    assert spot("3", "2", "0.5") is ChangeKind.UNEXPLAINED, "the account shows none of four fills"
+    assert spot("4.5", "2", "0.5") is ChangeKind.UNEXPLAINED, "it lacks the last one"
+    assert spot("4.502", "2", "0.5") is ChangeKind.UNEXPLAINED, "and a fee of that was taken in coins"
+    assert spot("4.9", "2", "0.5") is ChangeKind.TRANSFER, "less than any fill"
+    assert spot("6", "2", "0.5") is ChangeKind.TRANSFER, "coins came in"
+    assert spot("4", "-1", "0.5") is ChangeKind.UNEXPLAINED, "what was sold is there again: two more than there should be"
+    assert spot("1.5", "-1", "0.5") is ChangeKind.TRANSFER

@@ -289,7 +289,20 @@ class World:
     def _before_write(self, what: str) -> float:
         """Seconds that a write takes; below zero: it fails."""
         if what.startswith(
-            ("find", "waiting", "runs", "slot_runs", "standing", "footing", "run", "children", "open_ch", "fills", "lately")
+            (
+                "find",
+                "waiting",
+                "runs",
+                "slot_runs",
+                "standing",
+                "footing",
+                "run",
+                "children",
+                "open_ch",
+                "fills",
+                "last",
+                "lately",
+            )
         ):
             return 0.0
         at = self.faults.rng.random() if self.faults.failing_writes or self.faults.slow_disk else 1.0
