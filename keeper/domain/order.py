@@ -175,7 +175,8 @@ Outcome = Accepted | Rejected | Unknown
 class Child:
     """One order of a run as the journal keeps it.
 
-    sequence: counts the children of a leg from 1; mid, half_spread: quote per base, when the slice was
+    sequence: counts the children of a leg from 1; reduces: it can only lower the gross exposure, as the gate judged it, None
+    where that is not on record; mid, half_spread: quote per base, when the slice was
     sized; filled: contracts; average: quote per base; notional: quote units at the limit price, absolute.
     """
 
@@ -192,6 +193,7 @@ class Child:
     filled: Decimal = ZERO
     average: Decimal | None = None
     reason: str = ""
+    reduces: bool | None = None
 
 
 @exact

@@ -66,8 +66,9 @@ _OPEN = Statement(
     .where(bindparam("of_fund") == _FUND, or_(*(children.c.state == state for state in ChildState if state.open)))
     .order_by(children.c.event)
 )
-# on spot there is no reduce-only, and to sell coins is to reduce
-_REDUCES = or_(children.c.reduce_only, and_(children.c.side == Side.SELL, not_(children.c.symbol.contains(":"))))
+# what was intended before the gate's word was kept: on spot there is no reduce-only, and to sell coins is to reduce
+_SEEMED = or_(children.c.reduce_only, and_(children.c.side == Side.SELL, not_(children.c.symbol.contains(":"))))
+_REDUCES = func.coalesce(children.c.reduces, _SEEMED)
 _USED = Statement(
     select(
         children.c.notional,
@@ -287,6 +288,7 @@ def _row(child: Child) -> dict[str, object]:
         "filled": child.filled,
         "average": child.average,
         "reason": child.reason,
+        "reduces": child.reduces,
     }
 
 
@@ -314,6 +316,7 @@ def _child(row: Row) -> Child:
         average=row["average"],
         reason=row["reason"],
         notional=row["notional"],
+        reduces=row["reduces"],
     )
 
 

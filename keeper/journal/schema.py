@@ -247,6 +247,7 @@ children = Table(
     Column("filled", Exact, nullable=False),
     Column("average", Exact),
     Column("reason", Text, nullable=False),
+    Column("reduces", Boolean, info={"before": None}),
     UniqueConstraint("run", "leg", "sequence", name="one_child_per_step"),
 )
 Index("children_by_state", children.c.state)

@@ -19,7 +19,7 @@ from keeper.domain.observation import Observation
 from keeper.domain.order import Accepted, Child, ChildState, Fill, OrderReport, OrderRequest, Rejected, Unknown, client_id
 from keeper.domain.run import Run
 from keeper.execution.engine import Slice
-from keeper.planning.gate import Approved, Refused, Situation, check, intended
+from keeper.planning.gate import Approved, Refused, Situation, check, intended, reduces
 from keeper.planning.limits import Limits, halt_refusal
 from keeper.ports import Clock, Journal, Venue
 from keeper.service.reconciliation import ACCEPTED
@@ -127,6 +127,7 @@ class Sender:
             mid=proposal.mid,
             half_spread=proposal.half_spread,
             state=ChildState.INTENT,
+            reduces=reduces(request, observation),
             at=now,
             notional=abs(market.notional(request.amount, request.price)),
         )

@@ -201,3 +201,15 @@ async def test_nothing_is_sent_on_an_account_that_was_read_long_before_its_price
         await desk.run()
         assert ages
         assert max(ages) <= timedelta(seconds=10)
+
+
+async def test_coins_sold_that_are_not_there_use_up_what_may_be_added(tmp_path: Path) -> None:
+    """A sale on spot seems to reduce; of what is borrowed it adds, and caps go by what the gate saw."""
+    eth = "ETH/USDT"
+    venue = ScriptedVenue(paper_venue(moving_feed({eth: "10"}), opening({"USDT": "10000"}), borrow=True))
+    async with desk_of(venue, tmp_path, {eth: "-2"}, limits=OFTEN) as desk:
+        run = await desk.run()
+        usage = (await desk.journal.footing("btc3l", run.id, desk.venue.clock.now())).usage
+        assert run.status is RunStatus.COMPLETED
+        assert usage.adding_day > 19_000
+        assert usage.reducing_day == 0
