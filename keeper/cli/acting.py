@@ -10,13 +10,14 @@ from keeper.cli.questions import interruptible, must_have_terminal
 from keeper.cli.screen import console
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from pathlib import Path
 
     from rich.console import Console
 
     from keeper.bootstrap import Desk
     from keeper.domain.errors import AccountBusy
-    from keeper.domain.run import CommandKind, Run
+    from keeper.domain.run import Command, CommandKind, Run
     from keeper.planning.plan import Plan
     from keeper.service.rebalancer import Rebalancer
     from keeper.settings.sources import Settings
@@ -190,12 +191,43 @@ async def _ask_holder(settings: "Settings", fund: str, busy: "AccountBusy", requ
         if any(refusal.code != "unknown_child" for refusal in made.refusals) and not _flattens(request):
             return REFUSED
         asked = await desk.ask(request.reason, request.kind, approved_jump=request.approved_jump)
-        command = await followed(settings, desk, asked.id, busy, screen)
+        command = await _until_told(followed(settings, desk, asked.id, busy, screen))
+        if command is None:
+            return await _left_alone(desk, asked.id)
         run = await desk.journal.run(f"{fund}-{command.id}")
         if run is not None and run.status.ended:
             return await _report(desk, run, screen, request)
         typer.echo(f"keeper: {command.answer}", err=True)
         return command.exit_code or INCOMPLETE
+
+
+async def _until_told(following: "Coroutine[object, object, Command]") -> "Command | None":
+    """What a daemon made of a request; None where the operator does not want to wait for it."""
+    import asyncio
+
+    from keeper.cli.stopping import stopping_on_signals
+
+    waiting = asyncio.ensure_future(following)
+
+    def give_up(_why: str) -> None:
+        waiting.cancel()
+
+    with stopping_on_signals(give_up):
+        await asyncio.wait({waiting})
+    return None if waiting.cancelled() else waiting.result()
+
+
+async def _left_alone(desk: "Desk", command_id: str) -> int:
+    """Take a request back that nobody has taken up, or say who goes on with it. Returns the exit code."""
+    from keeper.system import SystemClock
+
+    clock = SystemClock()
+    if await desk.journal.take_command(command_id, clock.now()):
+        await desk.journal.end_command(command_id, at=clock.now(), exit_code=ABORTED, answer="withdrawn")
+        typer.echo("keeper: withdrawn before the daemon took it", err=True)
+        return ABORTED
+    typer.echo(f"keeper: the daemon goes on with it; `keeper halt {desk.fund}` stops it", err=True)
+    return INCOMPLETE
 
 
 def _flattens(request: Request) -> bool:

@@ -213,6 +213,21 @@ def test_rebalance_beside_a_daemon_is_done_by_the_daemon(tmp_path: Path) -> None
     assert run["run"] == done.document["run"]
 
 
+def test_whoever_stops_waiting_for_a_daemon_is_told_that_it_goes_on(tmp_path: Path) -> None:
+    fund_with_slot(tmp_path, opens_in=300, lasts=60, horizon="60s")
+    with started(tmp_path, *RUN) as running:
+        ready(running)
+        with started(tmp_path, "rebalance", "--yes") as asking:
+            running.until("child.ended")
+            asking.signal(signal.SIGINT)
+            ended = asking.ended()
+        assert ended.code == 4
+        assert ended.said == ["the daemon goes on with it; `keeper halt btc3l` stops it"]
+        assert keeper(tmp_path, "halt").code == 0
+        running.until("run.closed")
+        stopped(running)
+
+
 def test_a_signal_ends_a_run_as_incomplete_and_the_daemon_well(tmp_path: Path) -> None:
     fund_with_slot(tmp_path, opens_in=1, lasts=60, horizon="10m")
     with started(tmp_path, *RUN) as running:

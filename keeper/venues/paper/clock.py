@@ -36,6 +36,7 @@ class AcceleratedClock:
         self._count = 0
         self._left = 0
         self._moving: asyncio.AbstractEventLoop | None = None
+        self._arrival: tuple[datetime, asyncio.TimerHandle] | None = None
 
     def now(self) -> datetime:
         """The venue's time, aware UTC."""
@@ -56,6 +57,12 @@ class AcceleratedClock:
         self._left = _TURNS
         if self._moving is not loop:
             self._moving = loop
+            self._arrival = None
+            loop.call_soon(self._turn, loop)
+        elif self._arrival is not None and at < self._arrival[0]:
+            # somebody from outside woke a task while time was on its way to a later sleeper: it need not wait for that one
+            self._arrival[1].cancel()
+            self._arrival = None
             loop.call_soon(self._turn, loop)
         await waiter
 
@@ -68,10 +75,12 @@ class AcceleratedClock:
         elif self._speed is None:
             self._arrive(loop)
         else:
-            loop.call_later((earliest - self._now).total_seconds() / self._speed, self._arrive, loop)
+            timer = loop.call_later((earliest - self._now).total_seconds() / self._speed, self._arrive, loop)
+            self._arrival = earliest, timer
 
     def _arrive(self, loop: asyncio.AbstractEventLoop) -> None:
         """Time is at the earliest sleeper, who may have come, or gone, while it moved."""
+        self._arrival = None
         earliest = self._earliest()
         if earliest is None:
             self._moving = None

@@ -55,6 +55,16 @@ async def test_a_jump_does_not_pass_a_sleeper_that_works_between_its_sleeps() ->
     assert woken == [(at, at) for at in (1.0, 2.0, 3.0, 4.0, 5.0, 5.5, 6.0, 7.0, 8.0, 9.0, 100.0)]
 
 
+async def test_whoever_goes_to_sleep_while_time_is_on_its_way_does_not_wait_for_a_later_sleeper() -> None:
+    clock = AcceleratedClock(START, 4.0)
+    late = asyncio.create_task(clock.sleep_until(START + seconds(3600)))
+    await asyncio.sleep(0.05)  # noqa: TID251 - real time: a command comes from outside
+    await asyncio.wait_for(clock.sleep_until(START + seconds(0.04)), 60)
+    assert clock.now() == START + seconds(0.04)
+    assert not late.done()
+    late.cancel()
+
+
 async def test_a_cancelled_sleeper_does_not_move_time() -> None:
     clock = AcceleratedClock(START, None)
     gone = asyncio.create_task(clock.sleep_until(START + seconds(50)))
