@@ -24,6 +24,7 @@ class Disk:
         self._base: Database = self._first._base
         assert self._base._memory is not None
         self._raw: sqlite3.Connection = _driver(self._base._memory)
+        self.backups: list[bytes] = []
 
     def journal(self) -> SqlJournal:
         """The journal as a process that starts finds it."""
@@ -35,6 +36,14 @@ class Disk:
 
     def image(self) -> bytes:
         return self._first.image()
+
+    def keep(self) -> None:
+        """Make a backup."""
+        self.backups.append(self.image())
+
+    def put_back(self, backup: bytes) -> None:
+        """Have the journal be what it was when ``backup`` was made. Whoever had it open must be gone."""
+        self._raw.deserialize(backup)
 
     def close(self) -> None:
         self._base.close()

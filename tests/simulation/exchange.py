@@ -143,10 +143,11 @@ class Exchange:
     def held(self, symbol: str) -> Decimal:
         return self.positions.get(symbol, (ZERO, ZERO))[0]
 
-    def nav(self) -> Decimal:
-        """Equity at the true marks."""
-        open_profit = (size * (self.prices.mark(symbol) - entry) for symbol, (size, entry) in self.positions.items())
-        return self.cash + sum(open_profit, ZERO)
+    def nav(self, of: Holdings | None = None) -> Decimal:
+        """Equity at the true marks. of: what it would be with other holdings."""
+        cash, positions = (self.cash, self.positions) if of is None else (of.cash, of.positions)
+        open_profit = (size * (self.prices.mark(symbol) - entry) for symbol, (size, entry) in positions.items())
+        return cash + sum(open_profit, ZERO)
 
     def exposure(self) -> Decimal:
         """Gross, at the true marks."""
@@ -224,6 +225,35 @@ class Exchange:
         self.orders.append(order)
         order.told.append(Told(self.now(), ChildState.FILLED, 1))
         self._trade(order, order.amount, order.price)
+
+    def rest(self, symbol: str, signed: Decimal, *, client_id: str) -> Order:
+        """Somebody else's order, which rests at the mark until ``meet`` or ``withdraw``."""
+        order = Order(
+            order_id=str(8_000_000 + len(self.orders)),
+            client_id=client_id,
+            symbol=symbol,
+            side=Side.of(signed),
+            amount=abs(signed),
+            price=self.prices.mark(symbol),
+            reduce_only=False,
+            at=self.now(),
+        )
+        self.orders.append(order)
+        order.told.append(Told(self.now(), ChildState.LIVE, 0))
+        self.on_change("order rests", order)
+        return order
+
+    def meet(self, order: Order, amount: Decimal) -> None:
+        """Fill so much of an order that rests, at its own price."""
+        state = ChildState.FILLED if order.filled + amount == order.amount else ChildState.LIVE
+        order.told.append(Told(self.now(), state, len(order.trades) + 1))
+        self._trade(order, amount, order.price)
+
+    def withdraw(self, order: Order) -> None:
+        """Its owner takes back what still rests of an order."""
+        if order.state is ChildState.LIVE:
+            order.told.append(Told(self.now(), ChildState.CANCELED, len(order.trades)))
+            self.on_change("order taken back", order)
 
     def deposit(self, amount: Decimal) -> None:
         self.cash += amount

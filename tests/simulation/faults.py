@@ -53,6 +53,19 @@ class Happening(StrEnum):
     SIGNAL = auto()
     HALT = auto()
     REBALANCE = auto()
+    STANDSTILL = auto()
+    """The account is read as it was, for minutes to hours, whatever is traded meanwhile."""
+    RESTING = auto()
+    """Somebody else places an order that fills later, in part and then whole."""
+    FLATTEN = auto()
+    CANCEL_ALL = auto()
+    """What `keeper kill` does, beside the daemon."""
+    RESTORE = auto()
+    """The process is killed, and an earlier image of the journal put in the place of the journal."""
+
+
+RARE = (Happening.STANDSTILL, Happening.RESTING, Happening.FLATTEN, Happening.CANCEL_ALL, Happening.RESTORE)
+COMMON = tuple(kind for kind in Happening if kind not in RARE)
 
 
 @dataclass(slots=True)
@@ -116,7 +129,7 @@ def drawn(rng: Random) -> Faults:
         rng=rng,
         orders={fault: rng.uniform(0.02, 0.25) for fault in _some(rng, list(OrderFault), 0.3)},
         reads={fault: rng.uniform(0.01, 0.08) for fault in _some(rng, list(ReadFault), 0.3)},
-        happenings={kind: rng.randint(1, 2) for kind in _some(rng, list(Happening), 0.3)},
+        happenings={kind: rng.randint(1, 2) for kind in _some(rng, COMMON, 0.3) + _some(rng, RARE, 0.12)},
         lag=rng.choice((0.0, 0.1, 0.45)),
         skew=rng.choice((0.0, 0.0, -0.8, 0.8)),
         failing_writes=rng.choice((0.0, 0.0, 0.0, 0.02)),

@@ -1,7 +1,7 @@
 """The fund of a simulated world: what it wants, what it may do, and how it goes about it; drawn from the seed."""
 
-from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import time, timedelta
 from decimal import Decimal
 from random import Random
 from zoneinfo import ZoneInfo
@@ -43,7 +43,7 @@ PRICES = {BTC: Decimal(60_000), ETH: Decimal(3_000)}
 
 @dataclass(slots=True, kw_only=True)
 class Rules:
-    """What holds for a fund. flat: since when the operator wants it to be flat, None while he does not."""
+    """What holds for a fund."""
 
     fund: str
     mandate: Mandate
@@ -52,12 +52,6 @@ class Rules:
     schedule: Schedule
     environment: Environment = Environment.TESTNET
     order_ttl: timedelta = timedelta(seconds=5)
-    flattened: list[datetime] = field(default_factory=list)
-
-    def goals(self, symbol: str) -> list[Decimal]:
-        """What an order may have been on its way to, multiples of NAV."""
-        target = self.mandate.targets[symbol]
-        return [target, ZERO] if self.flattened else [target]
 
 
 def drawn(rng: Random) -> Rules:

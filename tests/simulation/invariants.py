@@ -11,6 +11,7 @@ from decimal import Decimal
 from keeper.domain.fund import FundState
 from keeper.domain.market import Side
 from keeper.domain.order import CLIENT_ID_PREFIX, TRANSITIONS, ChildState
+from keeper.planning.plan import FLATTEN
 from keeper.venues.dialects import BINANCE_USDM
 from tests.simulation.database import Disk
 from tests.simulation.exchange import Asked, Exchange, Order
@@ -26,6 +27,7 @@ SLACK = Decimal("0.006")
 ENOUGH = Decimal(7)
 """Turnover of a day, in multiples of NAV, with which any mandate here is reached from anywhere."""
 _SENT_BY = "SELECT run, leg, amount, state FROM children WHERE client_id = ?"
+_TRIGGER = "SELECT trigger FROM runs WHERE id = (SELECT run FROM children WHERE client_id = ?)"
 _STATE = "SELECT state, event FROM fund_states WHERE fund = ?"
 
 
@@ -35,7 +37,12 @@ class Violated(Exception):
 
 @dataclass(slots=True)
 class Judge:
-    """Judges one world. flying: the requests in the air; resumed: how often the operator has resumed the fund."""
+    """Judges one world.
+
+    flying: the requests in the air; resumed: how often the operator has resumed the fund; lost: client ids that the journal knew
+    before an older one was put in its place, and which nobody has taken note of since; stood_since, stood_until: when the
+    account was last read as it was.
+    """
 
     exchange: Exchange
     disk: Disk
@@ -44,6 +51,12 @@ class Judge:
     found: list[str] = field(default_factory=list)
     flying: dict[str, list[Asked]] = field(default_factory=lambda: defaultdict(list))
     resumed: int = 0
+    lost: set[str] = field(default_factory=set)
+    stood_since: datetime | None = None
+    stood_until: datetime | None = None
+    _triggers: dict[str, str] = field(default_factory=dict)
+    _known: set[str] = field(default_factory=set)
+    _put_back_at: datetime | None = None
     _state: str = FundState.ACTIVE
     _halted_at: datetime | None = None
     _resumed_before: int = 0
@@ -68,8 +81,13 @@ class Judge:
             if order.symbol == asked.symbol and _ours(order) and order.state is ChildState.LIVE:
                 self.violated("I3", f"{asked.client_id} was sent while {order.client_id} is live")
         self.flying[asked.symbol].append(asked)
-        if asked.host not in BINANCE_USDM.hosts[self.rules.environment]:
-            self.violated("I14", f"{asked.client_id} went to {asked.host}")
+        trigger = next((trigger for (trigger,) in self.disk.rows(_TRIGGER, asked.client_id)), "")
+        self._triggers[asked.client_id] = trigger
+        # to flatten is a human's word as well, and only reduces
+        if self.lost and not trigger.startswith(FLATTEN):
+            missing = [order.client_id for order in self.exchange.orders if order.client_id in self.lost]
+            if missing:
+                self.violated("I2", f"{asked.client_id} was sent while the journal lacks {', '.join(missing[:3])}")
 
     def on_change(self, what: str, order: Order | None) -> None:
         """The exchange took an order, or made a trade, or the account changed from elsewhere."""
@@ -97,22 +115,61 @@ class Judge:
         self._state, self._resumed_before = state, self.resumed
         self._halted_at = self.exchange.now() if state == FundState.HALTED else None
 
+    def about_to_put_back(self) -> None:
+        """An older journal is about to take the place of this one."""
+        self._known = {name for (name,) in self.disk.rows("SELECT client_id FROM children")}
+
+    def put_back(self) -> None:
+        """What the journal said since then is forgotten, how the fund stands as well."""
+        left = {name for (name,) in self.disk.rows("SELECT client_id FROM children")}
+        self.lost |= self._known - left
+        self._put_back_at = self.exchange.now()
+        rows = self.disk.rows(_STATE, self.rules.fund)
+        self._state, self._halted_at = rows[0][0] if rows else FundState.ACTIVE, None
+        self.trace.add("world", "put back", f"a journal that lacks {sorted(self._known - left)}")
+
+    def accepted(self) -> None:
+        """A human has taken note of what the venue had and the journal lacked."""
+        self.lost.clear()
+
+    def all_clear(self) -> None:
+        """I6: whoever was told that nothing of ours is left was told the truth."""
+        for order in self.exchange.orders:
+            if _ours(order) and order.state is ChildState.LIVE:
+                self.violated("I6", f"{order.client_id} rests although nothing of ours was said to be left")
+
+    def must_be_flat(self) -> None:
+        """What must hold some time after a human had the fund flattened, in quiet times."""
+        for symbol in self.rules.mandate.targets:
+            if abs(held := self.exchange.held(symbol)) > self.exchange.markets[symbol].lot:
+                self.violated("I5", f"{held} of {symbol} are left after the fund was flattened: {self._why_not()}")
+
+    def _why_not(self) -> str:
+        rows = self.disk.rows("SELECT status, reason FROM runs WHERE trigger LIKE 'flatten:%' ORDER BY started_at DESC LIMIT 1")
+        return " ".join(map(str, rows[0])) if rows else "there was no run"
+
     def _taken(self, order: Order) -> None:
         rows = self.disk.rows(_SENT_BY, order.client_id)
         if len(self.exchange.under(order.client_id)) > 1:
             self.violated("I1", f"{order.client_id} was placed twice")
-        if not rows:
+        if not rows and not self._was_known(order):
             self.violated("I2", f"{order.client_id} was placed and the journal does not know it")
-        elif Decimal(rows[0][2]) != order.amount:
+        elif rows and Decimal(rows[0][2]) != order.amount:
             self.violated("I4", f"{order.client_id} is {order.amount}, its intent {rows[0][2]}")
-        elif rows[0][3] in ("rejected", "not_placed"):
+        elif rows and rows[0][3] in ("rejected", "not_placed"):
             self.violated("I7", f"{order.client_id} was placed after it was given up as {rows[0][3]}")
         if self._halted_at is not None and self.exchange.now() > self._halted_at + self.rules.order_ttl + timedelta(seconds=1):
             self.violated("I6", f"{order.client_id} was placed {self.exchange.now() - self._halted_at} after the fund was halted")
         self._judge_caps(order)
 
+    def _was_known(self, order: Order) -> bool:
+        """Whether it was sent before the journal that knew it was lost."""
+        return order.client_id in self.lost and self._put_back_at is not None
+
     def _judge_caps(self, order: Order) -> None:
         limits, now = self.rules.limits, self.exchange.now()
+        if self._triggers.get(order.client_id, "").startswith(FLATTEN) and not order.reduce_only:
+            self.violated("I8", f"{order.client_id} is to flatten and does not say so to the venue")
         notional = order.amount * order.price
         if notional > limits.max_order_notional:
             self.violated("I8", f"{order.client_id} of {notional:.2f} is above the largest order")
@@ -141,13 +198,17 @@ class Judge:
         if order.filled > order.amount:
             self.violated("I4", f"{order.client_id} was filled by {order.filled} of {order.amount}")
         since = order.at - LOOK_BACK
-        if self._foreign_at.get(order.symbol, since) > since:
+        stale = self.stood_since is not None and (self.stood_until is None or self.stood_until > since)
+        if self._foreign_at.get(order.symbol, since) > (min(since, self.stood_since) if stale and self.stood_since else since):
             return
-        goals = self.rules.goals(order.symbol)
+        flattens = self._triggers.get(order.client_id, "").startswith(FLATTEN)
+        goal = ZERO if flattens else self.rules.mandate.targets[order.symbol]
         low, high = self.exchange.prices.between(order.symbol, since)
         first = max(0, bisect_left(self._navs, since, key=lambda one: one[0]) - 1)
         navs = [nav for _, nav in self._navs[first:]]
-        wanted = [goal * nav / price for goal in goals for nav in (min(navs), max(navs)) for price in (low, high)]
+        if stale and self.stood_since is not None:
+            navs.append(self.exchange.nav(self.exchange.seen(self.stood_since)))
+        wanted = [goal * nav / price for nav in (min(navs), max(navs)) for price in (low, high)]
         held, lot = self.exchange.held(order.symbol), self.exchange.markets[order.symbol].lot
         slack = lot + SLACK * max(abs(amount) for amount in (*wanted, held))
         if order.side is Side.BUY and held > max(wanted) + slack:
@@ -187,6 +248,17 @@ class Judge:
             (client, trade): (Decimal(amount), Decimal(price), Decimal(fee))
             for client, trade, amount, price, fee in self.disk.rows("SELECT client_id, trade_id, amount, price, fee FROM fills")
         }
+        adopted = [
+            json.loads(payload) for (payload,) in self.disk.rows("SELECT payload FROM events WHERE kind = 'order.adopted'")
+        ]
+        for one in adopted:
+            for trade in one["trades"]:
+                amounts = Decimal(trade["amount"]), Decimal(trade["price"]), Decimal(trade["fee"])
+                booked[one["client_id"], trade["trade_id"]] = amounts
+        known = {name for (name,) in self.disk.rows("SELECT client_id FROM children")} | {one["client_id"] for one in adopted}
+        for order in self.exchange.orders:
+            if _ours(order) and order.client_id not in known:
+                self.violated("I2", f"{order.client_id} is in no book of ours")
         real = {
             (order.client_id, trade.trade_id): (trade.amount, trade.price, trade.fee)
             for order in self.exchange.orders
@@ -205,7 +277,7 @@ class Judge:
         for client, state in self.disk.rows("SELECT client_id, state FROM children WHERE state IN ('intent', 'live', 'unknown')"):
             self.violated("I5", f"{client} is still {state}")
         for order in self.exchange.orders:
-            if order.state is ChildState.LIVE:
+            if _ours(order) and order.state is ChildState.LIVE:
                 self.violated("I5", f"{order.client_id} is still open")
         if self._state != FundState.ACTIVE:
             reason = self.disk.rows("SELECT reason, cause FROM fund_states")[0]

@@ -58,6 +58,11 @@ class Process:
             self._resumed = self.loop.create_future()
             self.loop.call_later(seconds, self._resume)
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether it was stopped and has not gone on yet."""
+        return self._resumed is not None
+
     def nudge(self) -> None:
         """Have it look for commands now, not only when its long nap is over."""
         if self.nap_until is not None:

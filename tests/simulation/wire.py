@@ -67,6 +67,7 @@ class Wire:
         self.clock = clock
         self.maintenance: Callable[[], bool] = lambda: False
         self.on_flight: Callable[[Asked, bool], None] = lambda _asked, _in_the_air: None
+        self.stands_since: Callable[[], datetime | None] = lambda: None
         self._exchange = exchange
         self._faults = faults
         self._rng: Random = faults.rng
@@ -114,7 +115,9 @@ class Wire:
 
     async def account(self) -> Account:
         await self._answer("account")
-        cash, held = self._exchange.seen(self._read_at()).cash, self._exchange.seen(self._read_at()).positions
+        stands_since = self.stands_since()
+        seen = self._exchange.seen(self._read_at() if stands_since is None else stands_since)
+        cash, held = seen.cash, seen.positions
         prices = self._exchange.prices
         positions = {
             symbol: Position(symbol=symbol, contracts=size, entry=entry, mark=prices.mark(symbol))

@@ -15,7 +15,6 @@ from typing import Any, cast
 
 from keeper.bells import ClockBell
 from keeper.domain.errors import KeeperError
-from keeper.domain.run import Command, CommandKind
 from keeper.ports import Clock, Journal, Venue, VenueInfo
 from keeper.service.daemon import Daemon
 from keeper.service.fund import Fund
@@ -23,13 +22,15 @@ from keeper.service.keeping import Charge, FundKeeper
 from keeper.service.observer import Observer
 from keeper.service.rebalancer import Rebalancer
 from keeper.service.slots import SlotOwner
-from keeper.simulation.clock import VirtualLoop
+from keeper.simulation.clock import VirtualClock, VirtualLoop
 from tests.simulation import faults as plans
 from tests.simulation import funds
 from tests.simulation.database import Disk
 from tests.simulation.exchange import Asked, Exchange
-from tests.simulation.faults import Faults, Happening
+from tests.simulation.faults import Faults
+from tests.simulation.happenings import Fate
 from tests.simulation.invariants import Judge
+from tests.simulation.operator import Operator
 from tests.simulation.prices import Prices
 from tests.simulation.process import OWNER, POLL, Died, Process, ProcessClock, Reach, seconds
 from tests.simulation.trace import Trace, followed
@@ -40,7 +41,6 @@ DAY = timedelta(days=1)
 READ_LAG = 0.5
 ACCOUNT_NAME = "acc1"
 MOST_POINTS = 400
-ACCOUNT = (Happening.MANUAL_TRADE, Happening.DEPOSIT, Happening.ADL)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,6 +83,7 @@ class World:
     def __init__(self, scenario: Scenario) -> None:
         seed = scenario.seed
         self.scenario = scenario
+        self.start = START
         self.loop = VirtualLoop(Random(f"{seed} order").shuffle)
         self.trace = Trace(self.now)
         self.faults = scenario.faults or plans.drawn(Random(f"{seed} faults")).without(scenario.without)
@@ -116,8 +117,22 @@ class World:
         self.holders: list[Process] = []
         self.processes: list[Process] = []
         self.over = False
-        self._freed: asyncio.Future[None] = self.loop.create_future()
-        self._commands = 0
+        self.freed: asyncio.Future[None] = self.loop.create_future()
+        self.wall = VirtualClock(self.loop, START)
+        self.stands_since: datetime | None = None
+        self.reserved = False
+        self.info = VenueInfo(
+            name="sim",
+            exchange="binanceusdm",
+            environment=self.rules.environment,
+            account=ACCOUNT_NAME,
+            read_lag=READ_LAG,
+            order_ttl=self.rules.order_ttl.total_seconds(),
+        )
+        rules = self.rules
+        self.fund = Fund(name=rules.fund, mandate=rules.mandate, limits=rules.limits, pacing=rules.pacing)
+        self.operator = Operator(self)
+        self.fate = Fate(self)
 
     def now(self) -> datetime:
         """The exchange's time, which is true."""
@@ -145,7 +160,7 @@ class World:
     async def _live(self) -> None:
         end_of_faults = START + self.scenario.days * DAY
         keeping = [self.loop.create_task(self._supervise(), name=f"supervisor {n}") for n in range(self.faults.daemons)]
-        self._schedule_happenings(end_of_faults)
+        self.fate.schedule(end_of_faults)
         await self.until(end_of_faults)
         await self._calm_down()
         await self.until(end_of_faults + self.scenario.quiet * DAY)
@@ -153,7 +168,7 @@ class World:
         for process in self.holders:
             if process.daemon is not None:
                 process.daemon.stop("the world ends")
-        self._free()
+        self.free()
         await asyncio.wait(keeping)
         for task in keeping:
             task.result()
@@ -170,19 +185,11 @@ class World:
         self.faults.end()
         self.exchange.prices.frozen = True
         self.maintenance_until = self.now()
-        self._set_clock(timedelta(0))
+        self.account_moves()
+        self.set_clock(timedelta(0))
         self.judge.look()
         await self.until(self.now() + timedelta(minutes=2))
-        await self._accept()
-        self.command(CommandKind.RESUME)
-
-    async def _accept(self) -> None:
-        """What `keeper reconcile --accept` does: the position is as it is, whatever moved it."""
-        held = {symbol: self.exchange.held(symbol) for symbol in self.rules.mandate.targets}
-        if await self.disk.journal().settled(self.rules.fund, ACCOUNT_NAME):
-            self.trace.add("operator", "accepts", str(held))
-            journal, at = self.disk.journal(), self.now() + self.machine
-            await journal.record_settled(self.rules.fund, "", held, at=at, account=ACCOUNT_NAME)
+        await self.operator.looks_after_it()
 
     def _outcome(self) -> Outcome:
         runs = dict(self.disk.rows("SELECT status, count(*) FROM runs GROUP BY status ORDER BY status"))
@@ -203,9 +210,9 @@ class World:
     async def _supervise(self) -> None:
         """What a service manager does: start a process, and start it again when it ended."""
         while not self.over:
-            if self.holders and self.scenario.locked:
+            if self.reserved or (self.holders and self.scenario.locked):
                 self.trace.add("world", "refused", "another process holds the account")
-                await asyncio.shield(self._freed)
+                await asyncio.shield(self.freed)
                 continue
             process = self._new_process()
             self.holders.append(process)
@@ -221,16 +228,16 @@ class World:
 
     def _bury(self, process: Process, main: "asyncio.Task[None]") -> None:
         self.holders.remove(process)
-        self._free()
+        self.free()
         error = None if main.cancelled() else main.exception()
         self.trace.add(process.name, "ended", repr(error) if error else "")
         if process.alive and error is not None and not isinstance(error, KeeperError):
             self.judge.violated("bug", f"{process.name} ended with {error!r}")
         process.alive = False
 
-    def _free(self) -> None:
+    def free(self) -> None:
         """Tell whoever waits for the account that nobody holds it."""
-        freed, self._freed = self._freed, self.loop.create_future()
+        freed, self.freed = self.freed, self.loop.create_future()
         freed.set_result(None)
 
     def _new_process(self) -> Process:
@@ -246,30 +253,18 @@ class World:
     async def _keep(self, process: Process) -> None:
         """One process from its start to its end."""
         clock = ProcessClock(process)
-        info = VenueInfo(
-            name="sim",
-            exchange="binanceusdm",
-            environment=self.rules.environment,
-            account=ACCOUNT_NAME,
-            read_lag=READ_LAG,
-            order_ttl=self.rules.order_ttl.total_seconds(),
-        )
         journal = cast("Journal", Reach(process, self.disk.journal(), "journal", waits=False, before=self._before_write))
-        rules = self.rules
-        fund = Fund(name=rules.fund, mandate=rules.mandate, limits=rules.limits, pacing=rules.pacing)
+        rules, fund = self.rules, self.fund
 
         @asynccontextmanager
         async def connect() -> AsyncIterator[Callable[[], Rebalancer]]:
-            wire = Wire(info, self.exchange, self.faults, clock, self.loop, self.trace)
-            wire.maintenance = lambda: self.now() < self.maintenance_until
-            wire.on_flight = self._on_flight
-            async with Reach(process, wire, "venue", waits=True) as reach:
+            async with Reach(process, self.wire(clock), "venue", waits=True) as reach:
                 venue = cast("Venue", reach)
                 observer = await Observer.on(venue, fund.symbols, None, clock)
                 yield lambda: Rebalancer(fund, venue, journal, observer)
 
         charge = Charge(
-            owner=SlotOwner(fund=fund.name, schedule=rules.schedule, venue=info, currency="USDT"),
+            owner=SlotOwner(fund=fund.name, schedule=rules.schedule, venue=self.info, currency="USDT"),
             seed="7",
             journal=journal,
             clock=cast("Clock", clock),
@@ -280,11 +275,19 @@ class World:
         process.daemon = daemon
         await daemon.run()
 
+    def wire(self, clock: Clock) -> Wire:
+        """A connection of its own to the exchange, for whoever goes by ``clock``."""
+        wire = Wire(self.info, self.exchange, self.faults, clock, self.loop, self.trace)
+        wire.maintenance = lambda: self.now() < self.maintenance_until
+        wire.stands_since = lambda: self.stands_since
+        wire.on_flight = self._on_flight
+        return wire
+
     def _on_flight(self, asked: Asked, in_the_air: bool) -> None:  # noqa: FBT001 - a switch is what it tells of
         self.judge.on_flight(asked, in_the_air)
         if in_the_air and self.faults.happenings and self.rng.random() < self.faults.ambush:
             kind = self.rng.choice(tuple(self.faults.happenings))
-            self.loop.call_later(self.rng.choice((0.0, 0.05, 0.3, 2.0, 6.0)), self._happens, kind)
+            self.loop.call_later(self.rng.choice((0.0, 0.05, 0.3, 2.0, 6.0)), self.fate.happens, kind)
 
     def _before_write(self, what: str) -> float:
         """Seconds that a write takes; below zero: it fails."""
@@ -310,84 +313,23 @@ class World:
             return -1.0
         return self.faults.rng.uniform(0.1, 6.0) if at < self.faults.failing_writes + self.faults.slow_disk else 0.0
 
-    def command(self, kind: CommandKind) -> None:
-        """The operator asks for something."""
-        self._commands += 1
-        identity = f"op{self._commands}"
-        self.trace.add("operator", str(kind), identity)
-        if kind is CommandKind.RESUME:
-            self.judge.resumed += 1
-        if kind is CommandKind.FLATTEN:
-            self.rules.flattened.append(self.now())
-        command = Command(id=identity, fund=self.rules.fund, kind=kind, reason="by hand", at=self.now() + self.machine)
-        asking = self.loop.create_task(self.disk.journal().submit_command(command), name=f"operator {identity}")
-        asking.add_done_callback(lambda _done: self._asked())
+    def account_stands(self) -> None:
+        """From now on the account is read as it is now."""
+        if self.stands_since is None:
+            self.stands_since = self.judge.stood_since = self.now()
+            self.trace.add("world", "the account stands still")
 
-    def _asked(self) -> None:
-        self.judge.look()
-        for process in self.holders if self.scenario.nudged else ():
-            process.nudge()
+    def account_moves(self) -> None:
+        """The account is read as it is."""
+        if self.stands_since is not None:
+            self.stands_since, self.judge.stood_until = None, self.now()
+            self.trace.add("world", "the account moves again")
 
-    def _schedule_happenings(self, end: datetime) -> None:
-        for kind, count in self.faults.happenings.items():
-            for _ in range(count):
-                day = START + self.rng.randrange(self.scenario.days) * DAY
-                slot = self.rules.schedule
-                at = (
-                    day
-                    + timedelta(minutes=15)
-                    - (timedelta(hours=1) if str(slot.zone) != "UTC" and day > START else timedelta(0))
-                )
-                at += seconds(self.rng.uniform(-100.0, 500.0) if self.rng.random() < 0.8 else self.rng.uniform(0.0, 80_000.0))
-                if START < at < end:
-                    self.loop.call_later((at - self.now()).total_seconds(), self._happens, kind)
-
-    def _happens(self, kind: Happening) -> None:
-        if self.faults.ended:
-            return
-        if kind in ACCOUNT:
-            self._happens_to_account(kind)
-        elif kind in (Happening.HALT, Happening.REBALANCE):
-            self.command(CommandKind(str(kind)))
-            if kind is Happening.HALT:
-                self.loop.call_later(self.rng.choice((600.0, 40_000.0)), self.command, CommandKind.RESUME)
-        else:
-            self._happens_to_machine(kind, self.holders[0] if self.holders else None)
-
-    def _happens_to_account(self, kind: Happening) -> None:
-        rng = self.rng
-        symbol = rng.choice(tuple(self.rules.mandate.targets))
-        if kind is Happening.MANUAL_TRADE:
-            size = Decimal(rng.choice(("-0.3", "-0.05", "0.05", "0.3"))) * 60_000 / self.exchange.prices.mark(symbol)
-            self.exchange.elsewhere(symbol, size.quantize(Decimal("0.001")), client_id=f"web_{rng.randrange(10**6)}")
-        elif kind is Happening.DEPOSIT:
-            self.exchange.deposit(Decimal(rng.choice((-20_000, 5_000, 40_000))))
-        elif cut := (self.exchange.held(symbol) * Decimal(rng.choice(("0.1", "0.5", "1")))).quantize(Decimal("0.001")):
-            self.exchange.elsewhere(symbol, -cut, client_id="adl_autoclose", forced=True)
-
-    def _happens_to_machine(self, kind: Happening, process: Process | None) -> None:
-        rng = self.rng
-        match kind:
-            case Happening.MAINTENANCE:
-                self.maintenance_until = self.now() + seconds(rng.uniform(5, 200))
-                self.trace.add("world", "maintenance", f"until {self.maintenance_until:%H:%M:%S}")
-            case Happening.CLOCK_STEP:
-                self._set_clock(seconds(rng.choice((-1, 1)) * rng.choice((0.7, 3.0, 30.0, 3600.0))))
-                self.loop.call_later(rng.choice((20.0, 300.0, 5000.0)), self._set_clock, timedelta(0))
-            case Happening.PAUSE if process:
-                process.pause(rng.choice((2.0, 8.0, 40.0, 900.0, 20_000.0)))
-            case Happening.KILL if process:
-                process.kill("by kill -9")
-            case Happening.SIGNAL if process and process.daemon is not None:
-                self.trace.add(process.name, "SIGTERM")
-                process.daemon.stop("SIGTERM")
-            case _:
-                pass
-
-    def _set_clock(self, offset: timedelta) -> None:
+    def set_clock(self, offset: timedelta) -> None:
         step, self.machine = offset - self.machine, offset
         if step:
             self.trace.add("world", "clock set", f"by {step.total_seconds():+.1f} s")
+            self.wall.step(step)
             for process in self.holders:
                 process.clock.step(step)
 

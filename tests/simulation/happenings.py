@@ -1,0 +1,130 @@
+"""What happens to the account, the machine and the process of a simulated world, and when: as the seed has it."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from keeper.domain.run import CommandKind
+from tests.simulation.exchange import Order
+from tests.simulation.faults import Happening
+from tests.simulation.process import Process, seconds
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tests.simulation.world import World
+
+DAY = timedelta(days=1)
+ACCOUNT = (Happening.MANUAL_TRADE, Happening.DEPOSIT, Happening.ADL, Happening.RESTING, Happening.STANDSTILL)
+BY_HAND = (Happening.HALT, Happening.REBALANCE, Happening.FLATTEN, Happening.CANCEL_ALL, Happening.RESTORE)
+LOT = Decimal("0.001")
+
+
+class Fate:
+    """Has happen to one world what is in store for it."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    def schedule(self, end: "datetime") -> None:
+        """Set the time of each happening, most of them about a slot."""
+        world, rng = self._world, self._world.rng
+        for kind, count in world.faults.happenings.items():
+            for _ in range(count):
+                day = world.start + rng.randrange(world.scenario.days) * DAY
+                winter = str(world.rules.schedule.zone) != "UTC" and day > world.start
+                at = day + timedelta(minutes=15) - timedelta(hours=1 if winter else 0)
+                at += seconds(rng.uniform(-100.0, 500.0) if rng.random() < 0.8 else rng.uniform(0.0, 80_000.0))
+                if kind is Happening.RESTORE:
+                    backup = max(at - seconds(rng.choice((30.0, 300.0, 3600.0, 86_000.0))), world.start + timedelta(seconds=1))
+                    world.loop.call_later((backup - world.now()).total_seconds(), world.disk.keep)
+                if world.start < at < end:
+                    world.loop.call_later((at - world.now()).total_seconds(), self.happens, kind)
+
+    def happens(self, kind: Happening) -> None:
+        """Have it happen now, unless the faults have ended."""
+        if self._world.faults.ended:
+            return
+        if kind in ACCOUNT:
+            self._to_account(kind)
+        elif kind in BY_HAND:
+            self._by_hand(kind)
+        else:
+            self._to_machine(kind, self._world.holders[0] if self._world.holders else None)
+
+    def _by_hand(self, kind: Happening) -> None:
+        world = self._world
+        if kind is Happening.RESTORE:
+            if world.disk.backups:
+                world.operator.puts_back(world.rng.choice(world.disk.backups))
+            return
+        if kind is Happening.CANCEL_ALL:
+            world.operator.cancels_all()
+        else:
+            world.operator.command(CommandKind(str(kind)))
+        if kind is not Happening.REBALANCE:
+            world.loop.call_later(world.rng.choice((600.0, 40_000.0)), world.operator.command, CommandKind.RESUME)
+
+    def _to_account(self, kind: Happening) -> None:
+        world, rng = self._world, self._world.rng
+        symbol = rng.choice(tuple(world.rules.mandate.targets))
+        match kind:
+            case Happening.MANUAL_TRADE:
+                world.exchange.elsewhere(symbol, self._some(symbol), client_id=f"web_{rng.randrange(10**6)}")
+            case Happening.DEPOSIT:
+                world.exchange.deposit(Decimal(rng.choice((-20_000, 5_000, 40_000))))
+            case Happening.ADL:
+                self.deleverages(symbol)
+            case Happening.RESTING:
+                self._rests(symbol)
+            case _:
+                world.account_stands()
+                world.loop.call_later(rng.choice((120.0, 1800.0, 14_400.0)), world.account_moves)
+
+    def _some(self, symbol: str) -> Decimal:
+        """What somebody trades by hand, signed contracts."""
+        size = Decimal(self._world.rng.choice(("-0.3", "-0.05", "0.05", "0.3"))) * 60_000
+        return (size / self._world.exchange.prices.mark(symbol)).quantize(LOT)
+
+    def deleverages(self, symbol: str) -> None:
+        """Have the venue close a part of a position, or all of it."""
+        world = self._world
+        if cut := (world.exchange.held(symbol) * Decimal(world.rng.choice(("0.1", "0.5", "1")))).quantize(LOT):
+            world.exchange.elsewhere(symbol, -cut, client_id="adl_autoclose", forced=True)
+
+    def _rests(self, symbol: str) -> None:
+        """Somebody places an order that fills in part after a while, and whole, or never, after another."""
+        world, rng = self._world, self._world.rng
+        order = world.exchange.rest(symbol, self._some(symbol), client_id=f"web_{rng.randrange(10**6)}")
+        first = rng.choice((5.0, 120.0, 3000.0, 40_000.0))
+        world.loop.call_later(first, self._fills, order, (order.amount * Decimal(rng.choice(("0.2", "1")))).quantize(LOT))
+        later = first + rng.choice((1.0, 120.0, 20_000.0))
+        if rng.random() < 2 / 3:
+            world.loop.call_later(later, self._fills, order, order.amount)
+        else:
+            world.loop.call_later(later, world.exchange.withdraw, order)
+
+    def _fills(self, order: Order, amount: Decimal) -> None:
+        if self._world.faults.ended:
+            self._world.exchange.withdraw(order)
+        elif (left := min(amount, order.amount - order.filled)) > 0:
+            self._world.exchange.meet(order, left)
+
+    def _to_machine(self, kind: Happening, process: Process | None) -> None:
+        world, rng = self._world, self._world.rng
+        match kind:
+            case Happening.MAINTENANCE:
+                world.maintenance_until = world.now() + seconds(rng.uniform(5, 200))
+                world.trace.add("world", "maintenance", f"until {world.maintenance_until:%H:%M:%S}")
+            case Happening.CLOCK_STEP:
+                world.set_clock(seconds(rng.choice((-1, 1)) * rng.choice((0.7, 3.0, 30.0, 3600.0))))
+                world.loop.call_later(rng.choice((20.0, 300.0, 5000.0)), world.set_clock, timedelta(0))
+            case Happening.PAUSE if process:
+                process.pause(rng.choice((2.0, 8.0, 40.0, 900.0, 20_000.0)))
+            case Happening.KILL if process:
+                process.kill("by kill -9")
+            case Happening.SIGNAL if process and process.daemon is not None:
+                world.trace.add(process.name, "SIGTERM")
+                process.daemon.stop("SIGTERM")
+            case _:
+                pass
