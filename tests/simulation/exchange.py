@@ -7,16 +7,18 @@ is the wire's, what happens to the account from elsewhere is the world's.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from random import Random
 
-from keeper.domain.market import Market, Side
+from keeper.domain.market import Market, MarketKind, Side
 from keeper.domain.order import ChildState
 from tests.simulation.prices import Ladder, Prices
 
 ZERO = Decimal(0)
 TAKER = Decimal("0.0004")
 AHEAD = timedelta(seconds=1)
+SATOSHI = Decimal("0.00000001")
+DUST = Decimal("0.00000437")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Trade:
     amount: Decimal
     price: Decimal
     fee: Decimal
+    fee_asset: str
     at: datetime
 
 
@@ -59,6 +62,10 @@ class Order:
     def filled(self) -> Decimal:
         return sum((trade.amount for trade in self.trades), ZERO)
 
+    @property
+    def left(self) -> Decimal:
+        return self.amount - self.filled
+
     def as_of(self, at: datetime) -> Told | None:
         """What a read shows that sees the exchange as it was at ``at``."""
         return next((told for told in reversed(self.told) if told.at <= at), None)
@@ -66,7 +73,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """The account from ``at`` on. positions: signed contracts and average entry by symbol."""
+    """The account from ``at`` on. positions: signed contracts (coins of a spot market) and average entry by symbol."""
 
     at: datetime
     cash: Decimal
@@ -146,8 +153,42 @@ class Exchange:
     def nav(self, of: Holdings | None = None) -> Decimal:
         """Equity at the true marks. of: what it would be with other holdings."""
         cash, positions = (self.cash, self.positions) if of is None else (of.cash, of.positions)
-        open_profit = (size * (self.prices.mark(symbol) - entry) for symbol, (size, entry) in positions.items())
-        return cash + sum(open_profit, ZERO)
+        worth = (
+            size * (self.prices.mark(symbol) - (ZERO if self.is_spot(symbol) else entry))
+            for symbol, (size, entry) in positions.items()
+        )
+        return cash + sum(worth, ZERO)
+
+    def is_spot(self, symbol: str) -> bool:
+        return self.markets[symbol].kind is MarketKind.SPOT
+
+    def affords(self, symbol: str, signed: Decimal, price: Decimal, fee: Decimal = TAKER) -> bool:
+        """Whether coins or cash are there for a trade on spot, beside what orders that rest hold back. Nothing else is asked.
+
+        fee: fraction of the notional that is taken in cash.
+        """
+        if not self.is_spot(symbol):
+            return True
+        resting = [order for order in self.orders if order.state is ChildState.LIVE and order.side is Side.of(signed)]
+        if signed < 0:
+            return -signed <= self.held(symbol) - sum((one.left for one in resting if one.symbol == symbol), ZERO)
+        return signed * price * (1 + fee) <= self.cash - sum((one.left * one.price for one in resting), ZERO)
+
+    def endow(self, symbol: str, contracts: Decimal) -> None:
+        """Have the account begin with a position, or with coins that it has paid for."""
+        price = self.prices.mark(symbol)
+        if self.is_spot(symbol):
+            contracts = min(contracts + DUST, (self.cash / price).quantize(SATOSHI, ROUND_DOWN))
+            self.cash -= contracts * price
+        if contracts:
+            self.positions[symbol] = contracts, price
+
+    def transfer(self, symbol: str, coins: Decimal) -> None:
+        """Coins of a spot market are paid in, or out."""
+        if self.affords(symbol, min(coins, ZERO), ZERO):
+            held, entry = self.positions.get(symbol, (ZERO, self.prices.mark(symbol)))
+            self.positions[symbol] = held + coins, entry
+            self._remember(f"transfer {coins} of {symbol}", None)
 
     def exposure(self) -> Decimal:
         """Gross, at the true marks."""
@@ -263,11 +304,35 @@ class Exchange:
         return [order for order in self.orders if order.client_id == client_id]
 
     def _judge(self, asked: Asked) -> None:
-        market, now = self.markets[asked.symbol], self.now()
+        now = self.now()
         if not asked.sent - AHEAD <= now <= asked.sent + asked.window:
             raise Refused(-1021, "Timestamp for this request is outside of the recvWindow.")
         # a client id may be used again once its order is closed, so whatever is sent twice is done twice
-        if any(order.state is ChildState.LIVE for order in self.under(asked.client_id)):
+        twice = any(order.state is ChildState.LIVE for order in self.under(asked.client_id))
+        if self.is_spot(asked.symbol):
+            self._judge_spot(asked, twice=twice)
+        else:
+            self._judge_derivative(asked, twice=twice)
+
+    def _judge_spot(self, asked: Asked, *, twice: bool) -> None:
+        market = self.markets[asked.symbol]
+        if twice:
+            raise Refused(-2010, "Duplicate order sent.")
+        if asked.reduce_only:
+            raise Refused(-1104, "Not all sent parameters were read.")
+        if asked.amount % market.lot or asked.amount <= 0:
+            raise Refused(-1013, "Filter failure: LOT_SIZE")
+        if asked.price % market.tick or asked.price <= 0:
+            raise Refused(-1013, "Filter failure: PRICE_FILTER")
+        if asked.amount * asked.price < market.min_cost:
+            raise Refused(-1013, "Filter failure: NOTIONAL")
+        fee = TAKER if market.fee_asset(asked.side) == market.quote else ZERO
+        if not self.affords(asked.symbol, asked.amount * asked.side.sign, asked.price, fee):
+            raise Refused(-2010, "Account has insufficient balance for requested action.")
+
+    def _judge_derivative(self, asked: Asked, *, twice: bool) -> None:
+        market = self.markets[asked.symbol]
+        if twice:
             raise Refused(-4116, "ClientOrderId is duplicated.")
         if asked.amount % market.lot or asked.amount <= 0:
             raise Refused(-1111, "Precision is over the maximum defined for this asset.")
@@ -282,18 +347,25 @@ class Exchange:
             raise Refused(-2019, "Margin is insufficient.")
 
     def _trade(self, order: Order, amount: Decimal, price: Decimal) -> None:
-        fee = amount * price * TAKER
+        market, signed = self.markets[order.symbol], amount * order.side.sign
+        in_coins = market.fee_asset(order.side) != market.settle
+        fee = amount * TAKER * (1 if in_coins else price)
         number = sum(len(other.trades) for other in self.orders) + 1
-        order.trades.append(Trade(str(100_000 + number), amount, price, fee, self.now()))
-        signed = amount * order.side.sign
+        fee_asset = market.fee_asset(order.side)
+        order.trades.append(Trade(str(100_000 + number), amount, price, fee, fee_asset, self.now()))
         size, entry = self.positions.get(order.symbol, (ZERO, price))
-        if size and (size > 0) is not (signed > 0):
+        if self.is_spot(order.symbol):
+            self.cash -= signed * price
+        elif size and (size > 0) is not (signed > 0):
             closed = min(abs(size), amount) * (1 if size > 0 else -1)
             self.cash += closed * (price - entry)
             entry = entry if abs(size) >= amount else price
         else:
             entry = (size * entry + signed * price) / (size + signed)
-        self.cash -= fee
+        if in_coins:
+            signed -= fee
+        else:
+            self.cash -= fee
         self.positions[order.symbol] = size + signed, entry
         if not size + signed:
             del self.positions[order.symbol]

@@ -1,29 +1,35 @@
 """The fund of a simulated world: what it wants, what it may do, and how it goes about it; drawn from the seed."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import time, timedelta
 from decimal import Decimal
 from random import Random
 from zoneinfo import ZoneInfo
 
-from keeper.domain.market import Market, MarketKind
+from keeper.domain.market import FeeAsset, Market, MarketKind
 from keeper.execution.pacing import Pacing, Style
 from keeper.planning.gate import Limits
 from keeper.policy.mandate import Mandate
 from keeper.policy.schedule import Schedule
 from keeper.ports import Environment
+from keeper.venues.dialects import BINANCE_SPOT, BINANCE_USDM, Dialect
 
 FUND = "sim3l"
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
+COINS_BTC, COINS_ETH = "BTC/USDT", "ETH/USDT"
+SPOT_SHARE = 0.2
+"""Of the seeds whose fund holds coins."""
 MANDATES = ({BTC: "3"}, {BTC: "-2"}, {BTC: "1.5", ETH: "-1.5"}, {BTC: "2", ETH: "1"})
-ZERO, THREE = Decimal(0), Decimal(3)
+WEIGHTS = ({COINS_BTC: "0.5"}, {COINS_BTC: "0.6", COINS_ETH: "0.4"}, {COINS_BTC: "0.5", COINS_ETH: "0.3"})
+THREE = Decimal(3)
 UTC = ZoneInfo("UTC")
 
 
-def market(symbol: str, tick: str, lot: str) -> Market:
+def market(symbol: str, tick: str, lot: str, fee_in: FeeAsset = FeeAsset.SETTLE) -> Market:
     return Market(
         symbol=symbol,
-        kind=MarketKind.LINEAR,
+        kind=MarketKind.LINEAR if ":" in symbol else MarketKind.SPOT,
         base=symbol.partition("/")[0],
         quote="USDT",
         settle="USDT",
@@ -34,11 +40,17 @@ def market(symbol: str, tick: str, lot: str) -> Market:
         min_cost=Decimal(5),
         taker=Decimal("0.0004"),
         maker=Decimal("0.0002"),
+        fee_in=fee_in,
     )
 
 
+def spot(fee_in: FeeAsset) -> dict[str, Market]:
+    """Markets of coins whose fees are taken in ``fee_in``."""
+    return {COINS_BTC: market(COINS_BTC, "0.01", "0.00001", fee_in), COINS_ETH: market(COINS_ETH, "0.01", "0.0001", fee_in)}
+
+
 MARKETS = {BTC: market(BTC, "0.1", "0.001"), ETH: market(ETH, "0.01", "0.001")}
-PRICES = {BTC: Decimal(60_000), ETH: Decimal(3_000)}
+PRICES = {"BTC": Decimal(60_000), "ETH": Decimal(3_000)}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,13 +64,19 @@ class Rules:
     schedule: Schedule
     environment: Environment = Environment.TESTNET
     order_ttl: timedelta = timedelta(seconds=5)
+    markets: Mapping[str, Market] = field(default_factory=lambda: MARKETS)
+
+    @property
+    def dialect(self) -> Dialect:
+        """Of the venue that has its markets."""
+        return BINANCE_SPOT if any(market.kind is MarketKind.SPOT for market in self.markets.values()) else BINANCE_USDM
 
 
-def drawn(rng: Random) -> Rules:
-    targets = {symbol: Decimal(multiple) for symbol, multiple in rng.choice(MANDATES).items()}
-    return Rules(
+def drawn(rng: Random, *, coins: bool = False) -> Rules:
+    """The fund of one seed. coins: whether it may be one that holds coins."""
+    rules = Rules(
         fund=FUND,
-        mandate=Mandate(targets=targets),
+        mandate=_mandate(rng.choice(MANDATES)),
         limits=Limits(
             max_order_notional=Decimal(rng.choice((8_000, 60_000, 400_000))),
             max_turnover_per_day=Decimal(rng.choice((1, 9, 9))),
@@ -78,3 +96,15 @@ def drawn(rng: Random) -> Rules:
             catch_up=timedelta(hours=1),
         ),
     )
+    if not coins or rng.random() >= SPOT_SHARE:
+        return rules
+    return replace(
+        rules,
+        mandate=_mandate(rng.choice(WEIGHTS)),
+        limits=replace(rules.limits, max_leverage=Decimal("1.1")),
+        markets=spot(rng.choice(tuple(FeeAsset))),
+    )
+
+
+def _mandate(targets: Mapping[str, str]) -> Mandate:
+    return Mandate(targets={symbol: Decimal(multiple) for symbol, multiple in targets.items()})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 ACCOUNT = (Happening.MANUAL_TRADE, Happening.DEPOSIT, Happening.ADL, Happening.RESTING, Happening.STANDSTILL)
 BY_HAND = (Happening.HALT, Happening.REBALANCE, Happening.FLATTEN, Happening.CANCEL_ALL, Happening.RESTORE)
-LOT = Decimal("0.001")
+LOT, COIN = Decimal("0.001"), Decimal("0.0000001")
 
 
 class Fate:
@@ -70,9 +70,11 @@ class Fate:
         symbol = rng.choice(tuple(world.rules.mandate.targets))
         match kind:
             case Happening.MANUAL_TRADE:
-                world.exchange.elsewhere(symbol, self._some(symbol), client_id=f"web_{rng.randrange(10**6)}")
+                size = self._some(symbol)
+                if world.exchange.affords(symbol, size, world.exchange.prices.mark(symbol)):
+                    world.exchange.elsewhere(symbol, size, client_id=f"web_{rng.randrange(10**6)}")
             case Happening.DEPOSIT:
-                world.exchange.deposit(Decimal(rng.choice((-20_000, 5_000, 40_000))))
+                self._pays(symbol, Decimal(rng.choice((-20_000, 5_000, 40_000))))
             case Happening.ADL:
                 self.deleverages(symbol)
             case Happening.RESTING:
@@ -80,6 +82,14 @@ class Fate:
             case _:
                 world.account_stands()
                 world.loop.call_later(rng.choice((120.0, 1800.0, 14_400.0)), world.account_moves)
+
+    def _pays(self, symbol: str, amount: Decimal) -> None:
+        """Somebody pays in or out: cash, or coins of as much worth."""
+        exchange = self._world.exchange
+        if exchange.is_spot(symbol) and self._world.rng.random() < 1 / 2:
+            exchange.transfer(symbol, (amount / exchange.prices.mark(symbol)).quantize(COIN))
+        elif exchange.affords(symbol, Decimal(1), -min(amount, Decimal(0))):
+            exchange.deposit(amount)
 
     def _some(self, symbol: str) -> Decimal:
         """What somebody trades by hand, signed contracts."""
@@ -89,13 +99,18 @@ class Fate:
     def deleverages(self, symbol: str) -> None:
         """Have the venue close a part of a position, or all of it."""
         world = self._world
+        if world.exchange.is_spot(symbol):
+            return
         if cut := (world.exchange.held(symbol) * Decimal(world.rng.choice(("0.1", "0.5", "1")))).quantize(LOT):
             world.exchange.elsewhere(symbol, -cut, client_id="adl_autoclose", forced=True)
 
     def _rests(self, symbol: str) -> None:
         """Somebody places an order that fills in part after a while, and whole, or never, after another."""
         world, rng = self._world, self._world.rng
-        order = world.exchange.rest(symbol, self._some(symbol), client_id=f"web_{rng.randrange(10**6)}")
+        size = self._some(symbol)
+        if not world.exchange.affords(symbol, size, world.exchange.prices.mark(symbol)):
+            return
+        order = world.exchange.rest(symbol, size, client_id=f"web_{rng.randrange(10**6)}")
         first = rng.choice((5.0, 120.0, 3000.0, 40_000.0))
         world.loop.call_later(first, self._fills, order, (order.amount * Decimal(rng.choice(("0.2", "1")))).quantize(LOT))
         later = first + rng.choice((1.0, 120.0, 20_000.0))
@@ -107,8 +122,8 @@ class Fate:
     def _fills(self, order: Order, amount: Decimal) -> None:
         if self._world.faults.ended:
             self._world.exchange.withdraw(order)
-        elif (left := min(amount, order.amount - order.filled)) > 0:
-            self._world.exchange.meet(order, left)
+        elif (part := min(amount, order.left)) > 0:
+            self._world.exchange.meet(order, part)
 
     def _to_machine(self, kind: Happening, process: Process | None) -> None:
         world, rng = self._world, self._world.rng

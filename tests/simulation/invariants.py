@@ -12,7 +12,6 @@ from keeper.domain.fund import FundState
 from keeper.domain.market import Side
 from keeper.domain.order import CLIENT_ID_PREFIX, TRANSITIONS, ChildState
 from keeper.planning.plan import FLATTEN
-from keeper.venues.dialects import BINANCE_USDM
 from tests.simulation.database import Disk
 from tests.simulation.exchange import Asked, Exchange, Order
 from tests.simulation.funds import Rules
@@ -81,6 +80,8 @@ class Judge:
             if order.symbol == asked.symbol and _ours(order) and order.state is ChildState.LIVE:
                 self.violated("I3", f"{asked.client_id} was sent while {order.client_id} is live")
         self.flying[asked.symbol].append(asked)
+        if asked.host not in self.rules.dialect.hosts[self.rules.environment]:
+            self.violated("I14", f"{asked.client_id} went to {asked.host}")
         trigger = next((trigger for (trigger,) in self.disk.rows(_TRIGGER, asked.client_id)), "")
         self._triggers[asked.client_id] = trigger
         # to flatten is a human's word as well, and only reduces
@@ -138,11 +139,24 @@ class Judge:
             if _ours(order) and order.state is ChildState.LIVE:
                 self.violated("I6", f"{order.client_id} rests although nothing of ours was said to be left")
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether nothing is held that a venue would let one close."""
+        return not self._left()
+
     def must_be_flat(self) -> None:
         """What must hold some time after a human had the fund flattened, in quiet times."""
+        for symbol, held in self._left().items():
+            self.violated("I5", f"{held} of {symbol} are left after the fund was flattened: {self._why_not()}")
+
+    def _left(self) -> dict[str, Decimal]:
+        left = {}
         for symbol in self.rules.mandate.targets:
-            if abs(held := self.exchange.held(symbol)) > self.exchange.markets[symbol].lot:
-                self.violated("I5", f"{held} of {symbol} are left after the fund was flattened: {self._why_not()}")
+            market, mark = self.exchange.markets[symbol], self.exchange.prices.mark(symbol)
+            smallest = market.min_cost / mark if self.exchange.is_spot(symbol) else ZERO
+            if abs(held := self.exchange.held(symbol)) > smallest + market.lot:
+                left[symbol] = held
+        return left
 
     def _why_not(self) -> str:
         rows = self.disk.rows("SELECT status, reason FROM runs WHERE trigger LIKE 'flatten:%' ORDER BY started_at DESC LIMIT 1")
@@ -168,8 +182,8 @@ class Judge:
 
     def _judge_caps(self, order: Order) -> None:
         limits, now = self.rules.limits, self.exchange.now()
-        if self._triggers.get(order.client_id, "").startswith(FLATTEN) and not order.reduce_only:
-            self.violated("I8", f"{order.client_id} is to flatten and does not say so to the venue")
+        if self._triggers.get(order.client_id, "").startswith(FLATTEN) and not self._reduces(order):
+            self.violated("I8", f"{order.client_id} is to flatten, and may open or add")
         notional = order.amount * order.price
         if notional > limits.max_order_notional:
             self.violated("I8", f"{order.client_id} of {notional:.2f} is above the largest order")
@@ -177,20 +191,24 @@ class Judge:
         collar = 2 * limits.max_slippage_bps / 10_000 + Decimal("0.0005")  # from the mid, which may be as far from the mark
         if not low * (1 - collar) <= order.price <= high * (1 + collar):
             self.violated("I8", f"{order.client_id} at {order.price} is outside of the collar around {low} to {high}")
-        if not order.reduce_only:
+        if not self._reduces(order):
             leverage = (self.exchange.exposure() + notional) / self.exchange.nav()
             grows = (self.exchange.held(order.symbol) >= 0) is (order.side is Side.BUY)
             if grows and leverage > limits.max_leverage * Decimal("1.03"):
                 self.violated("I8", f"{order.client_id} makes the leverage {leverage:.2f}")
         self._judge_windows(order)
 
+    def _reduces(self, order: Order) -> bool:
+        """Whether it can't add risk: a sale of coins can't, since none are lent here."""
+        return order.side is Side.SELL if self.exchange.is_spot(order.symbol) else order.reduce_only
+
     def _judge_windows(self, order: Order) -> None:
         """I11: what adds risk, at limit price, over the day up to this order."""
         now, cap = self.exchange.now(), self.rules.limits.max_turnover_per_day
         day = [other for other in self.exchange.orders if _ours(other) and other.at > now - timedelta(days=1)]
-        added = sum((other.amount * other.price for other in day if not other.reduce_only), ZERO)
+        added = sum((other.amount * other.price for other in day if not self._reduces(other)), ZERO)
         highest = max(nav for at, nav in self._navs if at > now - timedelta(days=1))
-        if not order.reduce_only and added > cap * highest:
+        if not self._reduces(order) and added > cap * highest:
             self.violated("I11", f"{order.client_id} makes the day's turnover {added:.2f}, allowed are {cap} times NAV")
 
     def _traded(self, order: Order) -> None:

@@ -75,12 +75,15 @@ class Operator:
         """Once the faults have ended: flatten where that is what they do, then have the fund trade again."""
         world, kinds = self.world, self.world.faults.happenings
         if Happening.FLATTEN in kinds and not world.judge.lost:
-            while any(process.is_paused for process in world.holders):
+            while not world.holders or any(process.is_paused for process in world.holders):
                 await self._pause(AGAIN)
             if Happening.ADL in kinds:
                 world.fate.deleverages(next(iter(world.rules.mandate.targets)))
-            await self.submit(CommandKind.FLATTEN)
-            await self._pause(LONG_ENOUGH)
+            for _ in range(ATTEMPTS):  # one run need not find a book that is deep enough
+                await self.submit(CommandKind.FLATTEN)
+                await self._pause(LONG_ENOUGH)
+                if world.judge.is_flat:
+                    break
             world.judge.must_be_flat()
         if world.judge.lost:
             await self._reconciled()

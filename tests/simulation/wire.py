@@ -22,7 +22,7 @@ from keeper.domain.order import Accepted, ChildState, Fill, OrderReport, OrderRe
 from keeper.ports import Clock, VenueInfo
 from keeper.simulation.clock import VirtualLoop
 from keeper.venues import listing, verdicts
-from keeper.venues.dialects import BINANCE_USDM
+from keeper.venues.dialects import BINANCE_SPOT, BINANCE_USDM
 from keeper.venues.transport import Flight
 from tests.simulation.exchange import AT_ONCE, Asked, Exchange, Matching, Order, Refused
 from tests.simulation.faults import Faults, OrderFault, ReadFault
@@ -75,6 +75,7 @@ class Wire:
         self._trace = trace
         self._offset = timedelta(0)
         self._silent_until = 0.0
+        self._dialect = BINANCE_SPOT if info.exchange == BINANCE_SPOT.exchange else BINANCE_USDM
 
     async def __aenter__(self) -> Self:
         await self._answer("clock")
@@ -117,18 +118,19 @@ class Wire:
         await self._answer("account")
         stands_since = self.stands_since()
         seen = self._exchange.seen(self._read_at() if stands_since is None else stands_since)
-        cash, held = seen.cash, seen.positions
-        prices = self._exchange.prices
+        prices, markets = self._exchange.prices, self._exchange.markets
         positions = {
             symbol: Position(symbol=symbol, contracts=size, entry=entry, mark=prices.mark(symbol))
-            for symbol, (size, entry) in held.items()
+            for symbol, (size, entry) in seen.positions.items()
+            if not self._exchange.is_spot(symbol)
         }
-        exposure = sum((abs(size) * prices.mark(symbol) for symbol, (size, _) in held.items()), Decimal(0))
+        coins = {markets[symbol].base: size for symbol, (size, _) in seen.positions.items() if self._exchange.is_spot(symbol)}
+        exposure = sum((abs(one.contracts) * one.mark for one in positions.values()), Decimal(0))
         return Account(
-            balances={"USDT": cash},
+            balances={"USDT": seen.cash, **coins},
             positions=positions,
             open_orders=tuple(order for order in self._orders(self._read_at()) if order.state is ChildState.LIVE),
-            free_margin=self._exchange.nav() - exposure / 20,
+            free_margin=None if self._dialect is BINANCE_SPOT else self._exchange.nav() - exposure / 20,
             at=self.clock.now(),
         )
 
@@ -141,7 +143,7 @@ class Wire:
         at = self._read_at()
         for order in reversed(self._exchange.under(client_id)):
             if order.symbol == symbol and (answer := self._told(order, at)) is not None:
-                return listing.report(answer, client_id, BINANCE_USDM.wording.average)
+                return listing.report(answer, client_id, self._dialect.wording.average)
         return None
 
     async def fills(self, symbol: str, order_id: str) -> tuple[Fill, ...]:
@@ -155,7 +157,7 @@ class Wire:
                 amount=trade.amount,
                 price=trade.price,
                 fee=trade.fee,
-                fee_asset="USDT",
+                fee_asset=trade.fee_asset,
                 at=trade.at,
             )
             for order in self._exchange.orders
@@ -183,9 +185,9 @@ class Wire:
         flight = Flight()
         try:
             answer = await self._send(self._asked(request), flight)
-            report = listing.report(answer, request.client_id, BINANCE_USDM.wording.average)
+            report = listing.report(answer, request.client_id, self._dialect.wording.average)
         except (Refusal, WireFault, VenueRefused, VenueUnavailable, StaleData, ValueError) as error:
-            outcome = verdicts.of_order(BINANCE_USDM, flight, error)
+            outcome = verdicts.of_order(self._dialect, flight, error)
             self._trace.add("wire", str(type(outcome).__name__).lower(), f"{request.client_id} {outcome}")
             return outcome
         if flight.status not in OK:
@@ -205,8 +207,8 @@ class Wire:
             price=request.price,
             reduce_only=request.reduce_only,
             sent=stamp,
-            window=min(left, timedelta(milliseconds=BINANCE_USDM.order_window)),
-            host=min(BINANCE_USDM.hosts[self.info.environment]),
+            window=min(left, timedelta(milliseconds=self._dialect.order_window)),
+            host=min(self._dialect.hosts[self.info.environment]),
         )
 
     async def _send(self, asked: Asked, flight: Flight) -> Any:
@@ -314,6 +316,7 @@ class Wire:
             "origQty": plain(order.amount),
             "status": "PARTIALLY_FILLED" if told.state is ChildState.LIVE and filled else WORDS[told.state],
             "executedQty": plain(filled),
+            "cummulativeQuoteQty": plain(value),
             "avgPrice": plain(value / filled) if filled else "0",
         }
 

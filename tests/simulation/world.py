@@ -89,25 +89,24 @@ class World:
         self.faults = scenario.faults or plans.drawn(Random(f"{seed} faults")).without(scenario.without)
         if scenario.more is not None:
             scenario.more(self.faults)
-        self.rules = scenario.rules or funds.drawn(Random(f"{seed} fund"))
+        self.rules = scenario.rules or funds.drawn(Random(f"{seed} fund"), coins="spot" not in scenario.without)
         self.rng = Random(f"{seed} world")
         self.disk = Disk()
         market = Random(f"{seed} market")
         prices = Prices(
-            funds.MARKETS,
-            funds.PRICES,
+            self.rules.markets,
+            {symbol: funds.PRICES[market.base] for symbol, market in self.rules.markets.items()},
             self.now,
             market,
             volatility=market.choice((0.3, 0.8)),
             depth=market.choice((4e4, 4e5)),
             half_spread_bps=market.choice((0.2, 1.5)),
         )
-        self.exchange = Exchange(funds.MARKETS, prices, Decimal(100_000), self.now, self._later, market)
+        self.exchange = Exchange(self.rules.markets, prices, Decimal(100_000), self.now, self._later, market)
         for symbol, target in self.rules.mandate.targets.items():
             drift = Decimal(market.choice(("0.9", "1", "1.1"))) if market.random() < 0.8 else Decimal(0)
             size = (target * drift * 100_000 / prices.mark(symbol)).quantize(Decimal("0.001"))
-            if size:
-                self.exchange.positions[symbol] = size, prices.mark(symbol)
+            self.exchange.endow(symbol, size)
         self.exchange.deposit(Decimal(0))
         self.judge = Judge(self.exchange, self.disk, self.trace, self.rules)
         self.exchange.on_change = self.judge.on_change
@@ -123,7 +122,7 @@ class World:
         self.reserved = False
         self.info = VenueInfo(
             name="sim",
-            exchange="binanceusdm",
+            exchange=self.rules.dialect.exchange,
             environment=self.rules.environment,
             account=ACCOUNT_NAME,
             read_lag=READ_LAG,
