@@ -72,8 +72,8 @@ class Rules:
         return BINANCE_SPOT if any(market.kind is MarketKind.SPOT for market in self.markets.values()) else BINANCE_USDM
 
 
-def drawn(rng: Random, *, coins: bool = False) -> Rules:
-    """The fund of one seed. coins: whether it may be one that holds coins."""
+def drawn(rng: Random, *, coins: float = 0.0) -> Rules:
+    """The fund of one seed. coins: how likely it is one that holds coins."""
     rules = Rules(
         fund=FUND,
         mandate=_mandate(rng.choice(MANDATES)),
@@ -96,7 +96,7 @@ def drawn(rng: Random, *, coins: bool = False) -> Rules:
             catch_up=timedelta(hours=1),
         ),
     )
-    if not coins or rng.random() >= SPOT_SHARE:
+    if rng.random() >= coins:
         return rules
     return replace(
         rules,

@@ -112,8 +112,8 @@ class Fate:
             return
         order = world.exchange.rest(symbol, size, client_id=f"web_{rng.randrange(10**6)}")
         first = rng.choice((5.0, 120.0, 3000.0, 40_000.0))
-        world.loop.call_later(first, self._fills, order, (order.amount * Decimal(rng.choice(("0.2", "1")))).quantize(LOT))
-        later = first + rng.choice((1.0, 120.0, 20_000.0))
+        world.loop.call_later(first, self._fills, order, (order.amount * Decimal(rng.choice(("0.3", "0.6", "1")))).quantize(LOT))
+        later = first + rng.choice((1.0, 120.0, 20_000.0, 80_000.0))
         if rng.random() < 2 / 3:
             world.loop.call_later(later, self._fills, order, order.amount)
         else:

@@ -30,11 +30,13 @@ def main() -> int:
 
 def hunt(name: str, bug: Bug, first: int = 0) -> dict[str, object]:
     """The first seed whose world shows a violation, and which."""
+    from tests.simulation.funds import SPOT_SHARE
     from tests.simulation.world import Scenario, World
 
+    coins = bug.scenario.get("coins", SPOT_SHARE)
     locked, nudged = bug.scenario.get("locked", True), bug.scenario.get("nudged", True)
     for seed in range(first, first + bug.seeds):
-        world = World(Scenario(seed=seed, locked=locked, nudged=nudged, more=worse(bug)))
+        world = World(Scenario(seed=seed, locked=locked, nudged=nudged, coins=coins, more=worse(bug)))
         if found := [one for one in world.run().violations if bug.shows in one]:
             return {"bug": name, "seeds": seed - first + 1, "seed": seed, "violations": found[:3]}
     return {"bug": name, "seeds": bug.seeds, "seed": None, "violations": []}
@@ -51,6 +53,9 @@ def worse(bug: Bug) -> "Callable[[Faults], None]":
             faults.reads = {**faults.reads, ReadFault.SPIKE: spikes}
         if halts := bug.scenario.get("halts"):
             faults.happenings, faults.ambush = {Happening.HALT: 2}, halts
+        for kind, count in bug.scenario.get("happenings", {}).items():
+            faults.happenings = {**faults.happenings, Happening(kind): count}
+        faults.ambush = bug.scenario.get("ambush", faults.ambush)
         faults.lag = bug.scenario.get("lag", faults.lag)
         faults.daemons = bug.scenario.get("daemons", faults.daemons)
 

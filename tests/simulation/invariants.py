@@ -12,6 +12,7 @@ from keeper.domain.fund import FundState
 from keeper.domain.market import Side
 from keeper.domain.order import CLIENT_ID_PREFIX, TRANSITIONS, ChildState
 from keeper.planning.plan import FLATTEN
+from keeper.policy.breakers import Cause
 from tests.simulation.database import Disk
 from tests.simulation.exchange import Asked, Exchange, Order
 from tests.simulation.funds import Rules
@@ -27,7 +28,7 @@ ENOUGH = Decimal(7)
 """Turnover of a day, in multiples of NAV, with which any mandate here is reached from anywhere."""
 _SENT_BY = "SELECT run, leg, amount, state FROM children WHERE client_id = ?"
 _TRIGGER = "SELECT trigger FROM runs WHERE id = (SELECT run FROM children WHERE client_id = ?)"
-_STATE = "SELECT state, event FROM fund_states WHERE fund = ?"
+_STATE = "SELECT state, cause, reason FROM fund_states WHERE fund = ?"
 
 
 class Violated(Exception):
@@ -40,7 +41,7 @@ class Judge:
 
     flying: the requests in the air; resumed: how often the operator has resumed the fund; lost: client ids that the journal knew
     before an older one was put in its place, and which nobody has taken note of since; stood_since, stood_until: when the
-    account was last read as it was.
+    account was last read as it was; all_is_told: nothing hides from the fund what moved its positions.
     """
 
     exchange: Exchange
@@ -53,6 +54,8 @@ class Judge:
     lost: set[str] = field(default_factory=set)
     stood_since: datetime | None = None
     stood_until: datetime | None = None
+    all_is_told: bool = True
+    _cleared: set[str] = field(default_factory=set)
     _triggers: dict[str, str] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
     _put_back_at: datetime | None = None
@@ -113,6 +116,8 @@ class Judge:
             return
         if self._state == FundState.HALTED and self.resumed == self._resumed_before:
             self.violated("I15", f"nobody resumed the fund, and it is {state}")
+        if rows and rows[0][1] == Cause.POSITION and "without an order that explains it" in rows[0][2] and self.all_is_told:
+            self.violated("I5", f"the fund is {state} for what can be explained: {rows[0][2]}")
         self._state, self._resumed_before = state, self.resumed
         self._halted_at = self.exchange.now() if state == FundState.HALTED else None
 
@@ -134,7 +139,8 @@ class Judge:
         self.lost.clear()
 
     def all_clear(self) -> None:
-        """I6: whoever was told that nothing of ours is left was told the truth."""
+        """I6: whoever was told that nothing of ours is left, and nothing on its way, was told the truth."""
+        self._cleared |= {asked.client_id for flying in self.flying.values() for asked in flying}
         for order in self.exchange.orders:
             if _ours(order) and order.state is ChildState.LIVE:
                 self.violated("I6", f"{order.client_id} rests although nothing of ours was said to be left")
@@ -172,6 +178,8 @@ class Judge:
             self.violated("I4", f"{order.client_id} is {order.amount}, its intent {rows[0][2]}")
         elif rows and rows[0][3] in ("rejected", "not_placed"):
             self.violated("I7", f"{order.client_id} was placed after it was given up as {rows[0][3]}")
+        if order.client_id in self._cleared:
+            self.violated("I6", f"{order.client_id} arrived although nothing of ours was said to be on its way")
         if self._halted_at is not None and self.exchange.now() > self._halted_at + self.rules.order_ttl + timedelta(seconds=1):
             self.violated("I6", f"{order.client_id} was placed {self.exchange.now() - self._halted_at} after the fund was halted")
         self._judge_caps(order)
@@ -302,12 +310,17 @@ class Judge:
             self.violated("I5", f"the fund is {self._state}: {reason}")
         if self.rules.limits.max_turnover_per_day < ENOUGH:
             return  # a cap that a whole rebuild would pass leaves a gap, and that is what it is there for
+        lacks: dict[str, tuple[Decimal, Decimal]] = {}
         for symbol, target in self.rules.mandate.targets.items():
             market, mark = self.exchange.markets[symbol], self.exchange.prices.mark(symbol)
             gap = target * self.exchange.nav() / mark - self.exchange.held(symbol)
             # a buy is sized at the worst price that its order allows, and what costs are expected for the gap is left out of it
             smallest = max(market.lot, market.min_cost / mark) + market.lot
             if abs(gap) > smallest:
+                lacks[symbol] = gap, smallest
+        for symbol, (gap, smallest) in lacks.items():
+            # of coins whose cash lies in others that are not worth selling
+            if len(lacks) > 1 or gap < 0 or self.exchange.affords(symbol, smallest, self.exchange.prices.mark(symbol)):
                 self.violated("I5", f"{symbol} lacks {gap:.5f} contracts, the smallest order is {smallest:.5f}")
 
 

@@ -42,6 +42,7 @@ SENDER, CONFIRM = "keeper.service.sender", "keeper.service.sender"
 WIRE = "tests.simulation.wire"
 PLACE = "        outcome = await self._venue.place(child.request)\n"
 UNKNOWN = "                return await self._ended(child, ChildState.UNKNOWN, why)\n"
+SPOT_ALWAYS = "    spot = kind is MarketKind.SPOT\n"
 
 BUGS: Mapping[str, Bug] = {
     "order sent before the intent": Bug(
@@ -170,6 +171,72 @@ BUGS: Mapping[str, Bug] = {
         ],
         scenario={"locked": False, "daemons": 2},
         shows="went from",
+    ),
+    "transfer explains a stale spot read": Bug(
+        changes=[
+            Change("keeper.policy.breakers", "    spot = kind is MarketKind.SPOT and not hides_fills\n", SPOT_ALWAYS),
+        ],
+        scenario={"coins": 1.0, "happenings": {"standstill": 2}, "ambush": 0.3},
+    ),
+    "own fills not counted for what should be held": Bug(
+        changes=[
+            Change(
+                "keeper.service.positions",
+                "            own = net_change(fills := await self._fills(), market, markets)\n",
+                "            own = net_change(fills := (), market, markets)\n",
+            )
+        ],
+        shows="for what can be explained",
+    ),
+    "an order that rested counts whole": Bug(
+        changes=[
+            Change(
+                "keeper.service.positions",
+                "            if order.at >= since:\n",
+                "            if order.filled:\n",
+            )
+        ],
+        scenario={"happenings": {"resting": 2}},
+        shows="for what can be explained",
+    ),
+    "orders placed before a settle forgotten": Bug(
+        changes=[
+            Change(
+                "keeper.service.positions",
+                "order.client_id in known or not order.filled or order.changed_at < since:",
+                "order.client_id in known or not order.filled or order.at < since:",
+            )
+        ],
+        scenario={"happenings": {"resting": 2}},
+        shows="for what can be explained",
+    ),
+    "a journal put back goes unnoticed": Bug(
+        changes=[
+            Change(
+                "keeper.service.rebalancer",
+                "        missing = await self._positions.unrecorded()\n",
+                "        missing = ()\n",
+            )
+        ],
+        scenario={"happenings": {"restore": 2}},
+        shows="was sent while the journal lacks",
+    ),
+    "kill asks for nothing that is on its way": Bug(
+        changes=[Change("keeper.service.killing", "        for child in open_children:\n", "        for child in ():\n")],
+        scenario={"happenings": {"cancel_all": 2}, "ambush": 0.3},
+        faults={"late": 0.3},
+        shows="said to be on its way",
+    ),
+    "flatten to the mandate": Bug(
+        changes=[
+            Change(
+                "keeper.service.keeping",
+                "made.flat() if trigger.startswith(FLATTEN) else made",
+                "made",
+            )
+        ],
+        scenario={"happenings": {"flatten": 1}},
+        shows="after the fund was flattened",
     ),
 }
 

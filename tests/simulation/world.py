@@ -27,7 +27,7 @@ from tests.simulation import faults as plans
 from tests.simulation import funds
 from tests.simulation.database import Disk
 from tests.simulation.exchange import Asked, Exchange
-from tests.simulation.faults import Faults
+from tests.simulation.faults import Faults, Happening
 from tests.simulation.happenings import Fate
 from tests.simulation.invariants import Judge
 from tests.simulation.operator import Operator
@@ -41,6 +41,8 @@ DAY = timedelta(days=1)
 READ_LAG = 0.5
 ACCOUNT_NAME = "acc1"
 MOST_POINTS = 400
+HIDING = {Happening.STANDSTILL, Happening.CLOCK_STEP, Happening.RESTORE}
+"""What may keep from a fund why its positions changed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,7 +50,8 @@ class Scenario:
     """What a world is to live through.
 
     days: with faults, quiet: without; crash_at: of the first process; locked: one process at a time holds the account; nudged:
-    a daemon hears of commands at once, not only when it looks for them; more: changes the faults that were drawn.
+    a daemon hears of commands at once, not only when it looks for them; more: changes the faults that were drawn; without: kinds
+    of faults that are left out, "spot" where no fund is to hold coins; coins: how likely a fund is one that does.
     """
 
     seed: int
@@ -61,6 +64,7 @@ class Scenario:
     nudged: bool = True
     more: Callable[[Faults], None] | None = None
     without: frozenset[str] = frozenset()
+    coins: float = funds.SPOT_SHARE
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,7 +93,9 @@ class World:
         self.faults = scenario.faults or plans.drawn(Random(f"{seed} faults")).without(scenario.without)
         if scenario.more is not None:
             scenario.more(self.faults)
-        self.rules = scenario.rules or funds.drawn(Random(f"{seed} fund"), coins="spot" not in scenario.without)
+        self.rules = scenario.rules or funds.drawn(
+            Random(f"{seed} fund"), coins=0.0 if "spot" in scenario.without else scenario.coins
+        )
         self.rng = Random(f"{seed} world")
         self.disk = Disk()
         market = Random(f"{seed} market")
@@ -109,6 +115,7 @@ class World:
             self.exchange.endow(symbol, size)
         self.exchange.deposit(Decimal(0))
         self.judge = Judge(self.exchange, self.disk, self.trace, self.rules)
+        self.judge.all_is_told = scenario.locked and not HIDING & set(self.faults.happenings)
         self.exchange.on_change = self.judge.on_change
         self.judge.look()
         self.machine = timedelta(0)
