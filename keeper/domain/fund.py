@@ -46,6 +46,11 @@ class Standing:
         """Whether only what reduces risk may be sent."""
         return self.state is FundState.REDUCE_ONLY
 
+    @property
+    def flattened(self) -> bool:
+        """Whether a human asked for no exposure, and has said nothing else since: a breaker always names itself."""
+        return self.reducing and not self.cause
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:

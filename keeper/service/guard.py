@@ -16,14 +16,20 @@ from keeper.policy.breakers import Breakers, PositionChange, Record, Trip, judge
 from keeper.ports import Clock, Journal
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+HELD_BACK = "breaker.held_back"
 log = structlog.get_logger()
 
 
 class Guard:
-    """The breakers of one fund."""
+    """The breakers of one fund.
 
-    def __init__(self, fund: str, breakers: Breakers, clock: Clock, journal: Journal) -> None:
+    A halt would disarm the brake that a human pulled: while a fund is to be flattened what would halt it is noted, ends every
+    other run, and comes to a halt once the human resumes the fund. urgent: the guard of such a flattening, which goes on.
+    """
+
+    def __init__(self, fund: str, breakers: Breakers, clock: Clock, journal: Journal, *, urgent: bool = False) -> None:
         self._fund = fund
+        self._urgent = urgent
         self._breakers = breakers
         self._journal = journal
         self._clock = clock
@@ -52,20 +58,28 @@ class Guard:
             )
             if await lift:
                 log.info("breaker.lifted", fund=self._fund, cause=standing.cause)
+        if tripped is not None and tripped.state is FundState.HALTED and not self._urgent:
+            return FundState.HALTED
         return (await self._journal.standing(self._fund)).state
 
     async def trip(self, tripped: Trip) -> None:
-        """Put the fund into the state of ``tripped``, unless it is bound as much already, by whoever says so meanwhile."""
+        """Put the fund into the state of ``tripped``, unless it is bound as much already or is to be flattened.
+
+        What somebody else says of the fund meanwhile is not overruled.
+        """
+        at, cause, why = self._clock.now(), str(tripped.cause), tripped.why
         while True:
             standing = await self._journal.standing(self._fund)
+            if tripped.state is FundState.HALTED and not standing.halted and (self._urgent or standing.flattened):
+                payload = {"cause": cause, "why": why}
+                await self._journal.note(HELD_BACK, fund=self._fund, run="", at=at, payload=payload)
+                log.error(HELD_BACK, fund=self._fund, cause=cause, why=why)
+                return
             graver = passes(standing.cause) and not passes(tripped.cause)
             if standing.halted or (standing.reducing and tripped.state is FundState.REDUCE_ONLY and not graver):
                 return
-            at, cause = self._clock.now(), str(tripped.cause)
-            if await self._journal.set_state(
-                self._fund, tripped.state, reason=tripped.why, at=at, cause=cause, expected=standing
-            ):
-                log.error("breaker.tripped", fund=self._fund, cause=cause, state=str(tripped.state), why=tripped.why)
+            if await self._journal.set_state(self._fund, tripped.state, reason=why, at=at, cause=cause, expected=standing):
+                log.error("breaker.tripped", fund=self._fund, cause=cause, state=str(tripped.state), why=why)
                 return
 
     async def _lately(self, standing: Standing, now: datetime, worth: Worth | None) -> Record:

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import structlog
 
+from keeper.domain.errors import VenueError
 from keeper.domain.fund import Settled
 from keeper.domain.market import Market, MarketKind
 from keeper.domain.numbers import ZERO, exact, plain, sign
@@ -39,10 +40,11 @@ log = structlog.get_logger()
 
 
 class PositionBook:
-    """The positions of one fund."""
+    """The positions of one fund. urgent: whoever asks does not wait for what the venue does not tell."""
 
-    def __init__(self, fund: str, venue: Venue, journal: Journal, observer: Observer) -> None:
+    def __init__(self, fund: str, venue: Venue, journal: Journal, observer: Observer, *, urgent: bool = False) -> None:
         self._fund = fund
+        self._urgent = urgent
         self._venue = venue
         self._journal = journal
         self._clock: Clock = venue.clock
@@ -56,7 +58,7 @@ class PositionBook:
         """What moved the fund's positions, or ``only`` that in one market, since they were last recorded, but for our own fills.
 
         ``observation`` is of an account that stands still and has no order of ours open. VenueUnavailable when the venue does
-        not tell its orders.
+        not tell its orders; where it is urgent, what moved is unexplained then.
         """
         before = await self._settled()
         held, markets, moved = holdings(observation), observation.markets, []
@@ -64,13 +66,24 @@ class PositionBook:
             if symbol not in before or only not in (None, symbol):
                 continue
             own = net_change(await self._fills(), market, markets)
-            if held[symbol] == _sum(before[symbol].contracts, own):
+            if held[symbol] == added(before[symbol].contracts, own):
                 continue
-            for order in await self._venue.orders(symbol, self._recent(before[symbol].at - LATE)):
-                await self._book_late(order)
-            own = net_change(fills := await self._fills(), market, markets)
-            if held[symbol] != _sum(before[symbol].contracts, own):
-                moved.append(await self._explained(market, before[symbol], held[symbol], own, fills))
+            try:
+                change = await self._looked_for(market, markets, before[symbol], held[symbol])
+            except VenueError as error:
+                if not self._urgent:
+                    raise
+                log.warning("orders.unread", fund=self._fund, market=symbol, error=str(error))
+                change = explain_change(
+                    market.kind,
+                    before=before[symbol].contracts,
+                    after=held[symbol],
+                    own_fills=own,
+                    foreign_orders=(),
+                    smallest_fill=ZERO,
+                )
+            if change is not None:
+                moved.append(PositionChange(symbol=symbol, change=change))
         signs = {symbol: sign(contracts) for symbol, contracts in held.items() if markets[symbol].kind is not MarketKind.SPOT}
         return tuple(
             PositionChange(
@@ -81,12 +94,21 @@ class PositionBook:
             for one in moved
         )
 
+    async def _looked_for(self, market: Market, markets: Mapping[str, Market], before: Settled, held: Decimal) -> Change | None:
+        """What moved the position in ``market``; None where it was a fill of ours that is booked now."""
+        for order in await self._venue.orders(market.symbol, self._recent(before.at - LATE)):
+            await self._book_late(order)
+        own = net_change(fills := await self._fills(), market, markets)
+        if held == added(before.contracts, own):
+            return None
+        return await self._explained(market, before, held, own, fills)
+
     async def expected(self, markets: Mapping[str, Market]) -> dict[str, Decimal]:
         """What our own fills lead to from what was last recorded, signed contracts; of the markets for which that is known."""
         before = await self._settled()
         fills = await self._fills()
         return {
-            symbol: _sum(before[symbol].contracts, net_change(fills, market, markets))
+            symbol: added(before[symbol].contracts, net_change(fills, market, markets))
             for symbol, market in markets.items()
             if symbol in before
         }
@@ -139,6 +161,7 @@ class PositionBook:
         """Orders with our prefix that the venue has and the journal lacks, from a day before its last intent on.
 
         There are some where the journal was deleted, put back from an old backup, or is not the only one for this account.
+        VenueUnavailable when the venue does not tell its orders.
         """
         now = self._clock.now()
         latest = await self._journal.last_intent_at(self._venue.info.account)
@@ -188,9 +211,7 @@ class PositionBook:
         )
         log.warning("child.filled_late", fund=self._fund, client_id=order.client_id, filled=plain(order.filled))
 
-    async def _explained(
-        self, market: Market, before: Settled, held: Decimal, own: Decimal, fills: Sequence[Fill]
-    ) -> PositionChange:
+    async def _explained(self, market: Market, before: Settled, held: Decimal, own: Decimal, fills: Sequence[Fill]) -> Change:
         smallest = min((fill.amount for fill in fills if fill.symbol == market.symbol), default=ZERO)
 
         def way(orders: Sequence[VenueOrder]) -> Change:
@@ -216,7 +237,7 @@ class PositionBook:
             deep = max(since - LONGEST_LOOK, self._clock.now() - DEEPEST_LOOK)
             change = best(await self._foreign(market.symbol, deep, since))
         log.warning("position.changed", fund=self._fund, market=market.symbol, kind=str(change.kind), change=str(change))
-        return PositionChange(symbol=market.symbol, change=change)
+        return change
 
     async def _foreign(self, symbol: str, first: datetime, since: datetime) -> list[VenueOrder]:
         """What others traded from ``since`` on, each as an order placed when it traded.
@@ -258,5 +279,6 @@ def net_change(fills: Sequence[Fill], market: Market, markets: Mapping[str, Mark
 
 
 @exact
-def _sum(one: Decimal, other: Decimal) -> Decimal:
+def added(one: Decimal, other: Decimal) -> Decimal:
+    """``one`` and ``other`` together."""
     return one + other

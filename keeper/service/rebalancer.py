@@ -12,7 +12,7 @@ import structlog
 from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueRefused
 from keeper.domain.fund import FundState, Worth
 from keeper.domain.market import MarketKind
-from keeper.domain.numbers import exact, plain
+from keeper.domain.numbers import plain
 from keeper.domain.observation import Observation
 from keeper.domain.order import Child, ChildState, Fill, average_price
 from keeper.domain.run import NavCause, Run, RunKey, RunStatus
@@ -28,7 +28,7 @@ from keeper.service.dead_man import DeadMan
 from keeper.service.fund import Fund
 from keeper.service.guard import Guard
 from keeper.service.observer import Observer
-from keeper.service.positions import PositionBook
+from keeper.service.positions import PositionBook, added
 from keeper.service.progress import LegProgress, Progress
 from keeper.service.recovery import recover
 from keeper.service.results import amended
@@ -73,8 +73,8 @@ class Rebalancer:
         self._observer = observer
         self._sender = Sender(venue, journal, venue.clock, fund.limits, urgent=fund.urgent)
         self._runs = RunBook(fund.name, venue, journal, observer)
-        self._positions = PositionBook(fund.name, venue, journal, observer)
-        self._guard = Guard(fund.name, fund.breakers, venue.clock, journal)
+        self._positions = PositionBook(fund.name, venue, journal, observer, urgent=fund.urgent)
+        self._guard = Guard(fund.name, fund.breakers, venue.clock, journal, urgent=fund.urgent)
         self._dead_man = DeadMan(venue, fund.symbols)
         self._waiting = Waiting(fund.name, venue.clock)
         self._why_stopped = ""
@@ -110,13 +110,19 @@ class Rebalancer:
 
     async def verify(self) -> None:
         """Halt the fund where the venue has orders of ours that the journal does not know; those that rest are canceled."""
-        missing = await self._positions.unrecorded()
+        try:
+            missing = await self._positions.unrecorded()
+            for order in missing:
+                if not order.state.terminal:
+                    await self._venue.cancel(order.symbol, order.client_id)
+        except VenueError as error:
+            if not (self.fund.urgent or (await self._journal.standing(self.fund.name)).flattened):
+                raise
+            log.warning("journal.unverified", fund=self.fund.name, error=str(error))
+            return
         if not missing:
             return
         names = ", ".join(order.client_id for order in missing[:SHOWN])
-        for order in missing:
-            if not order.state.terminal:
-                await self._venue.cancel(order.symbol, order.client_id)
         why = f"the venue has {len(missing)} orders of ours that the journal lacks ({names}): it was deleted, put back from a"
         await self._guard.trip(Trip(state=FundState.HALTED, cause=Cause.JOURNAL, why=f"{why} backup, or is not the only one"))
 
@@ -332,11 +338,11 @@ class Rebalancer:
                 self._cut(course, f"the outcome of {child.request.client_id} is not known ({child.reason})")
 
     def _expect(self, course: _Course, fill: Fill) -> None:
-        course.expected[fill.symbol] = _added(course.expected[fill.symbol], fill.amount * fill.side.sign)
+        course.expected[fill.symbol] = added(course.expected[fill.symbol], fill.amount * fill.side.sign)
         for symbol, market in self._observer.markets.items():
             # a fee may be taken in the coins of another market of the fund, such as BNB
             if market.kind is MarketKind.SPOT and fill.fee_asset == market.base:
-                course.expected[symbol] = _added(course.expected[symbol], -fill.fee)
+                course.expected[symbol] = added(course.expected[symbol], -fill.fee)
 
     def _cut(self, course: _Course, why: str) -> None:
         """Propose nothing more; the run settles and ends as incomplete for this reason, the first one named."""
@@ -394,8 +400,3 @@ class Rebalancer:
     def _average(self, course: _Course, symbol: str) -> Decimal | None:
         fills = [fill for fill in course.fills if fill.symbol == symbol]
         return average_price(fills, inverse=self._observer.markets[symbol].kind is MarketKind.INVERSE)
-
-
-@exact
-def _added(one: Decimal, other: Decimal) -> Decimal:
-    return one + other
