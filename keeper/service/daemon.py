@@ -13,7 +13,7 @@ from keeper.domain.errors import JournalError, KeeperError
 from keeper.domain.fund import FundState
 from keeper.domain.run import Command, CommandKind
 from keeper.ports import Clock, Journal, Supervisor
-from keeper.service.keeping import BUSY, FundKeeper
+from keeper.service.keeping import BUSY, WORK, FundKeeper
 
 POLL = timedelta(seconds=1)
 JUMP = timedelta(seconds=10)
@@ -125,10 +125,13 @@ class Daemon:
             await self._clock.sleep_until(self._clock.now() + interval)
 
     async def _dismiss_old_commands(self) -> None:
-        """What was asked of a process that is gone is not done behind the operator's back."""
+        """What was asked of a process that is gone is not done behind the operator's back, but for the brake."""
         for command in await self._journal.waiting_commands():
             if command.fund not in self._keepers or not await self._journal.take_command(command.id, self._clock.now()):
                 continue
-            late = command.kind is CommandKind.REBALANCE
+            if command.kind is CommandKind.FLATTEN and (await self._journal.standing(command.fund)).flattened:
+                await self._hand_over(command)
+                continue
+            late = command.kind in WORK
             at, code, answer = self._clock.now(), BUSY if late else 0, TOO_LATE if late else ""
             await self._journal.end_command(command.id, at=at, exit_code=code, answer=answer)

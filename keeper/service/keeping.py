@@ -18,6 +18,7 @@ from keeper.domain.run import Command, CommandKind, Run, Slot
 from keeper.planning.plan import FLATTEN
 from keeper.policy.breakers import Breakers
 from keeper.ports import Bell, Clock, Journal
+from keeper.service.flattening import unfinished
 from keeper.service.guard import Guard
 from keeper.service.progress import Unwatched
 from keeper.service.rebalancer import Rebalancer
@@ -81,7 +82,10 @@ class FundKeeper:
 
     def ask(self, command: Command) -> None:
         """Deal with a command that this process took."""
-        self._asked.append(command)
+        if command.kind is CommandKind.FLATTEN:
+            self._asked.appendleft(command)
+        else:
+            self._asked.append(command)
         if command.kind in CUTTING:
             self._cut(f"{CUTTING[command.kind]}: {command.reason}" if command.reason else CUTTING[command.kind])
         self._charge.bell.ring()
@@ -138,6 +142,11 @@ class FundKeeper:
         if self._quiet_until is not None and now < self._quiet_until:
             return min(self._quiet_until, agenda.next_at)
         self._announce(agenda.opens_at)
+        self._unsettled = bool(await self._journal.open_children(self.fund))
+        left = await unfinished(self._journal, self.fund)
+        if left is not None and left.again_at <= now:
+            await self._flatten_on()
+            return self.clock.now()
         warm_from = agenda.opens_at - WARM_UP
         if agenda.slot is not None and await self._may_run():
             await self._run_slot(agenda.slot)
@@ -147,6 +156,7 @@ class FundKeeper:
             return self.clock.now()  # what was settled may be due again
         await self._out_of_trouble()
         look_at = min(agenda.next_at, warm_from) if now < warm_from else agenda.next_at
+        look_at = min(look_at, left.again_at) if left is not None else look_at
         return min(look_at, self.clock.now() + LONGEST_RETRY) if self._unsettled else look_at
 
     def _announce(self, opens_at: datetime) -> None:
@@ -189,7 +199,8 @@ class FundKeeper:
                 await self._ledger.go_on(self.clock.now())
             await self._journal.end_command(command.id, at=self.clock.now(), exit_code=0)
             return
-        if command.rules not in ("", self._charge.rules):
+        # zero is zero under every configuration
+        if command.kind is not CommandKind.FLATTEN and command.rules not in ("", self._charge.rules):
             why = "the daemon keeps this fund by another configuration than you asked under: restart `keeper run`, then ask again"
             await self._journal.end_command(command.id, at=self.clock.now(), exit_code=BUSY, answer=why)
             return
@@ -225,7 +236,8 @@ class FundKeeper:
     async def _settle(self) -> None:
         """Close the run that another process left behind, and settle children without a known outcome."""
         left = await self._journal.unended_runs(self.fund)
-        if not left and not await self._journal.open_children(self.fund):
+        open_before = await self._journal.open_children(self.fund)
+        if not left and not open_before:
             self._unsettled = False
             return
         self._working = rebalancer = self._new_rebalancer()
@@ -235,16 +247,28 @@ class FundKeeper:
             self._working = None
         if left:
             await self._ledger.go_on(self.clock.now())
-        for run in left:
-            await self._go_on(run.id)
+        for run_id in sorted({run.id for run in left} | {child.run for child in open_before}):
+            await self._go_on(run_id)
 
     async def _go_on(self, run_id: str) -> None:
-        """Take up a run that a human asked for and a crash cut, while its time lasts. The runs of slots are due by themselves."""
+        """Take up a run that a human asked for, and that a crash or an unknown outcome cut, while its time lasts.
+
+        The runs of slots are due by themselves, and so is a flattening; what was asked for since goes first.
+        """
         run = await self._journal.run(run_id)
-        if run is None or run.key.day is not None or not run.status.may_go_on or self._unsettled or not await self._may_run():
+        if run is None or run.key.day is not None or run.key.trigger.startswith(FLATTEN) or self._in_hand or self._asked:
+            return
+        if not run.status.may_go_on or self._unsettled or not await self._may_run():
             return
         if self.clock.now() < run.deadline:
             await self._work(run.key.trigger, run)
+
+    async def _flatten_on(self) -> None:
+        """Go on with a flattening that has not come to its end, however late it is."""
+        await self._be_fresh()
+        if (left := await unfinished(self._journal, self.fund)) is not None:
+            await self._work(left.run.key.trigger, left.run)
+        await self._out_of_trouble()
 
     async def _disconnect(self) -> None:
         connection, self._connection, self._make, self._connected_at = self._connection, None, None, None

@@ -1,0 +1,150 @@
+"""What a human asked of the daemon is neither dropped nor given up: a flattening goes on until it is flat, a run while it may."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from keeper.domain.run import CommandKind, RunStatus
+from tests.fakes.daemon_desks import Kept, kept
+from tests.fakes.daemons import command, told
+from tests.fakes.desks import drifted
+from tests.fakes.paper import PERP
+from tests.fakes.scripted_venue import Fault
+
+FLATTEN, HALT, REBALANCE, RESUME = CommandKind.FLATTEN, CommandKind.HALT, CommandKind.REBALANCE, CommandKind.RESUME
+
+
+async def cut_flattening(desk: Kept, *, killed: bool) -> None:
+    """A flattening that a daemon was in the middle of as it ended."""
+    async with desk.daemon():
+        await desk.passed(minutes=1)
+        await desk.journal.submit_command(command(FLATTEN, desk.now))
+        await desk.when(lambda: len(desk.venue.sent) == 3)
+        if killed:
+            desk.crash()
+    assert desk.venue.held.positions[PERP].contracts > 0
+
+
+async def test_a_flattening_that_nobody_took_is_done_by_the_next_daemon() -> None:
+    async with kept() as desk:
+        await desk.journal.submit_command(command(FLATTEN, desk.now))
+        await desk.passed(minutes=1)
+        async with desk.daemon():
+            await desk.passed(minutes=12)
+        assert desk.venue.held.positions == {}
+        assert told(await desk.journal.runs()) == [("flatten:c1", "completed")]
+
+
+@pytest.mark.parametrize("since", [HALT, RESUME])
+async def test_a_flattening_that_nobody_took_is_not_done_against_a_later_word(since: CommandKind) -> None:
+    async with kept() as desk:
+        await desk.journal.submit_command(command(FLATTEN, desk.now))
+        await desk.journal.submit_command(command(since, desk.now, name="c2"))
+        async with desk.daemon():
+            await desk.passed(minutes=12)
+        dismissed = await desk.journal.find_command("c1")
+        assert dismissed is not None
+        assert (dismissed.exit_code, "ask again" in dismissed.answer, desk.venue.sent) == (75, True, [])
+
+
+async def test_a_flattening_goes_on_once_an_unknown_outcome_is_known() -> None:
+    async with kept() as desk:
+        async with desk.daemon():
+            await desk.passed(minutes=1)
+            desk.venue.faults = {2: Fault.LOST_REPLY, 5: Fault.LOST_REQUEST}
+            await desk.journal.submit_command(command(FLATTEN, desk.now))
+            await desk.passed(minutes=25)
+        assert desk.venue.held.positions == {}
+        run = await desk.journal.run("btc3l-c1")
+        assert run is not None
+        assert (run.status, run.attempts) == (RunStatus.COMPLETED, 3)
+        assert all(request.reduce_only for request in desk.venue.sent)
+
+
+@pytest.mark.parametrize("killed", [True, False])
+async def test_a_flattening_goes_on_in_the_next_daemon_however_late(*, killed: bool) -> None:
+    async with kept() as desk:
+        await cut_flattening(desk, killed=killed)
+        await desk.passed(hours=30)
+        async with desk.daemon():
+            await desk.passed(minutes=15)
+        assert desk.venue.held.positions == {}
+        run = await desk.journal.run("btc3l-c1")
+        assert run is not None
+        assert (run.status, run.attempts) == (RunStatus.COMPLETED, 2)
+
+
+@pytest.mark.parametrize("since", [[HALT], [HALT, RESUME], [RESUME], [RESUME, FLATTEN, HALT]])
+async def test_a_flattening_does_not_go_on_against_a_later_word(since: list[CommandKind]) -> None:
+    async with kept() as desk:
+        await cut_flattening(desk, killed=False)
+        for number, kind in enumerate(since):
+            await desk.passed(seconds=1)
+            await desk.journal.submit_command(command(kind, desk.now, name=f"s{number}"))
+        async with desk.daemon():
+            await desk.passed(minutes=9)
+        run = await desk.journal.run("btc3l-c1")
+        assert run is not None
+        assert (run.status, run.attempts, len(desk.venue.sent)) == (RunStatus.INCOMPLETE, 1, 3)
+
+
+async def test_a_flattening_that_was_called_off_does_not_go_on_with_the_next_one() -> None:
+    async with kept() as desk:
+        await cut_flattening(desk, killed=False)
+        for name, kind in (("r", RESUME), ("f", FLATTEN)):
+            await desk.passed(seconds=1)
+            await desk.journal.submit_command(command(kind, desk.now, name=name))
+        async with desk.daemon():
+            await desk.passed(minutes=14)
+        assert told(await desk.journal.runs())[:2] == [("flatten:c1", "incomplete"), ("flatten:f", "completed")]
+        assert desk.venue.held.positions == {}
+
+
+async def test_a_rebalance_that_was_asked_for_goes_on_once_an_unknown_outcome_is_known() -> None:
+    async with kept() as desk:
+        async with desk.daemon():
+            await desk.passed(seconds=30)
+            desk.venue.faults = {2: Fault.LOST_REPLY}
+            await desk.journal.submit_command(command(REBALANCE, desk.now))
+            await desk.passed(minutes=14)
+        [run] = await desk.runs()
+        assert (run.key.trigger, run.status, run.attempts) == ("manual:c1", RunStatus.COMPLETED, 2)
+
+
+async def test_a_rebalance_that_nobody_can_settle_in_time_does_not_go_on() -> None:
+    async with kept(drifted()) as desk:
+        async with desk.daemon():
+            await desk.passed(seconds=30)
+            desk.venue.faults = {2: Fault.LOST_REPLY}
+            desk.venue.after = {2: lambda: desk.venue.failing.update(lookup=10**6)}
+            await desk.journal.submit_command(command(REBALANCE, desk.now))
+            await desk.passed(minutes=12)
+            await desk.journal.submit_command(command(HALT, desk.now, name="h"))  # the slot's run is another matter
+            desk.venue.failing.clear()
+            await desk.passed(minutes=10)
+        run = await desk.journal.run("btc3l-c1")
+        assert run is not None
+        assert (run.status, run.attempts) == (RunStatus.INCOMPLETE, 1)
+        assert await desk.journal.open_children("btc3l") == ()
+
+
+async def test_to_flatten_needs_no_agreement_on_the_configuration() -> None:
+    async with kept() as desk:
+        async with desk.daemon():
+            await desk.passed(minutes=1)
+            await desk.journal.submit_command(replace(command(FLATTEN, desk.now), rules="the file was edited since"))
+            await desk.passed(minutes=13)
+        assert desk.venue.held.positions == {}
+
+
+async def test_to_flatten_goes_before_what_was_asked_for_earlier() -> None:
+    async with kept() as desk:
+        async with desk.daemon():
+            await desk.when(lambda: len(desk.venue.sent) == 2)
+            await desk.journal.submit_command(command(REBALANCE, desk.now, name="c1"))
+            await desk.journal.submit_command(command(FLATTEN, desk.now + timedelta(seconds=1), name="c2"))
+            await desk.passed(minutes=20)
+        triggers = [run.key.trigger for run in await desk.runs()]
+        assert triggers[1:3] == ["flatten:c2", "manual:c1"]
+        assert desk.venue.held.positions == {}
