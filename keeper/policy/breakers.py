@@ -247,8 +247,8 @@ def explain_change(
     forced = sum((order.signed for order in foreign_orders if order.forced), ZERO)
     foreign = sum((order.signed for order in foreign_orders if not order.forced), ZERO)
     rest = after - before - own_fills - forced - foreign
-    hides_fills = bool(own_fills) and sign(rest) == -sign(own_fills) and abs(rest) >= smallest_fill * LESS_FEES
-    spot = kind is MarketKind.SPOT and not hides_fills
+    hides_fills = sign(rest) == -sign(own_fills) and smallest_fill * LESS_FEES <= abs(rest) <= abs(own_fills)
+    spot = kind is MarketKind.SPOT and not (own_fills and hides_fills)
     return Change(
         before=before,
         after=after,
