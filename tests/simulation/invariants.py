@@ -11,6 +11,7 @@ from decimal import Decimal
 from keeper.domain.fund import FundState
 from keeper.domain.market import Side
 from keeper.domain.order import CLIENT_ID_PREFIX, TRANSITIONS, ChildState
+from keeper.planning.gate import EMERGENCY_SLACK
 from keeper.planning.plan import FLATTEN
 from keeper.policy.breakers import Cause
 from tests.simulation.database import Disk
@@ -87,11 +88,17 @@ class Judge:
             self.violated("I14", f"{asked.client_id} went to {asked.host}")
         trigger = next((trigger for (trigger,) in self.disk.rows(_TRIGGER, asked.client_id)), "")
         self._triggers[asked.client_id] = trigger
+        if self.lost:
+            self._judge_sending(asked, trigger)
+
+    def _judge_sending(self, asked: Asked, trigger: str) -> None:
+        """I2: nothing is sent before a human took note of what the venue has and a journal that was put back lacks."""
+        placed = {order.client_id for order in self.exchange.orders} & self.lost
+        if asked.client_id not in placed:
+            self.lost.discard(asked.client_id)  # it never arrived, and is known again
         # to flatten is a human's word as well, and only reduces
-        if self.lost and not trigger.startswith(FLATTEN):
-            missing = [order.client_id for order in self.exchange.orders if order.client_id in self.lost]
-            if missing:
-                self.violated("I2", f"{asked.client_id} was sent while the journal lacks {', '.join(missing[:3])}")
+        if placed and not trigger.startswith(FLATTEN):
+            self.violated("I2", f"{asked.client_id} was sent while the journal lacks {', '.join(sorted(placed)[:3])}")
 
     def on_change(self, what: str, order: Order | None) -> None:
         """The exchange took an order, or made a trade, or the account changed from elsewhere."""
@@ -190,13 +197,15 @@ class Judge:
 
     def _judge_caps(self, order: Order) -> None:
         limits, now = self.rules.limits, self.exchange.now()
-        if self._triggers.get(order.client_id, "").startswith(FLATTEN) and not self._reduces(order):
+        flattens = self._triggers.get(order.client_id, "").startswith(FLATTEN)
+        if flattens and not self._reduces(order):
             self.violated("I8", f"{order.client_id} is to flatten, and may open or add")
         notional = order.amount * order.price
         if notional > limits.max_order_notional:
             self.violated("I8", f"{order.client_id} of {notional:.2f} is above the largest order")
         low, high = self.exchange.prices.between(order.symbol, now - LOOK_BACK)
-        collar = 2 * limits.max_slippage_bps / 10_000 + Decimal("0.0005")  # from the mid, which may be as far from the mark
+        # from the mid, which may be as far from the mark, or further where a reduction can't wait
+        collar = (1 + (EMERGENCY_SLACK if flattens else 1)) * limits.max_slippage_bps / 10_000 + Decimal("0.0005")
         if not low * (1 - collar) <= order.price <= high * (1 + collar):
             self.violated("I8", f"{order.client_id} at {order.price} is outside of the collar around {low} to {high}")
         if not self._reduces(order):
