@@ -199,7 +199,9 @@ class GuardedSession:
         if end.response.status in RATE_LIMITED:
             asked = end.response.headers.get("Retry-After", "")
             wait = timedelta(seconds=int(asked)) if asked.isdecimal() else SILENCE
-            self._silence.until = self._clock.now() + wait
+            until = self._clock.now() + wait
+            # a short wait that is asked for during a ban does not end it
+            self._silence.until = until if self._silence.until is None else max(self._silence.until, until)
 
 
 async def _note_sent(_session: "aiohttp.ClientSession", context: "SimpleNamespace", _headers: object) -> None:

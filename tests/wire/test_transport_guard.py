@@ -7,6 +7,8 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from keeper.domain.errors import ConfigError, KeeperError, VenueRefused
 from keeper.domain.order import Accepted, Rejected, Unknown
 from keeper.ports import Environment
 from keeper.venues.ccxt_venue import CcxtVenue
-from keeper.venues.transport import GuardedSession, loopback_origins
+from keeper.venues.transport import GuardedSession, Silence, loopback_origins
 from tests.fakes.binance_usdm import BinanceUsdm, Fault, in_thread, usual_core
 from tests.fakes.loopback_venue import BTC, ShiftedClock, order, venue_at
 
@@ -186,3 +188,21 @@ async def test_the_loopback_exchange_serves_from_a_thread() -> None:
         async with venue_at(server) as venue:
             assert isinstance(await venue.place(order()), Accepted)
     assert len(server.core.orders) == 1
+
+
+@pytest.mark.parametrize(("first", "second", "longest"), [("7200", "1", 7200), ("1", "7200", 7200), ("7200", "", 7200)])
+async def test_a_short_wait_that_is_asked_for_during_a_ban_does_not_end_it(first: str, second: str, longest: int) -> None:
+    silence, clock = Silence(), ShiftedClock()
+    session = GuardedSession(allowed=DEMO, origins={}, clock=clock, silence=silence)
+    began = clock.now()
+    try:
+        for status, after in ((418, first), (429, second)):
+            await session._note_rate_limit(Any, Any, answered(status, after))  # type: ignore[arg-type] # only the last is read
+    finally:
+        await session.close()
+    assert silence.until is not None
+    assert abs(silence.until - began - timedelta(seconds=longest)) < timedelta(seconds=1)
+
+
+def answered(status: int, retry_after: str) -> Any:
+    return SimpleNamespace(response=SimpleNamespace(status=status, headers={"Retry-After": retry_after}))
