@@ -51,7 +51,8 @@ TRANSITIONS: dict[ChildState, frozenset[ChildState]] = {
     _S.PLANNED: frozenset({_S.INTENT}),
     # an order that fills at once is reported terminal in the very reply that accepts it
     _S.INTENT: frozenset({_S.LIVE, _S.UNKNOWN, _S.FILLED, _S.CANCELED, _S.REJECTED, _S.NOT_PLACED}),
-    _S.LIVE: frozenset({_S.FILLED, _S.CANCELED, _S.UNKNOWN}),
+    # an order that was taken may still be turned down by the matching engine: Binance says NEW, then REJECTED
+    _S.LIVE: frozenset({_S.FILLED, _S.CANCELED, _S.REJECTED, _S.UNKNOWN}),
     _S.UNKNOWN: frozenset({_S.LIVE, _S.FILLED, _S.CANCELED, _S.REJECTED, _S.NOT_PLACED}),
     # exchanges do send a fill after a cancel: it crossed on the way, and is booked whether it completes the order or not
     _S.CANCELED: frozenset({_S.FILLED, _S.CANCELED}),

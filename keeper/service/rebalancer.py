@@ -94,7 +94,7 @@ class Rebalancer:
         Runs that were cut are closed, and runs of which more came to be known get their result anew.
         """
         open_before = await self._journal.open_children(self.fund.name)
-        unsettled = await recover(self._venue, self._journal, self.fund.name, self._positions.agrees)
+        unsettled = await recover(self._venue, self._journal, self.fund.name, self._positions.agrees, self._guard.trip)
         for run in await self._journal.unended_runs(self.fund.name):
             await self._runs.close(run, RunStatus.INCOMPLETE, "the process ended before the run did", await self._runs.prices())
         await self.amend({child.run for child in open_before} - {child.run for child in unsettled})

@@ -5,9 +5,11 @@ from datetime import timedelta
 
 import structlog
 
-from keeper.domain.errors import StaleData, VenueError
+from keeper.domain.errors import InvariantViolation, StaleData, VenueError
+from keeper.domain.fund import FundState
 from keeper.domain.order import Child, ChildState
 from keeper.execution.recovery import CLOCK_SKEW, Found, Lookup, NeverPlaced, StillUnknown, resolve
+from keeper.policy.breakers import Cause, Trip
 from keeper.ports import Journal, Venue
 from keeper.service.sender import confirm
 
@@ -16,11 +18,17 @@ MAX_LOOKUPS = 4
 log = structlog.get_logger()
 
 
-async def recover(venue: Venue, journal: Journal, fund: str, agrees: Callable[[Child], Awaitable[bool]]) -> tuple[Child, ...]:
+async def recover(
+    venue: Venue,
+    journal: Journal,
+    fund: str,
+    agrees: Callable[[Child], Awaitable[bool]],
+    trip: Callable[[Trip], Awaitable[None]],
+) -> tuple[Child, ...]:
     """Settle the open children of ``fund``; those that stay unknown are returned, and block the fund.
 
     agrees: whether the position in its market is what the journal's fills lead to without a child; only then it was "never
-    placed".
+    placed"; trip: halts the fund, where what the venue says of a child can't be booked.
     The caller holds the account's lock, so no other process is in the middle of sending them. A child that was sent on
     another account than ``venue`` is on can't be settled here.
     """
@@ -33,20 +41,32 @@ async def recover(venue: Venue, journal: Journal, fund: str, agrees: Callable[[C
             state = ChildState.UNKNOWN
             why = "the process ended before the outcome was recorded"
             await journal.advance_child(client, expected=child.state, state=state, at=clock.now(), reason=why)
-        run = await journal.run(child.run)
-        if run is None or run.account != venue.info.account:
-            elsewhere = f"venue {run.venue} ({run.environment})" if run else "another venue"
-            log.error("child.elsewhere", fund=fund, client_id=client, remedy=f"point the fund at {elsewhere} once more")
+        if elsewhere := await sent_elsewhere(venue, journal, child):
+            log.error("child.elsewhere", fund=fund, client_id=client, remedy=elsewhere)
             unsettled.append(child)
             continue
+        settled = False
         try:
             settled = await _settle(venue, journal, child, state, agrees)
         except (VenueError, StaleData) as error:
             log.warning("child.unsettled", fund=fund, client_id=client, error=str(error))
-            settled = False
+        except InvariantViolation as error:
+            # one child that can't be booked must not keep the others open, nor stand before every command
+            log.exception("child.unbookable", fund=fund, client_id=client)
+            why = f"what the venue says of order {client} can't be booked: {error}"
+            await trip(Trip(state=FundState.HALTED, cause=Cause.FILLS, why=why))
         if not settled:
             unsettled.append(child)
     return tuple(unsettled)
+
+
+async def sent_elsewhere(venue: Venue, journal: Journal, child: Child) -> str:
+    """Why ``venue`` can't tell of ``child``, and what to do about it: it was sent on another account. Empty when it was not."""
+    run = await journal.run(child.run)
+    if run is not None and run.account == venue.info.account:
+        return ""
+    where = f"venue {run.venue} ({run.environment})" if run else "another venue"
+    return f"it was sent on another account, of {where}: point the fund at that once more, with the keys of that time"
 
 
 async def _settle(

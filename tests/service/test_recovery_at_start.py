@@ -1,18 +1,21 @@
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from keeper.domain.fund import FundState
 from keeper.domain.numbers import plain
-from keeper.domain.order import ChildState
+from keeper.domain.order import Child, ChildState, Fill, OrderReport
 from keeper.domain.run import RunStatus
 from keeper.execution.recovery import CLOCK_SKEW
+from keeper.policy.breakers import Cause
 from keeper.service.recovery import PATIENCE
 from tests.fakes.desks import Desk, agrees_with_the_venue, desk_of, drifted, result_of
 from tests.fakes.moving_feed import moving_feed
-from tests.fakes.paper import PERP, paper_venue
+from tests.fakes.paper import PERP, opening, paper_venue
 from tests.fakes.scripted_venue import Fault, ScriptedVenue
 
 ETH = "ETH/USDT:USDT"
@@ -222,3 +225,63 @@ async def test_with_nothing_open_nothing_is_asked(tmp_path: Path) -> None:
         desk.venue.log.clear()
         assert await desk.rebalancer.recover() == ()
         assert desk.venue.log == []
+
+
+async def test_an_order_that_the_venue_turns_down_after_it_took_it_is_settled(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        live = await left_live(desk)
+        found = desk.venue.lookup
+
+        async def turned_down(symbol: str, client_id: str) -> OrderReport | None:
+            report = await found(symbol, client_id)
+            assert report is not None
+            return replace(report, state=ChildState.REJECTED, filled=Decimal(0), average=None)
+
+        desk.venue.lookup, desk.venue.fills = turned_down, no_fills  # type: ignore[method-assign] # a venue that says so
+        assert await desk.rebalancer.recover() == ()
+        [child] = [child for child in await desk.children() if child.request == live.request]
+        assert child.state is ChildState.REJECTED
+        assert await desk.journal.verify() == ()
+
+
+async def test_a_child_that_can_not_be_booked_halts_the_fund_and_keeps_no_other_open(tmp_path: Path) -> None:
+    """Its order is another at the venue now; whatever recovers first, such as to flatten, must go on all the same."""
+    venue = ScriptedVenue(paper_venue(moving_feed({PERP: "100", ETH: "10"}), opening({"USDT": "10000"})))
+    async with desk_of(venue, tmp_path, {PERP: "2", ETH: "1"}) as desk:
+        venue.faults = {1: Fault.RESTING, 2: Fault.LOST_REPLY}
+        await desk.run()
+        live, unknown = await desk.journal.open_children("btc3l")
+        assert (live.state, unknown.state) == (ChildState.LIVE, ChildState.UNKNOWN)
+        found = venue.lookup
+
+        async def another(symbol: str, client_id: str) -> OrderReport | None:
+            report = await found(symbol, client_id)
+            if report is None or client_id != live.request.client_id:
+                return report
+            return replace(report, order_id="another", state=ChildState.CANCELED, filled=Decimal(0), average=None)
+
+        fills = venue.fills
+
+        async def of_its_own(symbol: str, order_id: str) -> tuple[Fill, ...]:
+            return () if order_id == "another" else await fills(symbol, order_id)
+
+        venue.lookup, venue.fills = another, of_its_own  # type: ignore[method-assign] # a venue that says so
+        assert [child.request for child in await desk.rebalancer.recover()] == [live.request]
+        assert [child.request for child in await desk.journal.open_children("btc3l")] == [live.request]
+        standing = await desk.journal.standing("btc3l")
+        assert (standing.state, standing.cause) == (FundState.HALTED, Cause.FILLS)
+        assert "landed twice" in standing.reason
+
+
+async def left_live(desk: Desk) -> Child:
+    """A child that the venue took, and told nothing final of."""
+    desk.venue.faults = {1: Fault.RESTING}
+    await desk.run()
+    (live,) = await desk.journal.open_children("btc3l")
+    assert live.state is ChildState.LIVE
+    return live
+
+
+async def no_fills(symbol: str, order_id: str) -> tuple[Fill, ...]:
+    del symbol, order_id
+    return ()

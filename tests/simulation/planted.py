@@ -103,7 +103,7 @@ BUGS: Mapping[str, Bug] = {
         changes=[
             Change(
                 "keeper.service.rebalancer",
-                "unsettled = await recover(self._venue, self._journal, self.fund.name, self._positions.agrees)",
+                "unsettled = await recover(self._venue, self._journal, self.fund.name, self._positions.agrees, self._guard.trip)",
                 "unsettled = await self._journal.open_children(self.fund.name)",
             )
         ],
