@@ -114,7 +114,8 @@ async def _settlement(desk: "Desk", evidence: "Evidence", order_id: str) -> "Set
 
     if not order_id:
         return never_placed(evidence)
-    return was_order(evidence, order_id, await desk.venue.fills(evidence.child.request.symbol, order_id))
+    fills = () if evidence.elsewhere else await desk.venue.fills(evidence.child.request.symbol, order_id)
+    return was_order(evidence, order_id, fills)
 
 
 def reconcile(

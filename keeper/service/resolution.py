@@ -14,6 +14,7 @@ from keeper.ports import Journal, Venue
 from keeper.service.comparison import Holding, order_document
 from keeper.service.documents import Document, utc_text
 from keeper.service.reconciliation import reconcile
+from keeper.service.recovery import sent_elsewhere
 from keeper.service.sender import total
 
 RESOLVED = "child.resolved"
@@ -42,7 +43,8 @@ class Evidence:
     """What the venue says of a child now.
 
     report: under its client id; orders: those of its market since just before it was intended; holding: what its position
-    should be and is, None where the fund was never settled; unread: what could not be asked, in words.
+    should be and is, None where the fund was never settled; unread: what could not be asked, in words; elsewhere: why this
+    venue can't tell of it at all, in words, when it was sent on another account.
     """
 
     child: Child
@@ -50,6 +52,12 @@ class Evidence:
     orders: tuple[VenueOrder, ...]
     holding: Holding | None
     unread: str = ""
+    elsewhere: str = ""
+
+    @property
+    def lack(self) -> str:
+        """What is missing before it can prove that an order is not there, in words; empty when it is whole."""
+        return f"not all that the venue knows could be read ({self.unread}): try again once it answers" if self.unread else ""
 
     def document(self) -> Document:
         """As ``resolve --json`` tells it."""
@@ -70,13 +78,18 @@ class Evidence:
             "lookup": lookup,
             "orders": [order_document(order) for order in self.orders],
             "position": parts,
-            "unread": self.unread or None,
+            "unread": self.elsewhere or self.unread or None,
         }
 
 
 async def gather(venue: Venue, journal: Journal, fund: str, child: Child) -> Evidence:
-    """Ask the venue for everything that bears on ``child``. What it does not answer is said, and stays out."""
+    """Ask the venue for everything that bears on ``child``. What it does not answer is said, and stays out.
+
+    A venue on another account than the child was sent on is not asked: that it knows nothing of it proves nothing.
+    """
     request = child.request
+    if elsewhere := await sent_elsewhere(venue, journal, child):
+        return Evidence(child=child, report=None, orders=(), holding=None, elsewhere=elsewhere)
     report: OrderReport | None = None
     orders: tuple[VenueOrder, ...] = ()
     holding: Holding | None = None
@@ -97,6 +110,8 @@ async def gather(venue: Venue, journal: Journal, fund: str, child: Child) -> Evi
 def never_placed(evidence: Evidence) -> Settlement | Contradiction:
     """How a child that a human says never arrived is booked. Not to be told from one that is hidden, hence the human."""
     child = evidence.child
+    if evidence.elsewhere:
+        return Contradiction(evidence.elsewhere)
     if child.order_id is not None:
         return Contradiction(f"the venue took it as order {child.order_id}: say --order {child.order_id}")
     if evidence.report is not None:
@@ -104,14 +119,22 @@ def never_placed(evidence: Evidence) -> Settlement | Contradiction:
     for order in evidence.orders:
         if order.client_id == child.request.client_id:
             return Contradiction(f"the venue lists it as order {order.order_id}: say --order {order.order_id}")
+    if evidence.lack:
+        return Contradiction(evidence.lack)
     return Settlement(state=ChildState.NOT_PLACED)
 
 
 def was_order(evidence: Evidence, order_id: str, fills: tuple[Fill, ...]) -> Settlement | Contradiction:
     """How a child that a human says is order ``order_id`` is booked. fills: what the venue has of that order."""
     child, request = evidence.child, evidence.child.request
+    if evidence.elsewhere:
+        return Contradiction(evidence.elsewhere)
+    if evidence.report is not None and evidence.report.order_id != order_id:
+        return Contradiction(f"the venue has it as order {evidence.report.order_id}: say --order {evidence.report.order_id}")
     order = next((order for order in evidence.orders if order.order_id == order_id), None)
     if order is None:
+        if evidence.lack:
+            return Contradiction(evidence.lack)
         return Contradiction(f"the venue lists no order {order_id} in {request.symbol} since {child.at:%Y-%m-%d %H:%M:%S} UTC")
     if why := _mismatch(child, order, total(fills)):
         return Contradiction(why)

@@ -126,6 +126,41 @@ async def test_an_order_that_can_not_be_the_child_is_refused(tmp_path: Path, cha
         assert other == Contradiction("the venue took it as order 77")
 
 
+@pytest.mark.parametrize("kind", ["lookup", "orders", "fills"])
+async def test_what_could_not_be_read_proves_no_absence(tmp_path: Path, kind: str) -> None:
+    async with unknown(tmp_path, Fault.LOST_REPLY) as (desk, child):
+        desk.venue.failing = {kind: 1}
+        evidence = await seen(desk, child)
+        assert evidence.unread
+        told = replace(evidence, report=None, orders=())
+        refused = never_placed(told)
+        assert isinstance(refused, Contradiction)
+        assert "try again once it answers" in refused.why
+        assert was_order(told, "77", ()) == refused
+
+
+async def test_a_child_that_was_sent_with_other_keys_is_not_asked_for_with_these(tmp_path: Path) -> None:
+    async with unknown(tmp_path, Fault.LOST_REPLY) as (desk, child):
+        desk.venue._info = replace(desk.venue.info, account="acc2")
+        desk.venue.log.clear()
+        evidence = await seen(desk, child)
+        assert desk.venue.log == []
+        for refused in (never_placed(evidence), was_order(evidence, "77", ())):
+            assert isinstance(refused, Contradiction)
+            assert "another account" in refused.why
+            assert "keys" in refused.why
+        assert evidence.document()["unread"] == evidence.elsewhere
+
+
+async def test_an_order_that_a_human_names_is_not_another_that_the_venue_finds(tmp_path: Path) -> None:
+    async with unknown(tmp_path, Fault.LOST_REPLY) as (desk, child):
+        evidence = await seen(desk, child)
+        assert evidence.report is not None
+        refused = was_order(evidence, "77", ())
+        assert isinstance(refused, Contradiction)
+        assert f"--order {evidence.report.order_id}" in refused.why
+
+
 async def test_an_order_without_our_id_can_be_the_child(tmp_path: Path) -> None:
     async with unknown(tmp_path, Fault.LOST_REPLY) as (desk, child):
         evidence = await seen(desk, child)
