@@ -122,7 +122,7 @@ def reconcile(
     context: typer.Context,
     fund: str = typer.Argument("", help="Fund; may be left out where there is only one."),
     *,
-    since: str = typer.Option("24h", "--since", help='How far back: a duration such as "6h", or a time with its zone.'),
+    since: str = typer.Option("24h", "--since", help='How far back at least: a duration such as "6h", or a time with its zone.'),
     accept: bool = typer.Option(
         False, "--accept", help="Take note of orders that the journal lacks, and of the position as it is."
     ),

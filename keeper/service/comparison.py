@@ -68,11 +68,13 @@ class Told:
 class Books:
     """Both books of one account, read at ``at``; orders placed before ``since`` are beside the point.
 
-    ours, theirs: reach back a little further than ``since``, and as far as the oldest of ``settled``; settled, held: by
-    symbol, signed contracts; adopted: client ids of orders that a human took note of although the journal lacks them.
+    lacking_since: from when on those of ours count that the journal lacks, ``since`` or earlier; ours, theirs: reach back a
+    little further than that, and as far as the oldest of ``settled``; settled, held: by symbol, signed contracts; adopted:
+    client ids of orders that a human took note of although the journal lacks them.
     """
 
     since: datetime
+    lacking_since: datetime
     at: datetime
     markets: Mapping[str, Market]
     ours: Sequence[Recorded]
@@ -182,11 +184,16 @@ def compare(books: Books) -> Reconciliation:
     return Reconciliation(
         since=books.since,
         at=books.at,
-        pairs=tuple(sorted((pair for pair in pairs if _begun(pair) >= books.since), key=_begun)),
+        pairs=tuple(sorted((pair for pair in pairs if _counts(books, pair)), key=_begun)),
         foreign=tuple(sorted(foreign, key=lambda order: order.at)),
         holdings=tuple(_holding(books, symbol, settled) for symbol, settled in sorted(books.settled.items())),
         held=books.held,
     )
+
+
+def _counts(books: Books, pair: Pair) -> bool:
+    """Whether the pair began late enough. What both books should have is left alone before: venues forget empty orders."""
+    return _begun(pair) >= (books.lacking_since if pair.recorded is None else books.since)
 
 
 def _begun(pair: Pair) -> datetime:

@@ -22,7 +22,7 @@ from keeper.execution.recovery import CLOCK_SKEW
 from keeper.policy.breakers import Change, ChangeKind, PositionChange, explain_change
 from keeper.ports import Clock, Journal, Venue
 from keeper.service.observer import Observer
-from keeper.service.reconciliation import adopted
+from keeper.service.reconciliation import LONGEST_LOOK, adopted, reach
 from keeper.service.sender import total
 from keeper.service.settle import holdings, settle
 
@@ -30,10 +30,6 @@ PAUSES = tuple(timedelta(seconds=seconds) for seconds in (2, 5, 10))
 """How long what nothing explains is given to turn out as a late read."""
 LATE = timedelta(minutes=10)
 """How long after its cancel a fill of an order is still looked for."""
-FIRST_LOOK = timedelta(days=7)
-"""How far back a journal looks that has intended nothing yet."""
-LONGEST_LOOK = timedelta(days=30)
-"""How far back anybody looks at first: a fund that rested for months must not ask for all of them before it may trade."""
 DEEPEST_LOOK = timedelta(days=90)
 """How far back one looks for what explains a position that nothing else does: further back no venue tells."""
 log = structlog.get_logger()
@@ -158,14 +154,12 @@ class PositionBook:
         )
 
     async def unrecorded(self) -> tuple[VenueOrder, ...]:
-        """Orders with our prefix that the venue has and the journal lacks, from a day before its last intent on.
+        """Orders with our prefix that the venue has and the journal lacks, as far back as ``reach`` says.
 
         There are some where the journal was deleted, put back from an old backup, or is not the only one for this account.
         VenueUnavailable when the venue does not tell its orders.
         """
-        now = self._clock.now()
-        latest = await self._journal.last_intent_at(self._venue.info.account)
-        since = now - FIRST_LOOK if latest is None else self._recent(min(now, latest) - timedelta(days=1))
+        since = await reach(self._journal, self._venue.info.account, self._clock.now())
         found = [order for symbol in self._observer.markets for order in await self._venue.orders(symbol, since)]
         ours = {order.client_id: order for order in found if order.is_ours}
         booked = await self._journal.known(sorted(ours))

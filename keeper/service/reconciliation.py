@@ -26,6 +26,10 @@ MARGIN = timedelta(minutes=5)
 """How much further back than asked both books are read, so that no order is cut off in one of them only."""
 LONGEST_RUN = timedelta(days=2)
 """Before which a run must have begun to have no child in the time that is looked at."""
+FIRST_LOOK = timedelta(days=7)
+"""How far back a journal looks that has intended nothing yet."""
+LONGEST_LOOK = timedelta(days=30)
+"""How far back anybody looks at first: a fund that rested for months must not ask for all of them before it may trade."""
 MOST_ADOPTED = 1_000_000
 ATTEMPTS = 6
 AT_ONCE = 8
@@ -48,21 +52,25 @@ class _Account:
 async def reconcile(venue: Venue, journal: Journal, fund: str, symbols: Sequence[str], since: datetime) -> Reconciliation:
     """Compare what the account of ``venue`` shows with what ``journal`` has of it.
 
-    symbols: markets to look at beside those that the journal names; since: aware UTC. VenueError when the venue does not
-    answer, StaleData when the account does not stand still for long enough to be read.
+    symbols: markets to look at beside those that the journal names; since: aware UTC, and as far back as ``reach`` says for
+    orders that the journal lacks, since they may not stay unseen here that halt the fund there. VenueError when the venue
+    does not answer, StaleData when the account does not stand still for long enough to be read.
     """
     clock, info = venue.clock, venue.info
     taken_note_of = await adopted(journal)
+    lacking_since = min(since, await reach(journal, info.account, clock.now()))
+    first = lacking_since - MARGIN
     for _ in range(ATTEMPTS):
-        before = await _recorded(journal, fund, info.account, since - MARGIN)
+        before = await _recorded(journal, fund, info.account, first)
         markets = await _markets(venue, {*symbols, *before.settled, *(child.request.symbol for child in before.children)})
         held = await _held(venue, markets)
-        theirs = await _told(venue, markets, min([since, *(one.at for one in before.settled.values())]) - MARGIN)
+        theirs = await _told(venue, markets, min([first, *(one.at - MARGIN for one in before.settled.values())]))
         await clock.sleep_until(clock.now() + timedelta(seconds=info.read_lag))
-        after = await _recorded(journal, fund, info.account, since - MARGIN)
+        after = await _recorded(journal, fund, info.account, first)
         if before == after and held == await _held(venue, markets):
             books = Books(
                 since=since,
+                lacking_since=lacking_since,
                 at=clock.now(),
                 markets=markets,
                 ours=[one for one in after.ours if one.child.request.symbol in markets],
@@ -97,6 +105,17 @@ async def accept(venue: Venue, journal: Journal, fund: str, found: Reconciliatio
     }
     await journal.note(ACCEPTED, fund=fund, run="", at=now, payload=payload)
     await journal.record_settled(fund, "", held, at=now, account=venue.info.account)
+
+
+async def reach(journal: Journal, account: str, now: datetime) -> datetime:
+    """How far back an order of ours may have been placed that ``journal`` lacks: a day before its last intent, within bounds.
+
+    The one rule for whoever looks for such orders, to halt the fund or to take note of them.
+    """
+    latest = await journal.last_intent_at(account)
+    if latest is None:
+        return now - FIRST_LOOK
+    return max(min(now, latest) - timedelta(days=1), now - LONGEST_LOOK)
 
 
 async def adopted(journal: Journal) -> frozenset[str]:

@@ -90,3 +90,10 @@ def verdict(path: Path) -> tuple[ChainFault, ...]:
             await journal.close()
 
     return asyncio.run(read())
+
+
+def put_back(backup: Path, journal: Path) -> None:
+    """Put a copy of a closed SQLite journal in its place, as an operator does, without what lies beside it."""
+    for rest in journal.parent.glob(f"{journal.name}*"):
+        rest.unlink()
+    journal.write_bytes(backup.read_bytes())

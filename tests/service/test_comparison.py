@@ -95,6 +95,7 @@ THEIRS = Told(order=order(), fills=(fill(),))
 def books(**changes: Any) -> Books:
     parts: dict[str, Any] = {
         "since": START,
+        "lacking_since": START,
         "at": START + timedelta(hours=1),
         "markets": {PERP: PERPETUAL},
         "ours": [OURS],
@@ -158,9 +159,17 @@ def test_an_order_in_both_books(changes: dict[str, Any], verdict: Verdict) -> No
 
 
 def test_what_was_placed_before_is_beside_the_point() -> None:
-    late = books(since=AT + SECOND)
+    late = books(since=AT + SECOND, lacking_since=AT + SECOND)
     assert compare(late).pairs == ()
     assert compare(replace(late, ours=[])).pairs == ()
+
+
+def test_an_order_that_the_journal_lacks_counts_from_further_back_than_one_that_a_venue_may_have_forgotten() -> None:
+    late = books(since=AT + SECOND, ours=[])
+    [pair] = compare(late).pairs
+    assert pair.verdict is Verdict.MISSING_IN_JOURNAL
+    assert compare(replace(late, lacking_since=AT + SECOND)).pairs == ()
+    assert compare(replace(late, ours=[OURS], theirs=[])).agrees
 
 
 def test_orders_of_others_are_listed_and_no_difference() -> None:

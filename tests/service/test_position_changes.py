@@ -19,14 +19,9 @@ from tests.fakes.desks import LIMITS, agrees_with_the_venue, desk_of, drifted, r
 from tests.fakes.moving_feed import moving_feed
 from tests.fakes.paper import PERP, opening, paper_venue
 from tests.fakes.scripted_venue import Fault, ScriptedVenue
+from tests.fakes.tampering import put_back
 
 ETH = "ETH/USDT:USDT"
-
-
-def put_back(backup: Path, journal: Path) -> None:
-    for rest in journal.parent.glob(f"{journal.name}*"):
-        rest.unlink()
-    journal.write_bytes(backup.read_bytes())
 
 
 async def test_what_is_held_at_rest_is_recorded_at_the_start_and_the_end_of_a_run(tmp_path: Path) -> None:

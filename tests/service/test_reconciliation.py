@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from keeper.domain.errors import StaleData, VenueUnavailable
+from keeper.domain.fund import FundState
 from keeper.service.comparison import Reconciliation, Verdict
-from keeper.service.reconciliation import accept, reconcile
+from keeper.service.reconciliation import LONGEST_LOOK, accept, reconcile
 from tests.fakes.desks import Desk, desk_of
 from tests.fakes.paper import PERP, START
 from tests.fakes.resting_venue import OURS, RestingVenue
 from tests.fakes.scripted_venue import Fault
+from tests.fakes.tampering import put_back
 
 D = Decimal
 
@@ -114,3 +116,29 @@ async def test_an_empty_journal_knows_none_of_our_orders(tmp_path: Path) -> None
             found = await compared(desk)
             assert {pair.verdict for pair in found.pairs} == {Verdict.MISSING_IN_JOURNAL}
             assert len(found.missing) == len(venue.booked)
+
+
+@pytest.mark.parametrize("idle", [timedelta(hours=30), timedelta(days=20), timedelta(days=45)])
+async def test_what_halts_a_fund_after_an_old_backup_is_what_can_be_accepted(tmp_path: Path, idle: timedelta) -> None:
+    """However long ago that was, and whatever is asked for: nothing may be seen by the one look and not by the other."""
+    backup, journal = tmp_path / "backup.db", tmp_path / "keeper.db"
+    async with RestingVenue.make() as venue:
+        async with desk_of(venue, tmp_path) as desk:
+            await desk.run()
+        put_back(journal, backup)
+        async with desk_of(venue, tmp_path) as desk:
+            desk.feed.move(PERP, "115")
+            desk.runs = 1
+            await desk.run()
+        put_back(backup, journal)
+        async with desk_of(venue, tmp_path) as desk:
+            await venue.clock.sleep_until(venue.clock.now() + idle)
+            unrecorded = await desk.rebalancer._positions.unrecorded()
+            assert bool(unrecorded) is (idle < LONGEST_LOOK)
+            now = venue.clock.now()
+            found = await reconcile(venue, desk.journal, "btc3l", [PERP], now - timedelta(hours=1))
+            assert {told.order for told in found.missing} == set(unrecorded)
+            await accept(venue, desk.journal, "btc3l", found, "the backup was old")
+            await desk.rebalancer.verify()
+            assert (await desk.journal.standing("btc3l")).state is FundState.ACTIVE
+            assert (await reconcile(venue, desk.journal, "btc3l", [PERP], now - timedelta(hours=1))).agrees
