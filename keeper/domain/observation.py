@@ -1,7 +1,7 @@
 """Everything that one round trip to the venue tells: the account and each market, read together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -33,7 +33,8 @@ class Observation:
     """One account and its markets at one time.
 
     markets and quotes: by symbol, the same keys; stats: by symbol, only where they were asked for; currency: what the
-    fund counts in; at: aware UTC, when the last answer arrived.
+    fund counts in; at: aware UTC, when the last answer arrived. Where not all of it could wait: unread: markets in which
+    something is held that can't be traded now, and why; unpriced: assets that were left out of the account.
     """
 
     account: Account
@@ -42,6 +43,8 @@ class Observation:
     currency: str
     at: datetime
     stats: Mapping[str, MarketStats]
+    unread: Mapping[str, str] = field(default_factory=dict)
+    unpriced: tuple[str, ...] = ()
 
     @property
     def marks(self) -> dict[str, Decimal]:

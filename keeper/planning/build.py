@@ -30,7 +30,8 @@ class Brief:
 
     usage: what was intended of the caps before; standing: whether the fund may trade, None where nobody said otherwise;
     last_targets: multiples of NAV by symbol that the fund last ran to, None where that is not known; approved_jump: an
-    operator wants the new ones however far they are from those; blocked: refusals known beforehand.
+    operator wants the new ones however far they are from those; blocked: refusals known beforehand; urgent: what can be
+    reduced is, whatever becomes of the rest.
     """
 
     fund: str
@@ -45,6 +46,7 @@ class Brief:
     last_targets: Mapping[str, Decimal] | None = None
     approved_jump: bool = False
     blocked: tuple[Refusal, ...] = ()
+    urgent: bool = False
 
 
 @exact
@@ -57,7 +59,11 @@ def build(brief: Brief, observation: Observation) -> Plan:
     if words := unsound(observation):
         raise StaleData("; ".join(words))
     valuation = observation.valuation()
-    faults = _book_faults(observation)
+    targets, faults = brief.mandate.targets, _book_faults(observation)
+    left: tuple[Refusal, ...] = ()
+    if brief.urgent:
+        faults, left = (), _out_of_reach(observation)
+        brief = replace(brief, mandate=_within_reach(brief.mandate, observation))
     decision = decide(brief.mandate, valuation)
     due = decision.goals if isinstance(decision, Due) and not faults else {}
     goals = funded(brief.mandate.targets, due, valuation, observation.markets)
@@ -75,6 +81,9 @@ def build(brief: Brief, observation: Observation) -> Plan:
         reason = decision.reason
     else:
         reason = "the gap is smaller than the smallest order"
+    if left or observation.unpriced:
+        out = [*(refusal.message for refusal in left), *(f"{asset} has no price" for asset in observation.unpriced)]
+        reason += f"; left out: {'; '.join(out)}"
     lesser = bool(legs) and _amounts(legs) != _amounts(wanted)
     if lesser:
         reason += f"; only what reduces is traded: {'; '.join(refusal.message for refusal in binding)}"
@@ -87,13 +96,13 @@ def build(brief: Brief, observation: Observation) -> Plan:
         nav=valuation.nav,
         leverage=valuation.net_leverage,
         gross_leverage=valuation.gross_leverage,
-        due=bool(wanted) or bool(faults),
+        due=bool(wanted or faults or left),
         reason=reason,
         legs=legs,
         triggers=_triggers(brief.mandate, observation, valuation, legs),
-        refusals=(*_halted(brief), *brief.blocked, *_jump(brief), *faults, *(() if legs else binding)),
-        targets=dict(brief.mandate.targets),
-        bound=binding if lesser else (),
+        refusals=(*_halted(brief), *brief.blocked, *_jump(brief), *faults, *(() if legs else (*binding, *left))),
+        targets=dict(targets),
+        bound=(*(binding if lesser else ()), *(left if legs else ())),
     )
 
 
@@ -197,11 +206,28 @@ def _worst_price(quote: Quote, contracts: Decimal, slippage_bps: Decimal) -> Dec
 
 
 def _book_faults(observation: Observation) -> tuple[Refusal, ...]:
-    return tuple(
-        Refusal("book", f"the order book of {symbol} can't be trusted: {', '.join(faults)}")
-        for symbol, quote in observation.quotes.items()
-        if (faults := quote.book.faults())
-    )
+    return tuple(_distrust(symbol, faults) for symbol, quote in observation.quotes.items() if (faults := quote.book.faults()))
+
+
+def _out_of_reach(observation: Observation) -> tuple[Refusal, ...]:
+    """Why what is held in some markets can't be traded now: nobody could read them, or their book is not sane."""
+    unread = observation.unread
+    found = [Refusal("book", f"{symbol} can't be read: {why}") for symbol, why in unread.items()]
+    for symbol, quote in observation.quotes.items():
+        faults = quote.book.faults() if symbol not in unread and observation.account.held(observation.markets[symbol]) else ()
+        if faults:
+            found.append(_distrust(symbol, faults))
+    return tuple(found)
+
+
+def _distrust(symbol: str, faults: Sequence[str]) -> Refusal:
+    return Refusal("book", f"the order book of {symbol} can't be trusted: {', '.join(faults)}")
+
+
+def _within_reach(mandate: Mandate, observation: Observation) -> Mandate:
+    """``mandate`` in the markets alone that can be traded now."""
+    sane = {symbol for symbol, quote in observation.quotes.items() if not quote.book.faults()}
+    return replace(mandate, targets={symbol: target for symbol, target in mandate.targets.items() if symbol in sane})
 
 
 def _foreign(observation: Observation) -> tuple[Refusal, ...]:

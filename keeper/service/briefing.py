@@ -35,4 +35,5 @@ async def brief_of(fund: Fund, info: VenueInfo, journal: Journal, now: datetime,
         last_targets=last_targets(await journal.last_gone(fund.name)),
         approved_jump=approved_jump,
         blocked=tuple(blocked),
+        urgent=fund.urgent,
     )

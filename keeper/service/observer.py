@@ -2,13 +2,23 @@
 
 import asyncio
 from collections.abc import Collection, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Self
 
-from keeper.domain.account import Account
-from keeper.domain.errors import KeeperError, VenueRefused
+import structlog
+
+from keeper.domain.account import Account, asset_prices
+from keeper.domain.book import OrderBook
+from keeper.domain.errors import KeeperError, StaleData, VenueError, VenueRefused
 from keeper.domain.market import Market
 from keeper.domain.observation import MarketStats, Observation, Quote
 from keeper.ports import Clock, Venue
+
+AGAIN = timedelta(seconds=30)
+"""How long a market that can't be read is not asked for, or its timeouts would make stale what was read of the others."""
+log = structlog.get_logger()
 
 
 class Observer:
@@ -42,8 +52,13 @@ class Observer:
                 raise VenueRefused("currency", message)
         return cls(venue, markets, counted, clock, assets)
 
+    @property
+    def partial(self) -> "PartialObserver":
+        """One that does without what can't be read."""
+        return PartialObserver(self._venue, self.markets, self.currency, self._clock, self._assets)
+
     async def observe(self, *, with_stats: bool = False) -> Observation:
-        """The account and every market now. VenueUnavailable, VenueRefused or StaleData when any read fails."""
+        """The account and every market now. VenueUnavailable, VenueRefused or StaleData when a read that is needed fails."""
         account: Account | None = None
         quotes: dict[str, Quote] = {}
         stats: dict[str, MarketStats] = {}
@@ -53,10 +68,12 @@ class Observer:
             account = await self._venue.account()
 
         async def read_quote(symbol: str) -> None:
-            quotes[symbol] = await self._venue.quote(symbol)
+            if (quote := await self._quote(symbol)) is not None:
+                quotes[symbol] = quote
 
         async def read_stats(symbol: str) -> None:
-            stats[symbol] = await self._venue.stats(symbol)
+            if (found := await self._stats(symbol)) is not None:
+                stats[symbol] = found
 
         await together(
             read_account(),
@@ -66,6 +83,15 @@ class Observer:
         if account is None:
             message = "the account was not read"
             raise VenueRefused("account", message)
+        return self._observed(account, quotes, stats)
+
+    async def _quote(self, symbol: str) -> Quote | None:
+        return await self._venue.quote(symbol)
+
+    async def _stats(self, symbol: str) -> MarketStats | None:
+        return await self._venue.stats(symbol)
+
+    def _observed(self, account: Account, quotes: Mapping[str, Quote], stats: Mapping[str, MarketStats]) -> Observation:
         return Observation(
             account=account if self._assets is None else account.only(self._assets),
             markets=self.markets,
@@ -74,6 +100,57 @@ class Observer:
             at=self._clock.now(),
             stats=stats,
         )
+
+
+class PartialObserver(Observer):
+    """Observes what it can, for one run that can't wait: one market without a book, or dust without a price, blocks nothing.
+
+    The account tells a position, so one whose market can't be read counts at the mark that the account shows; its book is
+    empty, and nothing trades on it. Coins of such a market have no price, and are left out like other unpriced assets. What
+    the first observation leaves out stays out.
+    """
+
+    def __init__(
+        self, venue: Venue, markets: Mapping[str, Market], currency: str, clock: Clock, assets: Collection[str] | None = None
+    ) -> None:
+        super().__init__(venue, markets, currency, clock, assets)
+        self._unread: dict[str, tuple[datetime, str]] = {}
+        self._marks: dict[str, Decimal] = {}
+
+    async def _quote(self, symbol: str) -> Quote | None:
+        if symbol in self._unread and self._clock.now() < self._unread[symbol][0]:
+            return None
+        try:
+            quote = await self._venue.quote(symbol)
+        except (VenueError, StaleData) as error:
+            self._unread[symbol] = self._clock.now() + AGAIN, str(error)
+            log.warning("market.unread", market=symbol, error=str(error))
+            return None
+        self._unread.pop(symbol, None)
+        return quote
+
+    async def _stats(self, symbol: str) -> MarketStats | None:
+        try:
+            return await self._venue.stats(symbol)
+        except (VenueError, StaleData) as error:
+            log.warning("stats.unread", market=symbol, error=str(error))
+            return None
+
+    def _observed(self, account: Account, quotes: Mapping[str, Quote], stats: Mapping[str, MarketStats]) -> Observation:
+        nothing = OrderBook((), (), self._clock.now())
+        self._marks |= {symbol: position.mark for symbol, position in account.positions.items() if symbol in self.markets}
+        self._marks |= {symbol: quote.mark for symbol, quote in quotes.items()}
+        unread = {
+            symbol: self._unread[symbol][1]
+            for symbol, market in self.markets.items()
+            if symbol not in quotes and account.held(market)
+        }
+        self.markets = {symbol: market for symbol, market in self.markets.items() if symbol in self._marks}
+        shown = {symbol: quotes.get(symbol) or Quote(mark=self._marks[symbol], book=nothing) for symbol in self.markets}
+        seen = super()._observed(account, shown, {symbol: found for symbol, found in stats.items() if symbol in self.markets})
+        priced = asset_prices(seen.markets.values(), seen.marks, seen.currency)
+        unpriced = tuple(sorted(asset for asset, amount in seen.account.balances.items() if amount and asset not in priced))
+        return replace(seen, account=seen.account.only(priced), unread=unread, unpriced=unpriced)
 
 
 async def together(*work: Coroutine[Any, Any, None]) -> None:

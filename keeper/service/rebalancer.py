@@ -81,7 +81,7 @@ class Rebalancer:
 
     def flat(self) -> "Rebalancer":
         """One that brings the same fund to no exposure at all."""
-        return Rebalancer(self.fund.flat, self._venue, self._journal, self._observer)
+        return Rebalancer(self.fund.flat, self._venue, self._journal, self._observer.partial)
 
     def stop(self, why: str) -> None:
         """Send nothing more; the run ends as incomplete."""
@@ -206,7 +206,7 @@ class Rebalancer:
             status, reason = RunStatus.INCOMPLETE, course.cut_short
         elif plan.bound and status is RunStatus.COMPLETED:
             why = "; ".join(refusal.message for refusal in plan.bound)
-            status, reason = RunStatus.INCOMPLETE, f"only what reduces was traded: {why}"
+            status, reason = RunStatus.INCOMPLETE, f"not all that is wanted was traded: {why}"
         ended = await self._runs.close(run, status, reason, course.prices, after)
         await self._guard.judge()
         return ended

@@ -45,7 +45,9 @@ def result_document(work: Work, after: Observation | None) -> dict[str, object]:
     total = sum((_shortfall(work, leg) for leg in work.legs), Shortfall())
     traded = {(leg["market"], leg["side"]): _traded(work, leg["market"], leg["side"]) for leg in work.legs}
     valuation = after.valuation() if after else None
-    goals = {leg["market"]: Decimal(leg["goal"]) for leg in work.legs}
+    # a market that could not be read at the end shows nothing then
+    shown = set(after.markets) if after else set()
+    goals = {leg["market"]: Decimal(leg["goal"]) for leg in work.legs if leg["market"] in shown}
     left = gaps(after, goals, lambda _contracts, _smallest: 1, ZERO) if after and goals else {}
     notional = sum((notional for _, notional in traded.values()), ZERO)
     return {
@@ -61,10 +63,10 @@ def result_document(work: Work, after: Observation | None) -> dict[str, object]:
                 "side": leg["side"],
                 "planned": leg["amount"],
                 "traded": plain(traded[leg["market"], leg["side"]][0]),
-                "gap": plain(left[leg["market"]].contracts) if after else None,
+                "gap": plain(left[leg["market"]].contracts) if leg["market"] in left else None,
                 "notional_traded": plain(rounded(traded[leg["market"], leg["side"]][1], 8)),
                 "leverage_before": leg["leverage_before"],
-                "leverage_after": _ratio(valuation.leverage(leg["market"])) if valuation else None,
+                "leverage_after": _ratio(valuation.leverage(leg["market"])) if valuation and leg["market"] in shown else None,
             }
             for leg in work.legs
         ],

@@ -76,6 +76,8 @@ class RunBook:
 
     async def record_nav(self, run: Run, cause: NavCause, observation: Observation) -> None:
         """Add a NAV point. cause: what it is taken for."""
+        if observation.unpriced:
+            return  # what leaves assets out is no NAV
         valuation = observation.valuation()
         await self._journal.record_nav(
             NavPoint(

@@ -12,7 +12,7 @@ from typing import Any
 from keeper.domain.errors import JournalError
 from keeper.domain.fund import Settled
 from keeper.domain.order import Child, ChildState, Fill, OrderReport
-from keeper.domain.run import Run
+from keeper.domain.run import Command, CommandKind, Run
 from keeper.execution.pacing import Pacing, Style
 from keeper.journal.database import Database
 from keeper.journal.store import Mode, SqlJournal
@@ -104,6 +104,15 @@ class Desk:
         plan = await self.rebalancer.plan()
         self.runs += 1
         return await self.rebalancer.execute(plan, f"manual:{self.runs}", self.watcher)
+
+    async def flatten(self) -> Run:
+        """As ``keeper flatten`` does it where nobody else holds the account."""
+        flat = self.rebalancer.flat()
+        await flat.recover()
+        await flat.verify()
+        now = self.venue.clock.now()
+        await self.journal.submit_command(Command(id="flat", fund=self.fund.name, kind=CommandKind.FLATTEN, reason="", at=now))
+        return await flat.execute(await flat.plan(), "flatten:flat", self.watcher)
 
     async def restart(self) -> None:
         """A new process on the same account and journal."""

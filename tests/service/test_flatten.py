@@ -8,23 +8,13 @@ import pytest
 from keeper.domain.account import Account
 from keeper.domain.fund import FundState
 from keeper.domain.order import OrderRequest
-from keeper.domain.run import CommandKind, Run, RunStatus
+from keeper.domain.run import CommandKind, RunStatus
 from keeper.policy.breakers import Cause
 from keeper.service.guard import HELD_BACK
-from keeper.service.progress import Unwatched
 from tests.fakes.daemon_desks import kept
 from tests.fakes.daemons import command, memory
 from tests.fakes.desks import Desk, agrees_with_the_venue, desk_of, drifted
 from tests.fakes.paper import PERP, START
-
-
-async def flatten(desk: Desk, name: str = "f1") -> Run:
-    """As ``keeper flatten`` does where nobody else holds the account."""
-    flat = desk.rebalancer.flat()
-    await flat.recover()
-    await flat.verify()
-    await desk.journal.submit_command(command(CommandKind.FLATTEN, desk.venue.clock.now(), name=name))
-    return await flat.execute(await flat.plan(), f"flatten:{name}", Unwatched())
 
 
 def never_past_zero(desk: Desk) -> None:
@@ -53,7 +43,7 @@ async def test_a_position_that_moved_by_itself_does_not_keep_a_fund_from_being_f
             await desk.run()
         assert (await desk.journal.standing("btc3l")).halted is halted_before
         never_past_zero(desk)
-        run = await flatten(desk)
+        run = await desk.flatten()
         assert (run.status, desk.venue.held.positions) == (RunStatus.COMPLETED, {})
         assert (await desk.journal.standing("btc3l")).flattened
         [noted] = await desk.journal.events(kind=HELD_BACK)
@@ -69,7 +59,7 @@ async def test_to_flatten_needs_no_list_of_orders(tmp_path: Path, *, moved: bool
             desk.venue.meddle(PERP, "-500", "105", forced=True)
         desk.venue.failing["orders"] = 10**6
         never_past_zero(desk)
-        run = await flatten(desk)
+        run = await desk.flatten()
         assert (run.status, desk.venue.held.positions) == (RunStatus.COMPLETED, {})
         assert len(await desk.journal.events(kind=HELD_BACK)) == moved
 
@@ -105,7 +95,7 @@ async def test_a_human_s_halt_stops_a_flattening(tmp_path: Path) -> None:
 
         desk.venue.on_place = asked.append
         desk.venue.account = account  # type: ignore[method-assign]
-        run = await flatten(desk)
+        run = await desk.flatten()
         assert (run.status, len(asked)) == (RunStatus.INCOMPLETE, 2)
         assert (await desk.journal.standing("btc3l")).halted
 
