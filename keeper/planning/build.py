@@ -17,8 +17,9 @@ from keeper.planning.exposure import Gap, Slicer, gaps, paid_in_coin, reducing
 from keeper.planning.limits import Limits, Refusal, halt_refusal, reduce_only_refusal
 from keeper.planning.plan import Cause, Plan, PlanLeg, Trigger
 from keeper.planning.soundness import unsound
+from keeper.policy import breakers
 from keeper.policy.mandate import Mandate
-from keeper.policy.triggers import Due, decide
+from keeper.policy.triggers import Due, decide, kept
 
 CAP = Decimal("1.5")
 HOUR = timedelta(hours=1)
@@ -64,6 +65,9 @@ def build(brief: Brief, observation: Observation) -> Plan:
     if brief.urgent:
         faults, left = (), _out_of_reach(observation)
         brief = replace(brief, mandate=_within_reach(brief.mandate, observation))
+    share = kept(brief.mandate, valuation) if _lost_a_leg(brief) else ONE
+    if share < ONE:
+        brief = replace(brief, mandate=brief.mandate.scaled(share))
     decision = decide(brief.mandate, valuation)
     due = decision.goals if isinstance(decision, Due) and not faults else {}
     goals = funded(brief.mandate.targets, due, valuation, observation.markets)
@@ -84,6 +88,8 @@ def build(brief: Brief, observation: Observation) -> Plan:
     if left or observation.unpriced:
         out = [*(refusal.message for refusal in left), *(f"{asset} has no price" for asset in observation.unpriced)]
         reason += f"; left out: {'; '.join(out)}"
+    if share < ONE:
+        reason += f"; {share:.4f} of each target is wanted, which is what the venue left of one leg of the hedge"
     lesser = bool(legs) and _amounts(legs) != _amounts(wanted)
     if lesser:
         reason += f"; only what reduces is traded: {'; '.join(refusal.message for refusal in binding)}"
@@ -274,6 +280,11 @@ def _added(leg: PlanLeg, observation: Observation, valuation: Valuation) -> Deci
     cut = reducing(observation.account.held(market), signed)
     after = exposure + market.notional(cut, observation.quotes[leg.symbol].mark)
     return leg.amount if abs(after) > abs(exposure) else leg.amount - abs(cut)
+
+
+def _lost_a_leg(brief: Brief) -> bool:
+    """Whether the venue cut one leg of the fund's hedge, which may not be made whole before a human said so."""
+    return brief.standing is not None and brief.standing.reducing and brief.standing.cause == breakers.Cause.FORCED_HEDGE
 
 
 def _halted(brief: Brief) -> tuple[Refusal, ...]:

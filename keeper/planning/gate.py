@@ -20,10 +20,11 @@ from keeper.domain.market import Market, MarketKind
 from keeper.domain.numbers import BPS, ONE, ZERO, exact, is_multiple, plain, sign
 from keeper.domain.observation import Observation, Quote
 from keeper.domain.order import CLIENT_ID_PREFIX, OrderRequest
-from keeper.planning.limits import Limits, Refusal, halt_refusal, reduce_only_refusal
+from keeper.planning.limits import BOUND, Limits, Refusal, halt_refusal, reduce_only_refusal
 from keeper.planning.soundness import unfit, unsound, unsound_usage
 
 __all__ = [
+    "BOUND",
     "Approved",
     "Limits",
     "Refusal",

@@ -11,6 +11,8 @@ ORDERS_PER_HOUR = 1000
 ORDERS_PER_DAY = 5000
 LIQUIDATION_DISTANCE = Decimal("0.05")
 TARGET_JUMP = Decimal(2)
+BOUND = "reduce_only_state"
+"""Code of the refusal of what would add risk while a fund may only reduce it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,4 +66,4 @@ def reduce_only_refusal(standing: Standing) -> Refusal:
     way_out = "`keeper resume` lets it add risk again"
     if passes(standing.cause):
         way_out = f"this lifts by itself once it is over, and {way_out} at once"
-    return Refusal("reduce_only_state", f"the fund may only reduce ({standing.reason or 'no reason given'}): {way_out}")
+    return Refusal(BOUND, f"the fund may only reduce ({standing.reason or 'no reason given'}): {way_out}")

@@ -4,6 +4,7 @@
     journal, fills against position, identity of contract or account, a forced trade on or an
     unexplained change of a single position, repeated execution                                      -> HALTED
 
+After a forced trade on one leg of a hedge the other legs are reduced with it: ``triggers.kept`` says how far.
 Nothing here stops a reduction short of a halt, and only what comes from outside and passes lifts by itself.
 """
 

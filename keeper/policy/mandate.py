@@ -47,6 +47,12 @@ class Mandate:
         return replace(self, targets=nothing, deadband=ZERO, goal=BandGoal.TARGET, emergency_leverage=self.emergency)
 
     @exact
+    def scaled(self, share: Decimal) -> "Mandate":
+        """To hold ``share`` (fraction) of every target; what counts as an emergency stays."""
+        targets = {symbol: share * target for symbol, target in self.targets.items()}
+        return replace(self, targets=targets, emergency_leverage=self.emergency)
+
+    @exact
     def band(self, symbol: str) -> tuple[Decimal, Decimal]:
         """Lowest and highest leverage of ``symbol`` at which nothing is done, multiples of NAV."""
         target = self.targets[symbol]

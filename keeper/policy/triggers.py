@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from keeper.domain.account import Valuation
+from keeper.domain.numbers import ONE, ZERO, exact
 from keeper.policy.mandate import BandGoal, Mandate
 
 
@@ -21,6 +22,16 @@ class NotDue:
     """Nothing should be traded."""
 
     why: str
+
+
+@exact
+def kept(mandate: Mandate, valuation: Valuation) -> Decimal:
+    """The least fraction of its target that any market has: 0 where one holds nothing or the other side, at the most 1.
+
+    Once the venue cut one leg of a hedge, and nothing may be added to it, this much of each other leg is still hedged.
+    """
+    parts = [valuation.leverage(symbol) / target for symbol, target in mandate.targets.items() if target]
+    return max(ZERO, min([ONE, *parts]))
 
 
 def decide(mandate: Mandate, valuation: Valuation) -> Due | NotDue:

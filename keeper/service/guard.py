@@ -12,7 +12,7 @@ import structlog
 
 from keeper.domain.fund import FundState, Standing, Worth
 from keeper.domain.numbers import ZERO, exact
-from keeper.policy.breakers import Breakers, PositionChange, Record, Trip, judge, passes, peak_of
+from keeper.policy.breakers import Breakers, Cause, PositionChange, Record, Trip, judge, passes, peak_of
 from keeper.ports import Clock, Journal
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -76,6 +76,8 @@ class Guard:
                 log.error(HELD_BACK, fund=self._fund, cause=cause, why=why)
                 return
             graver = passes(standing.cause) and not passes(tripped.cause)
+            # it says what is to be reduced, which no other breaker does
+            graver = graver or (tripped.cause is Cause.FORCED_HEDGE and standing.cause not in ("", Cause.FORCED_HEDGE))
             if standing.halted or (standing.reducing and tripped.state is FundState.REDUCE_ONLY and not graver):
                 return
             if await self._journal.set_state(self._fund, tripped.state, reason=why, at=at, cause=cause, expected=standing):

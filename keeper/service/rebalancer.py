@@ -19,7 +19,7 @@ from keeper.domain.run import NavCause, Run, RunKey, RunStatus
 from keeper.execution import engine
 from keeper.execution.recovery import assumed
 from keeper.planning.build import build
-from keeper.planning.gate import PASSING, Refused
+from keeper.planning.gate import BOUND, PASSING, Refused
 from keeper.planning.plan import Plan
 from keeper.policy.breakers import Cause, Trip
 from keeper.ports import Clock, Journal, Venue
@@ -170,6 +170,8 @@ class Rebalancer:
         log.info("run.opened", legs=len(plan.legs), nav=f"{plan.nav:.2f}", leverage=f"{plan.leverage:.4f}")
         if plan.refusals:
             reason = "; ".join(refusal.message for refusal in plan.refusals)
+            if BOUND in {refusal.code for refusal in plan.refusals}:
+                await self._settled_if_possible(run)  # where the venue cut a leg, its twin waits for that to be seen
             return await self._runs.close(run, RunStatus.REFUSED, reason, await self._earlier_prices(sequence))
         if not plan.legs:
             status = RunStatus.COMPLETED if sequence else RunStatus.NOTHING_DUE
@@ -185,8 +187,7 @@ class Rebalancer:
         after: Observation | None = None
         try:
             observation, cause = await self._start(run)
-            now = self._clock.now()
-            state = engine.begin(plan, self.fund.pacing, limits=self.fund.limits, now=now)
+            state = engine.begin(plan, self.fund.pacing, limits=self.fund.limits, now=self._clock.now())
             prices = dict(observation.valuation().prices)
             course = _Course(run=run, state=state, expected=holdings(observation), prices=prices, sequence=sequence)
             course.pinned = await self._pinned()
@@ -205,8 +206,7 @@ class Rebalancer:
         elif course.cut_short:
             status, reason = RunStatus.INCOMPLETE, course.cut_short
         elif plan.bound and status is RunStatus.COMPLETED:
-            why = "; ".join(refusal.message for refusal in plan.bound)
-            status, reason = RunStatus.INCOMPLETE, f"not all that is wanted was traded: {why}"
+            status, reason = RunStatus.INCOMPLETE, f"not all was traded: {'; '.join(one.message for one in plan.bound)}"
         ended = await self._runs.close(run, status, reason, course.prices, after)
         await self._guard.judge()
         return ended
@@ -352,7 +352,7 @@ class Rebalancer:
     async def _settled_if_possible(self, run: Run | None = None) -> Observation | None:
         """The settled account of a run that changed nothing; None when it can't be read or valued, which changes nothing.
 
-        run: the one that finds nothing to do, which is the time to look at what moved since the last one.
+        run: the one that may do nothing, or finds nothing to do: the time to look at what moved since the last one.
         """
         try:
             observation = await self._positions.settled() if run is None else (await self._start(run))[0]

@@ -11,7 +11,7 @@ MEANINGS = {
     Cause.ERROR_RATE: "the venue rejected, or did not answer, too many orders: read their reasons in the latest runs",
     Cause.STALE_DATA: "account or prices could not be read for too long",
     Cause.VENUE_TROUBLE: "the venue did not answer for too long",
-    Cause.FORCED_HEDGE: "the venue itself reduced one leg of a hedge, so that the rest may lean one way: look at the positions",
+    Cause.FORCED_HEDGE: "the venue itself reduced one leg of a hedge, and the others go with it in proportion: look at them all",
     Cause.JOURNAL: "the journal does not tell what was done: it is damaged, or an older copy of it was put in its place",
     Cause.FILLS: "trades, orders and journal do not add up: compare them before anything is sent",
     Cause.IDENTITY: "the account or a contract is not the one that was traded before: look at keys and markets",

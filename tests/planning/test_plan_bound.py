@@ -113,6 +113,28 @@ def test_no_plan_of_a_fund_that_may_only_reduce_lets_gross_exposure_grow(figures
         assert (leg.side is Side.SELL) == (held > 0)
 
 
+LOST_A_LEG = replace(REDUCING, reason="the venue deleveraged BTC/USDT:USDT", cause="forced_hedge")
+
+
+def test_once_the_venue_cut_one_leg_of_a_hedge_the_others_are_cut_in_proportion() -> None:
+    markets = {linear(): quote("100"), linear(ETH): quote("10")}
+    hedge = observe({"USDT": "10000"}, markets, {**holding(BTC, "40", "100"), **holding(ETH, "-1000", "10")})
+    plan = plan_of(hedge, {BTC: "1", ETH: "-1"}, standing=LOST_A_LEG)
+    [leg] = plan.legs
+    assert (leg.symbol, leg.side, leg.amount, leg.goal, leg.reduce_only) == (ETH, Side.BUY, D(600), D("-0.4"), True)
+    assert "0.4000 of each target is wanted" in plan.reason
+    assert (plan.targets[ETH], plan.refusals, plan.bound) == (D(-1), (), ())
+
+
+def test_a_hedge_that_was_cut_and_is_whole_again_is_left_alone() -> None:
+    markets = {linear(): quote("100"), linear(ETH): quote("10")}
+    hedge = observe({"USDT": "10000"}, markets, {**holding(BTC, "40", "100"), **holding(ETH, "-400", "10")})
+    assert plan_of(hedge, {BTC: "1", ETH: "-1"}, standing=LOST_A_LEG).legs == ()
+    grown = observe({"USDT": "10000"}, markets, {**holding(BTC, "110", "100"), **holding(ETH, "-1000", "10")})
+    plan = plan_of(grown, {BTC: "1", ETH: "-1"}, standing=LOST_A_LEG)
+    assert ([leg.symbol for leg in plan.legs], "of each target" in plan.reason) == ([BTC], False)
+
+
 def test_spot_buys_are_dropped_and_sales_go_on() -> None:
     markets = {spot("BTC/USDT"): quote("100"), spot("ETH/USDT"): quote("10")}
     coins = observe({"USDT": "0", "BTC": "8", "ETH": "20"}, markets)

@@ -3,7 +3,7 @@ from decimal import Decimal
 import pytest
 
 from keeper.policy.mandate import BandGoal, Mandate
-from keeper.policy.triggers import Due, NotDue, decide
+from keeper.policy.triggers import Due, NotDue, decide, kept
 from tests.fakes.markets import BTC, ETH, holding, linear, observe, quote
 
 
@@ -67,3 +67,27 @@ def test_a_flat_mandate_wants_nothing_and_keeps_its_emergency() -> None:
     assert whole.flat == Mandate(targets={BTC: Decimal(0), ETH: Decimal(0)}, emergency_leverage=whole.emergency)
     assert whole.flat.gross_target == 0
     assert whole.flat.emergency == Decimal("6.5")
+
+
+@pytest.mark.parametrize(
+    ("btc", "eth", "share"),
+    [
+        ("40", "-1000", "0.4"),
+        ("100", "-700", "0.7"),
+        ("120", "-1100", "1"),
+        ("0", "-1000", "0"),
+        ("-10", "-1000", "0"),
+    ],
+)
+def test_as_much_of_a_hedge_is_kept_as_its_weakest_leg_has_left(btc: str, eth: str, share: str) -> None:
+    held = {symbol: size for symbol, size in ((BTC, btc), (ETH, eth)) if size != "0"}
+    positions = {
+        symbol: one for symbol, size in held.items() for one in holding(symbol, size, "100" if symbol == BTC else "10").values()
+    }
+    seen = observe(
+        {"USDT": "10000"}, {linear(): quote("100"), linear(ETH): quote("10"), linear("SOL/USDT:USDT"): quote("1")}, positions
+    )
+    rule = Mandate(targets={BTC: Decimal(1), ETH: Decimal(-1), "SOL/USDT:USDT": Decimal(0)})
+    assert kept(rule, seen.valuation()) == Decimal(share)
+    assert rule.scaled(Decimal(share)).targets[ETH] == -Decimal(share)
+    assert rule.scaled(Decimal(share)).emergency == rule.emergency

@@ -15,6 +15,8 @@ from keeper.journal.schema import instant_text
 from keeper.policy.breakers import Cause
 from keeper.service.guard import Guard
 from keeper.service.progress import Unwatched
+from tests.fakes.daemon_desks import kept
+from tests.fakes.daemons import fund_of
 from tests.fakes.desks import LIMITS, agrees_with_the_venue, desk_of, drifted, result_of
 from tests.fakes.moving_feed import moving_feed
 from tests.fakes.paper import PERP, opening, paper_venue
@@ -73,6 +75,33 @@ async def test_a_forced_trade_on_one_leg_of_a_hedge_leaves_the_fund_its_reductio
         assert (standing.state, standing.cause) == (FundState.REDUCE_ONLY, Cause.FORCED_HEDGE)
         assert {child.request.reduce_only for child in await desk.journal.children(run.id)} == {True}
         assert {child.request.symbol for child in await desk.journal.children(run.id)} == {ETH}
+
+
+@pytest.mark.parametrize("bound_before", [True, False])
+async def test_once_the_venue_cut_one_leg_of_a_hedge_the_next_run_cuts_its_twin(tmp_path: Path, *, bound_before: bool) -> None:
+    venue = ScriptedVenue(paper_venue(moving_feed({PERP: "100", ETH: "10"}), opening({"USDT": "10000"})))
+    async with desk_of(venue, tmp_path, {PERP: "1", ETH: "-1"}) as desk:
+        await desk.run()
+        if bound_before:
+            at = desk.venue.clock.now()
+            await desk.journal.set_state("btc3l", FundState.REDUCE_ONLY, reason="it lost too much", at=at, cause=Cause.LOSS)
+        desk.venue.meddle(PERP, "-60", "100", forced=True)
+        for _ in range(3):
+            await desk.run()
+        assert {symbol: held.contracts for symbol, held in venue.held.positions.items()} == {PERP: 40, ETH: -400}
+        assert (await desk.journal.standing("btc3l")).cause == Cause.FORCED_HEDGE
+        await agrees_with_the_venue(desk)
+
+
+async def test_the_daemon_cuts_the_twin_of_a_leg_that_the_venue_cut_within_its_slot() -> None:
+    inner = paper_venue(moving_feed({PERP: "100", ETH: "10"}), opening({"USDT": "10000"}))
+    async with kept(venue := ScriptedVenue(inner)) as desk:
+        desk.venues.fund = fund_of(targets={PERP: "1", ETH: "-1"})
+        async with desk.daemon():
+            await desk.passed(hours=12)
+            venue.meddle(PERP, "-60", "100", forced=True)
+            await desk.passed(hours=13)
+        assert {symbol: held.contracts for symbol, held in venue.held.positions.items()} == {PERP: 40, ETH: -400}
 
 
 async def test_an_account_that_shows_nothing_of_our_fills_halts_the_fund_instead_of_buying_again(tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ class Fate:
         if world.exchange.is_spot(symbol):
             return
         if cut := (world.exchange.held(symbol) * Decimal(world.rng.choice(("0.1", "0.5", "1")))).quantize(LOT):
+            world.judge.was_cut = True
             world.exchange.elsewhere(symbol, -cut, client_id="adl_autoclose", forced=True)
 
     def _rests(self, symbol: str) -> None:

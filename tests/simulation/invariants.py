@@ -42,7 +42,8 @@ class Judge:
 
     flying: the requests in the air; resumed: how often the operator has resumed the fund; lost: client ids that the journal knew
     before an older one was put in its place, and which nobody has taken note of since; stood_since, stood_until: when the
-    account was last read as it was; all_is_told: nothing hides from the fund what moved its positions.
+    account was last read as it was; all_is_told: nothing hides from the fund what moved its positions; was_cut: the venue has
+    forced a trade on the account.
     """
 
     exchange: Exchange
@@ -56,6 +57,7 @@ class Judge:
     stood_since: datetime | None = None
     stood_until: datetime | None = None
     all_is_told: bool = True
+    was_cut: bool = False
     _cleared: set[str] = field(default_factory=set)
     _triggers: dict[str, str] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
@@ -237,13 +239,16 @@ class Judge:
         if self._foreign_at.get(order.symbol, since) > (min(since, self.stood_since) if stale and self.stood_since else since):
             return
         flattens = self._triggers.get(order.client_id, "").startswith(FLATTEN)
-        goal = ZERO if flattens else self.rules.mandate.targets[order.symbol]
+        target = self.rules.mandate.targets[order.symbol]
+        # the legs of a hedge go down together, however far the venue cut one of them
+        hedged = any(other * target < 0 for other in self.rules.mandate.targets.values())
+        goals = [ZERO] if flattens else [target, ZERO] if hedged and self.was_cut else [target]
         low, high = self.exchange.prices.between(order.symbol, since)
         first = max(0, bisect_left(self._navs, since, key=lambda one: one[0]) - 1)
         navs = [nav for _, nav in self._navs[first:]]
         if stale and self.stood_since is not None:
             navs.append(self.exchange.nav(self.exchange.seen(self.stood_since)))
-        wanted = [goal * nav / price for nav in (min(navs), max(navs)) for price in (low, high)]
+        wanted = [goal * nav / price for goal in goals for nav in (min(navs), max(navs)) for price in (low, high)]
         held, lot = self.exchange.held(order.symbol), self.exchange.markets[order.symbol].lot
         slack = lot + SLACK * max(abs(amount) for amount in (*wanted, held))
         if order.side is Side.BUY and held > max(wanted) + slack:
