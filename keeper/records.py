@@ -38,12 +38,12 @@ class RunRecord:
 
 
 @asynccontextmanager
-async def _reading(settings: Settings) -> AsyncIterator[Journal | None]:
+async def _reading(settings: Settings, mode: Mode = Mode.READER) -> AsyncIterator[Journal | None]:
     url = settings.journal_url
     if not exists(url):
         yield None
         return
-    journal = SqlJournal.open(url, mode=Mode.READER)
+    journal = SqlJournal.open(url, mode=mode)
     try:
         yield journal
     finally:
@@ -128,11 +128,17 @@ async def verify_journal(settings: Settings) -> Document:
             f"{describe(url)}: there is no journal to verify: nothing was recorded yet, or `keeper.journal` names another place"
         )
         raise JournalError(message)
-    async with _reading(settings) as journal:
+    async with _reading(settings, Mode.AUDITOR) as journal:
         faults = await journal.verify() if journal else ()
-        latest = await journal.events(limit=1) if journal else ()
+        try:
+            latest = await journal.events(limit=1) if journal else ()
+            count = latest[0].seq if latest else 0
+        except JournalError:  # the last event is among what is damaged
+            if not faults:
+                raise
+            count = max(fault.seq for fault in faults)
     return {
         "journal": describe(url),
-        "events": latest[0].seq if latest else 0,
+        "events": count,
         "faults": [{"seq": fault.seq, "what": fault.what} for fault in faults],
     }

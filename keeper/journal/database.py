@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from keeper.domain.errors import JournalError
-from keeper.journal.files import Files
+from keeper.journal.failures import DAMAGED, reporting
+from keeper.journal.files import Files, is_there
+from keeper.journal.schema import metadata
 
 R = TypeVar("R")
 _Begin = Callable[[], AbstractContextManager[Connection]]
@@ -29,17 +31,6 @@ BUSY = 5.0
 """Seconds to wait for another process's transaction."""
 READ = "BEGIN"
 WRITE = "BEGIN IMMEDIATE"
-_REMEDIES = {
-    "SQLITE_FULL": "the disk is full: free some space, then start again",
-    "SQLITE_BUSY": "another process has held the journal for too long: see which one (`keeper status`), then try again",
-    "SQLITE_LOCKED": "another process has held the journal for too long: see which one (`keeper status`), then try again",
-    "SQLITE_CORRUPT": "the file is damaged: keep it as evidence, put a backup in its place, check the venue's open orders",
-    "SQLITE_NOTADB": "the file is no journal, or damaged: point `keeper.journal` elsewhere, or move the file away",
-    "SQLITE_READONLY": "it may not be written: check owner and permissions of the file and of its directory",
-    "SQLITE_CANTOPEN": "it can't be opened: check owner and permissions of the file and of its directory",
-    "SQLITE_PERM": "it can't be opened: check owner and permissions of the file and of its directory",
-    "SQLITE_IOERR": "the disk failed: check the system's log and free space, then start again",
-}
 
 
 class Database:
@@ -52,12 +43,12 @@ class Database:
     def __init__(self, url: str, *, writes: bool, image: bytes | None = None) -> None:
         self.where = describe(url)
         self._path = file_of(url)
-        self._files = Files(self.where, self._path)
         self._closing = ExitStack()
         self._memory: Connection | None = None
         self._reading: _Begin
         self._writing: _Begin | None
         with reporting(self.where):
+            self._files = Files(self.where, self._path)
             if self._path is None:
                 self._memory = self._closing.enter_context(_in_memory().connect())
                 if image is not None:
@@ -85,24 +76,22 @@ class Database:
                 f"{self.where}: written by an older Keeper (tables {version}, this one needs {HEAD}): run `keeper db upgrade`"
             )
             raise JournalError(message)
+        self.read(_check_tables)
 
     def upgrade(self) -> None:
         """Make the tables, or bring them to HEAD. JournalError when it is newer or no journal."""
         with reporting(self.where), _private_files(), _alembic_silent():
             from keeper.journal import migrations
 
-            if self._files.is_stump:
-                message = (
-                    f"{self.where}: the file is all but empty: if it was a journal put a backup in its place, else remove it"
-                )
-                raise JournalError(message)
-            if self._path is not None:
+            self._files.check_stump()
+            if self._path is not None and not is_there(self._path):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._begin_writing() as connection:
                 version = version_of(connection)
                 if version is not None and version > HEAD:
                     raise self._newer(version)
                 migrations.run(connection)
+                _check_tables(connection)
         self._files.expect()
 
     def check_structure(self) -> None:
@@ -111,7 +100,7 @@ class Database:
         if found == "ok" and self._files.is_cut(int(page)):
             found = "the last page is not whole"
         if found != "ok":
-            message = f"{self.where}: {found}: {_REMEDIES['SQLITE_CORRUPT']}"
+            message = f"{self.where}: {' '.join(found.split())}: {DAMAGED}"
             raise JournalError(message)
 
     @contextmanager
@@ -202,10 +191,11 @@ def exists(url: str) -> bool:
     """Whether there is a journal at ``url``; JournalError when something is there that can't be read."""
     if is_in_memory(url):
         return False
-    path = file_of(url)
-    with reporting(describe(url)):
-        if path is not None and not path.exists():
+    path, where = file_of(url), describe(url)
+    with reporting(where):
+        if path is not None and not is_there(path):
             return False
+        Files(where, path).check_stump()
     database = Database(url, writes=False)
     try:
         return database.read(version_of) is not None
@@ -218,11 +208,23 @@ def version_of(connection: Connection) -> str | None:
     tables = set(inspect(connection).get_table_names())
     if not tables:
         return None
-    if not {"alembic_version", "chain_head"} <= tables:
-        message = f"{connection.engine.url.render_as_string()}: no journal of Keeper: set `keeper.journal` to another place"
+    if not tables & {"alembic_version", "chain_head", "events"}:
+        message = "it is no journal of Keeper: set `keeper.journal` to another place"
         raise JournalError(message)
-    version: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    version = (
+        connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if "alembic_version" in tables else None
+    )
+    if not isinstance(version, str):
+        message = f"it does not say of which version it is: {DAMAGED}"
+        raise JournalError(message)
     return version
+
+
+def _check_tables(connection: Connection) -> None:
+    """JournalError when a table of this version is gone."""
+    if gone := metadata.tables.keys() - set(inspect(connection).get_table_names()):
+        message = f"it lacks {', '.join(sorted(gone))}: {DAMAGED}"
+        raise JournalError(message)
 
 
 def file_of(url: str) -> Path | None:
@@ -322,25 +324,3 @@ def _alembic_silent() -> Iterator[None]:
         yield
     finally:
         log.setLevel(level)
-
-
-@contextmanager
-def reporting(where: str) -> Iterator[None]:
-    """Every failure of the database or its disk as a JournalError that says what to do."""
-    try:
-        yield
-    except (DBAPIError, sqlite3.Error) as error:
-        told = error.orig if isinstance(error, DBAPIError) else error
-        name = getattr(told, "sqlite_errorname", "")
-        remedy = next((remedy for start, remedy in _REMEDIES.items() if name.startswith(start)), None)
-        message = f"{where}: {told}: {remedy or 'run `keeper db verify`'}"
-        raise JournalError(message) from error
-    except SQLAlchemyError as error:
-        message = f"{where}: {error}"
-        raise JournalError(message) from error
-    except ImportError as error:
-        message = f"{where}: its driver is missing ({error}): install it, or use sqlite:///..."
-        raise JournalError(message) from error
-    except OSError as error:
-        message = f"{where}: {error.strerror}: check free space, owner and permissions of the file and of its directory"
-        raise JournalError(message) from error

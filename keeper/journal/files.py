@@ -4,11 +4,13 @@ SQLite goes on writing to a file that has lost its name, that was cut short, or 
 that all is well.
 """
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from keeper.domain.errors import JournalError
+from keeper.journal.failures import RESTORE
 
 _Node = tuple[int, int]
 """Which file it is: device and inode."""
@@ -27,10 +29,10 @@ class Files:
         self._expected_beside: list[_Node | None] | None = None
         self.expect()
 
-    @property
-    def is_stump(self) -> bool:
-        """Whether there is a file too short to be a database: SQLite would take it for a new one."""
-        return self._expected is not None and self._size < _SMALLEST
+    def check_stump(self) -> None:
+        """JournalError when there is a file too short to be a database: SQLite would take it for a new one."""
+        if self._expected is not None and self._size < _SMALLEST:
+            raise self._gone(f"the file is all but empty: if it was a journal {RESTORE}, else remove it")
 
     def is_cut(self, page: int) -> bool:
         """Whether the file ends within a page (of so many bytes)."""
@@ -54,7 +56,7 @@ class Files:
             raise self._gone("the file was deleted or replaced while in use: stop, put it back, check open orders")
         if size < self._size:
             lost = f"the file was cut from {self._size} to {size} bytes while in use"
-            raise self._gone(f"{lost}: stop, keep it as evidence, put a backup in its place, check the venue's open orders")
+            raise self._gone(f"{lost}: stop, keep it as evidence, {RESTORE}, check the venue's open orders")
         self._size = size
         if self._expected_beside is not None and self._found_beside() != self._expected_beside:
             if _found(self._beside[0])[0] is None:
@@ -68,6 +70,23 @@ class Files:
 
     def _gone(self, what: str) -> JournalError:
         return JournalError(f"{self._where}: {what}")
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file at ``path``. OSError when a link, or what should be a directory, leads nowhere."""
+    for place in (path, *path.parents):
+        try:
+            place.lstat()
+        except FileNotFoundError:
+            continue
+        if place == path:
+            if not path.exists():
+                raise FileNotFoundError(errno.ENOENT, "it is a link that leads nowhere", str(path))
+            return True
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+        return False
+    return False
 
 
 def _found(path: Path) -> tuple[_Node | None, int]:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from keeper.domain.errors import AccountBusy, InvariantViolation, JournalError
+from keeper.journal.failures import remedy_of
 
 ATTEMPTS = 20
 PAUSE = 0.05
@@ -90,6 +91,18 @@ def is_held(directory: Path, account: str) -> bool:
     return False
 
 
+def holders(directory: Path) -> tuple[str, ...]:
+    """Who trades an account whose lock lies in ``directory``: each process's id and command, as far as it can be told."""
+    found = []
+    for path in sorted(directory.glob("*.lock")):
+        try:
+            if is_held(directory, path.stem):
+                found.append(path.read_text(errors="replace") or "a process that does not tell its id")
+        except (JournalError, InvariantViolation, OSError):
+            continue
+    return tuple(found)
+
+
 def _path(directory: Path, account: str) -> Path:
     if not _FINGERPRINT.fullmatch(account):
         message = f"{account!r} is no account fingerprint: letters, digits, - and _ only"
@@ -122,5 +135,5 @@ def _as_journal_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = f"{path}: {error.strerror}: check owner and permissions of the file and of its directory"
+        message = f"{path}: {error.strerror}: {remedy_of(error)}"
         raise JournalError(message) from error

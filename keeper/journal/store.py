@@ -21,6 +21,7 @@ from keeper.domain.order import Child, ChildState, Fill, OrderReport
 from keeper.domain.run import Command, Event, NavPoint, Run, RunStatus
 from keeper.journal import audit, children, commands, database, events, funds, lately, nav, runs
 from keeper.journal.events import Chain
+from keeper.journal.failures import DAMAGED
 from keeper.journal.writing import Writer
 from keeper.ports import ChainFault
 
@@ -29,10 +30,11 @@ R = TypeVar("R")
 
 
 class Mode(StrEnum):
-    """What a process wants of the journal."""
+    """What a process wants of the journal. An AUDITOR reads what is left of it, where the others want it sound."""
 
     WRITER = "writer"
     READER = "reader"
+    AUDITOR = "auditor"
 
 
 class SqlJournal:
@@ -48,14 +50,14 @@ class SqlJournal:
     def open(cls, url: str, *, mode: Mode, inline: bool = False) -> Self:
         """Open the journal at ``url``; a WRITER creates a missing one, private to its owner.
 
-        JournalError when it is missing (READER), of another version, damaged, or may not be used so. Blocks for as long
-        as that takes: open before the event loop has other work.
+        JournalError when it is missing (but for a WRITER), of another version, damaged (but for an AUDITOR), or may not be
+        used so. Blocks for as long as that takes: open before the event loop has other work.
         """
         if not inline and database.is_in_memory(url):
             message = "a journal in memory works inline only: give it a file"
             raise JournalError(message)
         there = database.exists(url)
-        if mode is Mode.READER and not there:
+        if mode is not Mode.WRITER and not there:
             message = f"{database.describe(url)}: nothing was recorded yet; the first run creates it"
             raise JournalError(message)
         base = database.Database(url, writes=mode is Mode.WRITER)
@@ -64,7 +66,7 @@ class SqlJournal:
                 base.check_version()
             else:
                 base.upgrade()
-            if mode is Mode.WRITER:
+            if mode is not Mode.AUDITOR:
                 base.check_structure()
                 base.read(audit.check_end)
         except JournalError:
@@ -267,8 +269,11 @@ class SqlJournal:
         return await self._read(events.latest, run=run, kind=kind, limit=limit)
 
     async def verify(self) -> tuple[ChainFault, ...]:
-        """Every place where the event chain, or a row it tells of, was altered; empty when all holds."""
-        return await self._beside_writes(lambda: self._base.read_as_it_stands(audit.verify))
+        """Every place where the event chain, or a row it tells of, was altered; empty when all holds.
+
+        JournalError when so much of the file is damaged that this can't be told.
+        """
+        return await self._beside_writes(self._judge)
 
     async def close(self) -> None:
         """Release files and threads, after what is under way. More than once does nothing more."""
@@ -293,6 +298,10 @@ class SqlJournal:
             return read()
         return await asyncio.get_running_loop().run_in_executor(self._readers, read)
 
+    def _judge(self) -> tuple[ChainFault, ...]:
+        self._base.check_structure()
+        return self._base.read_as_it_stands(audit.verify)
+
     def _check_open(self) -> None:
         if self._closed:
             message = f"{self._base.where}: closed already"
@@ -300,9 +309,13 @@ class SqlJournal:
 
 
 def upgrade(url: str) -> None:
-    """Make the journal at ``url``, or bring it to this version's tables. JournalError when it is newer or no journal."""
+    """Make the journal at ``url``, or bring it to this version's tables. JournalError when it is newer, damaged or no journal."""
     base = database.Database(url, writes=True)
     try:
         base.upgrade()
+        base.check_structure()
+        if faults := base.read_as_it_stands(audit.verify):
+            message = f"{base.where}: its tables are of this version, but its chain is broken at event {faults[0].seq}"
+            raise JournalError(f"{message} ({faults[0].what}): {DAMAGED}")
     finally:
         base.close()

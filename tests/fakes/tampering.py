@@ -83,7 +83,7 @@ def ask(path: Path, statement: str) -> list[tuple[object, ...]]:
 
 def verdict(path: Path) -> tuple[ChainFault, ...]:
     async def read() -> tuple[ChainFault, ...]:
-        journal = SqlJournal.open(f"sqlite:///{path}", mode=Mode.READER, inline=True)
+        journal = SqlJournal.open(f"sqlite:///{path}", mode=Mode.AUDITOR, inline=True)
         try:
             return await journal.verify()
         finally:

@@ -191,10 +191,15 @@ async def test_a_damaged_page_is_an_error(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek((int(str(page)) - 1) * 4096)
         file.write(b"\xff" * 4096)
-    journal = SqlJournal.open(url(path), mode=Mode.READER, inline=True)
-    with pytest.raises(JournalError, match="the file is damaged: keep it as evidence"):
+    journal = SqlJournal.open(url(path), mode=Mode.AUDITOR, inline=True)
+    damaged = r"journal .*keeper\.db: .*the file is damaged: keep it as evidence"
+    with pytest.raises(JournalError, match=damaged):
         await journal.runs()
+    with pytest.raises(JournalError, match=damaged):
+        await journal.verify()
     await journal.close()
+    with pytest.raises(JournalError, match=damaged):
+        SqlJournal.open(url(path), mode=Mode.READER, inline=True)
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -227,7 +232,7 @@ def test_upgrade_refuses_a_newer_journal_and_leaves_a_current_one_as_it_is(path:
 
 def test_upgrade_from_a_version_that_never_was_is_an_error(path: Path) -> None:
     alter(path, ("UPDATE alembic_version SET version_num = '0000'", ()))
-    with pytest.raises(JournalError, match="put back a backup"):
+    with pytest.raises(JournalError, match=r"put a backup in its place \(`keeper db restore FILE`\)"):
         upgrade(url(path))
     assert ask(path, "SELECT version_num FROM alembic_version") == [("0000",)]
 

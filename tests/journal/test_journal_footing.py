@@ -263,7 +263,7 @@ async def test_a_journal_of_the_second_revision_is_upgraded_and_holds(tmp_path: 
 
 
 async def _verified(path: Path) -> tuple[ChainFault, ...]:
-    journal = SqlJournal.open(f"sqlite:///{path}", mode=Mode.READER, inline=True)
+    journal = SqlJournal.open(f"sqlite:///{path}", mode=Mode.AUDITOR, inline=True)
     try:
         return await journal.verify()
     finally:

@@ -173,6 +173,6 @@ async def test_a_journal_of_the_first_revision_is_upgraded_and_holds(tmp_path: P
     with engine.begin() as connection:
         connection.execute(text("UPDATE runs SET attempts = 3"))
     engine.dispose()
-    journal = SqlJournal.open(f"sqlite:///{path}", mode=Mode.READER, inline=True)
+    journal = SqlJournal.open(f"sqlite:///{path}", mode=Mode.AUDITOR, inline=True)
     assert [fault.what for fault in await journal.verify()] == ["runs r1: attempts was altered"]
     await journal.close()

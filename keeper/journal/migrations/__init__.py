@@ -11,6 +11,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from keeper.domain.errors import JournalError
+from keeper.journal.failures import RESTORE
 
 
 def configured(connection: Connection | None = None) -> Config:
@@ -25,5 +26,5 @@ def run(connection: Connection) -> None:
     try:
         command.upgrade(configured(connection), "head")
     except CommandError as error:
-        message = f"{connection.engine.url.render_as_string()}: {error}: put back a backup, or move the journal away"
+        message = f"{error}: {RESTORE}, or move the journal away"
         raise JournalError(message) from error
