@@ -6,11 +6,13 @@ import typer
 
 from keeper.cli import acting, configuring, demo, journaling, killing, reading, running, settling, starting
 from keeper.cli.options import Options
-from keeper.cli.screen import let_go
+from keeper.cli.screen import let_go, take_hold
 
 USAGE = 64
 ABORTED = 1
 UNWRITABLE = 74
+TOLD_BY_PRINT = (0, 2)
+"""The codes of commands that came to what they were to: nothing is worse about them than that nobody could read it."""
 
 # Typer shows only this subclass of what all complaints about a command line have in common
 _COMMAND_LINE_ERROR: type[typer.BadParameter] = next(
@@ -44,9 +46,9 @@ def _options(
         "", help="Configuration file; else KEEPER_CONFIG, ./keeper.toml, the user's configuration directory."
     ),
     log_level: str = typer.Option("", help="debug, info, warning or error; info where stderr is no terminal, else warning."),
-    version: bool = typer.Option(False, "--version", is_eager=True, help="Print the version and exit."),
+    version: bool = typer.Option(False, "--version", is_eager=True, callback=_version, help="Print the version and exit."),
 ) -> None:
-    _version(asked=version)
+    del version  # told, and over, before this is called
     context.obj = Options(config=config, log_level=log_level)
 
 
@@ -54,6 +56,7 @@ def main() -> None:
     """Run the command line and exit with one of the documented codes; never with a traceback for an operator's fault."""
     from keeper.domain.errors import KeeperError
 
+    take_hold()
     try:
         code = app(standalone_mode=False)
     except _COMMAND_LINE_ERROR as error:
@@ -69,10 +72,20 @@ def main() -> None:
     except BrokenPipeError:
         code = 0
     except OSError as error:
-        _complain(f"can't write what was to be printed: {error.strerror}")
+        _complain(_refused(error))
         code = UNWRITABLE
-    let_go()
-    sys.exit(code if isinstance(code, int) else 0)
+    code = code if isinstance(code, int) else 0
+    failure = let_go()
+    if failure is not None and code in TOLD_BY_PRINT:
+        _complain(_refused(failure))
+        code = UNWRITABLE
+    sys.exit(code)
+
+
+def _refused(error: OSError) -> str:
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}: check free space, owner and permissions of the file and of its directory"
+    return f"can't write what was to be printed: {error.strerror}"
 
 
 def _complain(message: str) -> None:
