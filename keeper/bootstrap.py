@@ -1,5 +1,6 @@
 """The only place that wires parts together: from the configuration to a fund's desk, and to its records."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -120,16 +121,19 @@ async def open_daemon(settings: Settings, names: Sequence[str], env: Mapping[str
 async def open_account(settings: Settings, name: str) -> AsyncIterator[Venue]:
     """A connection to the account of fund ``name``, whoever trades it: to look, and to take orders back, never to send any."""
     venue_name = settings.funds[name].venue
-    async with _venue(settings, venue_name, account_fingerprint(venue_name, settings.venues[venue_name])) as venue:
+    async with _venue(settings, venue_name, account_fingerprint(venue_name, settings.venue(venue_name))) as venue:
         yield venue
 
 
 @asynccontextmanager
-async def open_journal(settings: Settings, name: str) -> AsyncIterator[Journal]:
-    """The journal, to be read beside the account of fund ``name``; an empty one where nothing was recorded yet."""
+async def open_journal(settings: Settings, name: str, *, damaged: bool = False) -> AsyncIterator[Journal]:
+    """The journal, to be read beside the account of fund ``name``; an empty one where nothing was recorded yet.
+
+    damaged: whether what is left of it will do.
+    """
     inline = _owns_its_clock(settings.venues[settings.funds[name].venue])
     if exists(settings.journal_url):
-        journal = SqlJournal.open(settings.journal_url, mode=Mode.READER, inline=inline)
+        journal = SqlJournal.open(settings.journal_url, mode=Mode.AUDITOR if damaged else Mode.READER, inline=inline)
     else:
         journal = SqlJournal.open("sqlite://", mode=Mode.WRITER, inline=True)
     try:
@@ -139,14 +143,12 @@ async def open_journal(settings: Settings, name: str) -> AsyncIterator[Journal]:
 
 
 async def order(settings: Settings, names: Sequence[str], kind: CommandKind, reason: str) -> None:
-    """Record an operator's request to halt or resume funds; it holds whether a process keeps them or not."""
-    clock, entropy = SystemClock(), SystemEntropy()
+    """Record an operator's request to halt or resume funds, of all or none; it holds whether a process keeps them or not."""
+    entropy, now = SystemEntropy(), SystemClock().now()
+    asked = [Command(id=f"{now:%Y%m%dT%H%M%S}-{entropy.token()}", fund=name, kind=kind, reason=reason, at=now) for name in names]
     journal = SqlJournal.open(settings.journal_url, mode=Mode.WRITER)
     try:
-        for name in names:
-            now = clock.now()
-            identity = f"{now:%Y%m%dT%H%M%S}-{entropy.token()}"
-            await journal.submit_command(Command(id=identity, fund=name, kind=kind, reason=reason, at=now))
+        await asyncio.gather(*(journal.submit_command(command) for command in asked))  # of one turn, so of one transaction
     finally:
         await journal.close()
 

@@ -7,6 +7,7 @@ import typer
 from keeper.cli.options import Options, one_fund, print_json
 from keeper.cli.questions import agreed, must_have_terminal
 from keeper.cli.screen import console
+from keeper.cli.stopping import by_hand
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,69 +36,65 @@ def kill(
     """Halt a fund and cancel every order of ours that rests on its account, asking again until none is left.
 
     Works with a daemon or without; positions stay as they are (`keeper flatten` closes them). Exit code 0 when nothing is
-    left, 4 when an order may still rest, 69 when the venue can't be asked, 73 when the halt could not be recorded.
+    left, 4 when an order may still rest, 69 when the venue can't be asked, 73 when the halt could not be recorded, 78 when the
+    configuration does not say how to ask the venue.
     """
     import asyncio
 
-    from keeper.domain.errors import ConfigError
-
     options: Options = context.obj
     options.start_log()
-    # to halt needs no key, and must not wait for one to be found
-    settings = options.settings(keys=False)
+    settings = options.settings_to_halt()
     names = [one_fund(settings, fund)] if fund else sorted(settings.funds)
     must_have_terminal("kill", yes=yes)
     if not agreed(f"Halt {', '.join(names)} and cancel every order of ours?", yes=yes):
         raise typer.Exit(ABORTED)
     unrecorded = asyncio.run(_halt(settings, names, reason))
-    try:
-        settings = options.settings()
-    except ConfigError:
-        typer.echo("keeper: the venue can't be asked, so nothing was canceled:", err=True)
-        raise
     killed = asyncio.run(_kill_all(settings, names, unrecorded))
-    document = {"funds": [one.document() for one in killed]}
+    document = {"funds": [one.document() for one, _ in killed]}
     if as_json:
         print_json(document)
     else:
         from keeper.cli.tables import kill_table
 
         kill_table(document, console())
-    raise typer.Exit(max(one.exit_code for one in killed))
+    raise typer.Exit(max(code for _, code in killed))
 
 
 async def _halt(settings: "Settings", names: "Sequence[str]", reason: str) -> str:
     """Halt the funds. Why that is not in the journal, empty when it is."""
     from keeper.bootstrap import order
-    from keeper.domain.errors import JournalError
     from keeper.domain.run import CommandKind
 
     try:
         await order(settings, names, CommandKind.HALT, f"killed: {reason}" if reason else "killed")
-    except JournalError as error:
-        typer.echo(f"keeper: the halt was NOT recorded, stop the daemon yourself: {error}", err=True)
-        return str(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, orders that rest are canceled next
+        why = str(error) or repr(error)
+        typer.echo(f"keeper: the halt was NOT recorded: {why}", err=True)
+        typer.echo(f"keeper: {by_hand(settings)}", err=True)
+        return why
     for name in names:
         typer.echo(f"keeper: {name} is halted: nothing is sent until `keeper resume {name}`", err=True)
     return ""
 
 
-async def _kill_all(settings: "Settings", names: "Sequence[str]", unrecorded: str) -> "Sequence[Killed]":
+async def _kill_all(settings: "Settings", names: "Sequence[str]", unrecorded: str) -> "Sequence[tuple[Killed, int]]":
     import asyncio
 
     return await asyncio.gather(*(_kill(settings, name, unrecorded) for name in names))
 
 
-async def _kill(settings: "Settings", name: str, unrecorded: str) -> "Killed":
+async def _kill(settings: "Settings", name: str, unrecorded: str) -> "tuple[Killed, int]":
+    """What killing one fund came to, and the exit code that tells of it."""
     from contextlib import AsyncExitStack
 
     from keeper.bootstrap import open_account, open_journal
-    from keeper.domain.errors import JournalError, StaleData, VenueError
+    from keeper.domain.errors import ConfigError, JournalError, StaleData, VenueError
     from keeper.service.killing import Killed, Stopped, cancel_all
     from keeper.system import SystemClock
 
     journal: Journal | None = None
     orders: tuple[Stopped, ...] = ()
+    trouble, misconfigured = "", 0
 
     async def open_children() -> "Sequence[Child]":
         nonlocal unrecorded
@@ -107,23 +104,28 @@ async def _kill(settings: "Settings", name: str, unrecorded: str) -> "Killed":
             unrecorded = unrecorded or str(error)
             return ()
 
+    configured = settings.funds[name].venue
     async with AsyncExitStack() as stack:
         try:
-            journal = await stack.enter_async_context(open_journal(settings, name))
-        except JournalError as error:
-            unrecorded = unrecorded or str(error)
-        try:
             venue = await stack.enter_async_context(open_account(settings, name))
+            try:
+                journal = await stack.enter_async_context(open_journal(settings, name, damaged=True))
+            except JournalError as error:
+                unrecorded = unrecorded or str(error)
             orders, trouble = await cancel_all(venue, open_children)
         except (VenueError, StaleData) as error:
             trouble = str(error)
-    configured = settings.funds[name].venue
-    return Killed(
+        except ConfigError as error:
+            typer.echo(f"keeper: the venue of {name} can't be asked, so nothing was canceled: {error}", err=True)
+            trouble, misconfigured = str(error), error.exit_code
+    venue_settings = settings.venues.get(configured)
+    killed = Killed(
         fund=name,
         venue=configured,
-        environment=str(settings.venues[configured].environment),
+        environment=str(venue_settings.environment) if venue_settings else "",
         orders=orders,
         at=SystemClock().now(),
         unrecorded=unrecorded,
         trouble=trouble,
     )
+    return killed, max(killed.exit_code, misconfigured)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from keeper.settings.sources import Settings
 
 
@@ -25,12 +27,40 @@ class Options:
         keys: whether the exchange's keys are looked at too, which a command that only reads the journal need not have.
         """
         import os
+
+        from keeper.settings.loading import load
+
+        return load(self._file(), os.environ, keys=keys)
+
+    def settings_to_halt(self) -> "Settings":
+        """The configuration as far as who halts or kills needs it; what is wrong with the rest is said on stderr.
+
+        ConfigError, which says that nothing was halted, where it can't be told which funds there are or where the journal is.
+        """
+        import os
+
+        from keeper.cli.stopping import by_hand
+        from keeper.domain.errors import ConfigError
+        from keeper.settings.salvage import load_to_halt
+
+        try:
+            settings, fault = load_to_halt(self._file(), os.environ)
+        except ConfigError:
+            typer.echo(f"keeper: nothing was halted; {by_hand(None)}", err=True)
+            raise
+        if fault is not None:
+            typer.echo("keeper: the configuration is faulty; this goes on with what of it can be read:", err=True)
+            for line in str(fault).splitlines():
+                typer.echo(f"keeper: {line}", err=True)
+        return settings
+
+    def _file(self) -> "Path":
+        import os
         from pathlib import Path
 
-        from keeper.settings.loading import find, load
+        from keeper.settings.loading import find
 
-        path = find(Path(self.config) if self.config else None, env=os.environ, cwd=Path.cwd(), home=Path.home())
-        return load(path, os.environ, keys=keys)
+        return find(Path(self.config) if self.config else None, env=os.environ, cwd=Path.cwd(), home=Path.home())
 
     def start_log(self, *, default: str = "") -> None:
         """Send the log to stderr: readable on a terminal, JSON elsewhere. default: level where --log-level is not given."""

@@ -7,6 +7,7 @@ import typer
 from keeper.cli.options import Options, one_fund
 from keeper.cli.questions import agreed, must_have_terminal
 from keeper.cli.screen import console
+from keeper.cli.stopping import by_hand
 
 if TYPE_CHECKING:
     from keeper.settings.sources import Settings
@@ -64,13 +65,18 @@ def halt(
     import asyncio
 
     from keeper.bootstrap import order
+    from keeper.domain.errors import JournalError
     from keeper.domain.run import CommandKind
 
     options: Options = context.obj
     options.start_log()
-    settings = options.settings()
+    settings = options.settings_to_halt()
     names = [one_fund(settings, fund)] if fund else sorted(settings.funds)
-    asyncio.run(order(settings, names, CommandKind.HALT, reason))
+    try:
+        asyncio.run(order(settings, names, CommandKind.HALT, reason))
+    except JournalError:
+        typer.echo(f"keeper: nothing was halted; {by_hand(settings)}", err=True)
+        raise
     for name in names:
         console().print(f"{name} is halted: nothing is sent until `keeper resume {name}`.", soft_wrap=True)
 

@@ -1,9 +1,13 @@
-"""What signals do to a command that trades: the first asks it to end in order, a second does not wait."""
+"""How what trades is stopped: a first signal asks it to end in order, a second does not wait; and what a human can do."""
 
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keeper.settings.sources import Settings
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -31,3 +35,21 @@ def stopping_on_signals(stop: Callable[[str], None]) -> Iterator[None]:
     finally:
         for number in heeded:
             loop.remove_signal_handler(number)
+
+
+def by_hand(settings: "Settings | None") -> str:
+    """How an operator stops what Keeper can't: the processes that hold an account beside the journal, by their ids.
+
+    settings: None where they can't be read, so that nobody knows where the journal lies.
+    """
+    from keeper.journal.database import directory_of
+    from keeper.journal.lock import holders
+
+    if settings is None:
+        return "a daemon's process id is the first word of the *.lock file beside its journal: stop it with kill PID"
+    directory = directory_of(settings.journal_url)
+    found = [holder.partition(" ") for holder in holders(directory)]
+    if not found:
+        return f"no process holds an account in {directory}"
+    told = ", ".join(f"kill {pid} ({command})" for pid, _, command in found)
+    return f"stop what trades yourself: {told}"

@@ -46,7 +46,7 @@ def find(option: Path | None, env: Mapping[str, str], cwd: Path, home: Path) -> 
             return candidate
     looked = ", ".join(f"{candidate} ({why})" for why, candidate in candidates.items())
     remedy = "write one, or name one with --config; `keeper demo` works without one"
-    raise ConfigError(Problem("keeper", "configuration file", f"(not found; looked for {looked})", remedy))
+    raise ConfigError(Problem(str(cwd), "configuration file", f"(not found; looked for {looked})", remedy))
 
 
 def load(path: Path | None, env: Mapping[str, str], *, keys: bool = True) -> Settings:
@@ -65,13 +65,7 @@ def assemble(table: Mapping[str, object], *, origin: str = "built in") -> Settin
 
 
 def _build(document: Document | None, env: Mapping[str, str], directory: Path, *, keys: bool = True) -> Settings:
-    overrides = read_environment(env, Settings, document)
-    document = document or Document("environment", {})
-    inline = list(_inline_secrets(document.table))
-    merged = _merge(_without(document.table, [*overrides.replaced, *inline]), overrides.table)
-    configuration = Configuration(document, overrides, merged)
-    problems = [_inline_problem(path, document) for path in inline] + overrides.problems
-    table = _anchored(merged, directory, env)
+    table, configuration, problems = merged(document, env, directory)
     try:
         settings = Settings.of(table, configuration.sources(), directory)
     except ValidationError as error:
@@ -83,6 +77,16 @@ def _build(document: Document | None, env: Mapping[str, str], directory: Path, *
     if problems:
         raise ConfigError(*problems)
     return settings
+
+
+def merged(document: Document | None, env: Mapping[str, str], directory: Path) -> tuple[Table, Configuration, list[Problem]]:
+    """The file under the variables, with names of secret files made absolute; where all of it came from; and what is left out."""
+    overrides = read_environment(env, Settings, document)
+    document = document or Document("environment", {})
+    inline = list(_inline_secrets(document.table))
+    table = _merge(_without(document.table, [*overrides.replaced, *inline]), overrides.table)
+    problems = [_inline_problem(path, document) for path in inline] + overrides.problems
+    return _anchored(table, directory, env), Configuration(document, overrides, table), problems
 
 
 def _broken(

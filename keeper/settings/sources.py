@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from keeper.domain.errors import ConfigError, Problem
 from keeper.settings.addresses import anchored_url
 from keeper.settings.document import Table
 from keeper.settings.keys import Path
@@ -87,6 +88,12 @@ class Settings(BaseSettings):
         found = self.funds[fund]
         text = f"{found.model_dump_json()} {self.venues[found.venue].model_dump_json()}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def venue(self, name: str) -> VenueSettings:
+        """The venue of a fund. ConfigError where it is not among these settings, as only a faulty configuration leaves it."""
+        if name not in self.venues:
+            raise ConfigError(Problem(self.origin, f"venues.{name}", "(can't be read)", "correct it: see `keeper config check`"))
+        return self.venues[name]
 
     @property
     def origin(self) -> str:

@@ -1,0 +1,196 @@
+"""A journal, key or configuration that can't be used: readers say so, and what halts or cancels goes as far as it can."""
+
+import random  # noqa: TID251 - the same seed damages the same bytes
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from keeper.journal import AccountLock
+from tests.fakes.binance_desk import drifted_exchange, written_fund
+from tests.fakes.binance_usdm import BinanceUsdm, in_thread
+from tests.fakes.command_line import CommandLine
+
+OURS = "kpr0000000000000000000000000000r"
+KILL = ("kill", "--yes", "--json")
+READING = (("status",), ("plan",), ("runs", "list"), ("runs", "show", "x"), ("db", "verify"), ("db", "upgrade"), ("halt",))
+
+
+@pytest.fixture
+def exchange() -> Iterator[BinanceUsdm]:
+    with in_thread(drifted_exchange()) as running:
+        yield running
+
+
+def rest(exchange: BinanceUsdm) -> None:
+    """An order of ours rests."""
+    exchange.core.place(
+        client_id=OURS,
+        symbol="BTCUSDT",
+        sign=1,
+        amount=Decimal("0.5"),
+        price=Decimal(51_000),
+        time_in_force="GTC",
+        reduce_only=False,
+    )
+
+
+def flip_bytes(path: Path) -> None:
+    drawn = random.Random(2)  # noqa: S311 - as above
+    content = bytearray(path.read_bytes())
+    for _ in range(40):
+        content[drawn.randrange(4096, len(content))] ^= 255
+    path.write_bytes(content)
+
+
+def leave_empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def directory_is_a_file(path: Path) -> None:
+    shutil.rmtree(path.parent)
+    path.parent.write_text("")
+
+
+def lead_nowhere(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("gone.db")
+
+
+@pytest.mark.parametrize("accident", [flip_bytes, leave_empty, directory_is_a_file, lead_nowhere])
+def test_a_journal_that_can_not_be_used_is_73_everywhere_and_kill_cancels_all_the_same(
+    tmp_path: Path, keeper_here: CommandLine, exchange: BinanceUsdm, accident: Callable[[Path], None]
+) -> None:
+    written_fund(tmp_path, exchange)
+    path = tmp_path / "var" / "keeper.db"
+    assert keeper_here("halt").code == 0
+    accident(path)
+    for command in READING:
+        told = keeper_here(*command)
+        assert (told.code, told.out) == (73, ""), command
+        assert re.search(rf"{path}: .*: (?:the file is damaged|.*backup|put back|what stands)", " ".join(told.said)), told.err
+    assert "nothing was halted" in told.err
+    rest(exchange)
+    killed = keeper_here(*KILL)
+    assert killed.code == 73, killed.err
+    [fund] = killed.document["funds"]
+    assert (fund["halted"], [order["state"] for order in fund["orders"]]) == (False, ["canceled"])
+    assert str(path) in fund["unrecorded"]
+    assert not exchange.core.open_orders()
+
+
+def test_kill_goes_on_whatever_its_halt_fails_with(
+    tmp_path: Path, keeper_here: CommandLine, exchange: BinanceUsdm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError
+
+    written_fund(tmp_path, exchange)
+    monkeypatch.setattr("keeper.bootstrap.order", fail)
+    rest(exchange)
+    killed = keeper_here(*KILL)
+    assert (killed.code, killed.document["funds"][0]["unrecorded"]) == (73, "RuntimeError()")
+    assert not exchange.core.open_orders()
+
+
+def test_to_halt_needs_no_key(tmp_path: Path, keeper_here: CommandLine, exchange: BinanceUsdm) -> None:
+    written_fund(tmp_path, exchange)
+    shutil.rmtree(tmp_path / "secrets")
+    assert keeper_here("halt", "btc3l").code == 0
+    assert keeper_here("status", "--json").document["funds"][0]["state"] == "halted"
+
+
+def test_kill_without_keys_says_in_its_document_what_came_of_it(
+    tmp_path: Path, keeper_here: CommandLine, exchange: BinanceUsdm
+) -> None:
+    written_fund(tmp_path, exchange)
+    shutil.rmtree(tmp_path / "secrets")
+    killed = keeper_here(*KILL)
+    assert killed.code == 78
+    [fund] = killed.document["funds"]
+    assert (fund["halted"], fund["unrecorded"], fund["orders"]) == (True, None, [])
+    assert "no such file" in fund["trouble"]
+
+
+FAULTS = {
+    "a key nobody knows": 'target = { "BTC/USDT:USDT" = 3.0 }\nlimits = { max_leverag = 4 }\n',
+    "a target that is none": 'target = { "BTC" = 3.0 }\n',
+    "a section nobody knows": 'target = { "BTC/USDT:USDT" = 3.0 }\n[keeper]\njournal = "sqlite:///var/keeper.db"\n[limits]\n',
+    "a second fund that says nothing": 'target = { "BTC/USDT:USDT" = 3.0 }\n[funds.empty]\n',
+}
+TARGET = 'target = { "BTC/USDT:USDT" = 3.0 }\n'
+
+
+@pytest.mark.parametrize("written", FAULTS.values(), ids=FAULTS)
+def test_a_faulty_configuration_keeps_nobody_from_halting_and_canceling(
+    tmp_path: Path, keeper_here: CommandLine, exchange: BinanceUsdm, written: str
+) -> None:
+    written_fund(tmp_path, exchange, replaced={TARGET: written})
+    assert keeper_here("plan").code == 78
+    assert not (tmp_path / "var").exists()
+    halted = keeper_here("halt", "btc3l")
+    assert halted.code == 0, halted.err
+    assert "the configuration is faulty" in halted.said[0]
+    assert "keeper.toml" in halted.said[1]
+    rest(exchange)
+    killed = keeper_here("kill", "btc3l", "--yes", "--json")
+    assert killed.code == 0, killed.err
+    assert [order["state"] for order in killed.document["funds"][0]["orders"]] == ["canceled"]
+    with closing(sqlite3.connect(tmp_path / "var" / "keeper.db")) as journal:
+        assert journal.execute("SELECT fund, state FROM fund_states").fetchall() == [("btc3l", "halted")]
+
+
+def test_a_venue_that_can_not_be_told_is_named_once_the_fund_is_halted(
+    tmp_path: Path, keeper_here: CommandLine, exchange: BinanceUsdm
+) -> None:
+    written_fund(tmp_path, exchange, replaced={'environment = "testnet"\n': 'environmen = "testnet"\n'})
+    killed = keeper_here(*KILL)
+    assert killed.code == 78, killed.err
+    [fund] = killed.document["funds"]
+    assert (fund["halted"], fund["orders"]) == (True, [])
+    assert "venues.binance" in fund["trouble"]
+
+
+@pytest.mark.parametrize("command", [("halt",), KILL], ids=" ".join)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("[venues.binance]", "[venues.binance"),
+        ("[venues.binance]", '[keepr]\njournal = "sqlite:///elsewhere.db"\n[venues.binance]'),
+        ("[venues.binance]", '[keeper]\njurnal = "sqlite:///elsewhere.db"\n[venues.binance]'),
+    ],
+)
+def test_where_it_can_not_be_told_which_journal_is_meant_nothing_is_halted_and_that_is_said(
+    tmp_path: Path, keeper_here: CommandLine, exchange: BinanceUsdm, command: tuple[str, ...], before: str, after: str
+) -> None:
+    written_fund(tmp_path, exchange, replaced={before: after})
+    told = keeper_here(*command)
+    assert told.code == 78
+    assert "nothing was halted" in told.said[0]
+    assert "*.lock" in told.said[0]
+    assert not list(tmp_path.glob("**/*.db"))
+
+
+def test_what_could_not_be_halted_is_named_by_its_process(
+    tmp_path: Path, keeper_here: CommandLine, exchange: BinanceUsdm
+) -> None:
+    written_fund(tmp_path, exchange)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "keeper.db").write_bytes(b"")
+    with AccountLock(tmp_path / "var", "acc1"):
+        pid = (tmp_path / "var" / "acc1.lock").read_text().split()[0]
+        told = keeper_here("halt")
+    assert told.code == 73
+    assert f"nothing was halted; stop what trades yourself: kill {pid} (" in told.said[0]
+
+
+def test_no_message_says_twice_who_speaks(tmp_path: Path, keeper_here: CommandLine) -> None:
+    told = keeper_here("status")
+    assert told.code == 78
+    assert "keeper: keeper:" not in told.err
+    assert str(tmp_path) in told.said[0]
