@@ -130,7 +130,7 @@ class Fate:
         world, rng = self._world, self._world.rng
         match kind:
             case Happening.MAINTENANCE:
-                world.maintenance_until = world.now() + seconds(rng.uniform(5, 200))
+                world.maintenance_until = world.now() + seconds(rng.choice((1, 1, 8)) * rng.uniform(5, 200))
                 world.trace.add("world", "maintenance", f"until {world.maintenance_until:%H:%M:%S}")
             case Happening.CLOCK_STEP:
                 world.set_clock(seconds(rng.choice((-1, 1)) * rng.choice((0.7, 3.0, 30.0, 3600.0))))

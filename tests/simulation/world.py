@@ -42,8 +42,15 @@ DAY = timedelta(days=1)
 READ_LAG = 0.5
 ACCOUNT_NAME = "acc1"
 MOST_POINTS = 400
+READS = (
+    *("find", "waiting", "runs", "slot_runs", "standing", "footing", "run", "children", "open_ch", "fills", "last", "lately"),
+    *("settled", "nav_points", "known", "events", "child", "unended"),
+)
+"""How what a process asks the journal begins that writes nothing."""
 HIDING = {Happening.STANDSTILL, Happening.CLOCK_STEP, Happening.RESTORE}
 """What may keep from a fund why its positions changed."""
+LIKE_FILLS = {Happening.DEPOSIT}
+"""What may look, where coins are held, as if a read took back what we traded."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,8 +123,7 @@ class World:
             self.exchange.endow(symbol, size)
         self.exchange.deposit(Decimal(0))
         self.judge = Judge(self.exchange, self.disk, self.trace, self.rules)
-        # coins that are withdrawn in a run may look just like a read that lacks our last fills
-        hiding = HIDING | ({Happening.DEPOSIT} if self.rules.dialect is BINANCE_SPOT else set())
+        hiding = HIDING | LIKE_FILLS if self.rules.dialect.exchange == BINANCE_SPOT.exchange else HIDING
         self.judge.all_is_told = scenario.locked and not hiding & set(self.faults.happenings)
         self.exchange.on_change = self.judge.on_change
         self.judge.look()
@@ -300,23 +306,11 @@ class World:
 
     def _before_write(self, what: str) -> float:
         """Seconds that a write takes; below zero: it fails."""
-        if what.startswith(
-            (
-                "find",
-                "waiting",
-                "runs",
-                "slot_runs",
-                "standing",
-                "footing",
-                "run",
-                "children",
-                "open_ch",
-                "fills",
-                "last",
-                "lately",
-            )
-        ):
+        if what.startswith(READS):
             return 0.0
+        if what == "set_state" and Happening.HALT in self.faults.happenings and self.rng.random() < 1 / 2:
+            self.fate.happens(Happening.HALT)  # between what a breaker has read and what it writes
+            return 0.05
         at = self.faults.rng.random() if self.faults.failing_writes or self.faults.slow_disk else 1.0
         if at < self.faults.failing_writes:
             return -1.0
