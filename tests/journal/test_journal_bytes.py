@@ -58,7 +58,7 @@ async def look(journal: SqlJournal) -> None:
         lambda: journal.footing("btc3l", "r1", AT),
         lambda: journal.settled("btc3l", "acc"),
         lambda: journal.fills_since_settled("btc3l"),
-        lambda: journal.lately("btc3l", hour=AT, day=AT),
+        lambda: journal.lately("btc3l", cleared=AT, hour=AT, day=AT),
         lambda: journal.children("r1"),
         lambda: journal.fills("r1"),
         journal.events,
