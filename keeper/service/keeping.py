@@ -78,10 +78,13 @@ class FundKeeper:
         self._unsettled = False
         self._in_trouble_since: datetime | None = None
         self._in_hand: Command | None = None
+        self._owed: Command | None = None
         self._busy: tuple[datetime, datetime] | None = None
 
     def ask(self, command: Command) -> None:
         """Deal with a command that this process took."""
+        if command.kind is not CommandKind.REBALANCE:
+            self._owed = None  # a later word counts
         if command.kind is CommandKind.FLATTEN:
             self._asked.appendleft(command)
         else:
@@ -144,7 +147,7 @@ class FundKeeper:
         self._announce(agenda.opens_at)
         self._unsettled = bool(await self._journal.open_children(self.fund))
         left = await unfinished(self._journal, self.fund)
-        if left is not None and left.again_at <= now:
+        if self._owed is not None or (left is not None and left.again_at <= now):
             await self._flatten_on()
             return self.clock.now()
         warm_from = agenda.opens_at - WARM_UP
@@ -209,8 +212,10 @@ class FundKeeper:
             await self._be_fresh()
             ended = await self._work(command.trigger, None, approved_jump=command.approved_jump)
         except (VenueError, StaleData, InvariantViolation) as error:
-            self._in_hand = None
-            await self._journal.end_command(command.id, at=self.clock.now(), exit_code=error.exit_code, answer=str(error))
+            self._in_hand, answer = None, str(error)
+            if command.kind is CommandKind.FLATTEN and not isinstance(error, InvariantViolation):
+                self._owed, answer = command, f"{error}; the daemon flattens as soon as it can while it runs"
+            await self._journal.end_command(command.id, at=self.clock.now(), exit_code=error.exit_code, answer=answer)
             raise
         self._busy = began, self.clock.now()
         answer = "" if ended else "it was stopped before it began"
@@ -264,10 +269,14 @@ class FundKeeper:
             await self._work(run.key.trigger, run)
 
     async def _flatten_on(self) -> None:
-        """Go on with a flattening that has not come to its end, however late it is."""
+        """Go on with a flattening that has not come to its end, or could not begin, however late it is."""
         await self._be_fresh()
-        if (left := await unfinished(self._journal, self.fund)) is not None:
+        owed, left = self._owed, await unfinished(self._journal, self.fund)
+        if owed is not None and (await self._journal.standing(self.fund)).flattened:
+            await self._work(owed.trigger, None)
+        elif left is not None:
             await self._work(left.run.key.trigger, left.run)
+        self._owed = None
         await self._out_of_trouble()
 
     async def _disconnect(self) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from keeper.domain.errors import VenueUnavailable
 from keeper.domain.run import CommandKind, RunStatus
 from tests.fakes.daemon_desks import Kept, kept
 from tests.fakes.daemons import command, told
@@ -99,6 +100,26 @@ async def test_a_flattening_that_was_called_off_does_not_go_on_with_the_next_one
             await desk.passed(minutes=14)
         assert told(await desk.journal.runs())[:2] == [("flatten:c1", "incomplete"), ("flatten:f", "completed")]
         assert desk.venue.held.positions == {}
+
+
+@pytest.mark.parametrize("since", [None, HALT, RESUME])
+async def test_a_flattening_that_could_not_begin_begins_once_the_venue_is_back(since: CommandKind | None) -> None:
+    async with kept() as desk:
+        desk.venues.down = VenueUnavailable("sim: no answer")
+        async with desk.daemon():
+            await desk.passed(minutes=1)
+            await desk.journal.submit_command(command(FLATTEN, desk.now))
+            await desk.passed(minutes=1)
+            answered = await desk.journal.find_command("c1")
+            assert answered is not None
+            assert (answered.exit_code, "as soon as it can" in answered.answer) == (69, True)
+            if since is not None:
+                await desk.journal.submit_command(command(since, desk.now, name="c2"))
+                await desk.passed(seconds=30)
+            desk.venues.down = None
+            await desk.passed(minutes=11)
+        assert (desk.venue.held.positions == {}) is (since is None)
+        assert desk.venue.sent == [] or since is None
 
 
 async def test_a_rebalance_that_was_asked_for_goes_on_once_an_unknown_outcome_is_known() -> None:
