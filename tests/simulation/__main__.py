@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--crash-sweep", action="store_true", help="kill one rebalance at each of its awaits, in every mode")
     parser.add_argument("--sweep", choices=tuple(sweep.MODES), help="the mode of one run of the crash sweep")
     parser.add_argument("--crash-at", type=int, default=0, help="where that one is killed")
-    parser.add_argument("--without", default="", help="kinds of faults to leave out, separated by commas")
+    parser.add_argument("--without", default="", help="kinds of faults to leave out, separated by commas; spot: funds of coins")
     asked = parser.parse_args()
     without = frozenset(filter(None, asked.without.split(",")))
     if asked.crash_sweep:

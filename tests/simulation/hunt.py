@@ -53,8 +53,8 @@ def worse(bug: Bug) -> "Callable[[Faults], None]":
             faults.reads = {**faults.reads, ReadFault.SPIKE: spikes}
         if halts := bug.scenario.get("halts"):
             faults.happenings, faults.ambush = {Happening.HALT: 2}, halts
-        for kind, count in bug.scenario.get("happenings", {}).items():
-            faults.happenings = {**faults.happenings, Happening(kind): count}
+        wanted = {Happening(kind): count for kind, count in bug.scenario.get("happenings", {}).items()}
+        faults.happenings = {kind: count for kind, count in {**faults.happenings, **wanted}.items() if count}
         faults.ambush = bug.scenario.get("ambush", faults.ambush)
         faults.lag = bug.scenario.get("lag", faults.lag)
         faults.daemons = bug.scenario.get("daemons", faults.daemons)

@@ -156,7 +156,7 @@ BUGS: Mapping[str, Bug] = {
     ),
     "unpinned deadline": Bug(
         changes=[
-            Change(WIRE, "window=min(left, timedelta(milliseconds=BINANCE_USDM.order_window)),", "window=timedelta(hours=1),"),
+            Change(WIRE, "window=min(left, timedelta(milliseconds=self._dialect.order_window)),", "window=timedelta(hours=1),"),
             Change(WIRE, "self._rng.uniform(0.3, 8.0)", "self._rng.uniform(0.3, 30.0)"),
         ],
         faults={"late": 0.3},
@@ -177,6 +177,7 @@ BUGS: Mapping[str, Bug] = {
             Change("keeper.policy.breakers", "    spot = kind is MarketKind.SPOT and not hides_fills\n", SPOT_ALWAYS),
         ],
         scenario={"coins": 1.0, "happenings": {"standstill": 2}, "ambush": 0.3},
+        shows="bought up to",
     ),
     "own fills not counted for what should be held": Bug(
         changes=[
@@ -235,7 +236,7 @@ BUGS: Mapping[str, Bug] = {
                 "made",
             )
         ],
-        scenario={"happenings": {"flatten": 1}},
+        scenario={"happenings": {"flatten": 1, "adl": 0, "deposit": 0, "standstill": 0}},
         shows="after the fund was flattened",
     ),
 }

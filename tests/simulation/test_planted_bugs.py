@@ -22,7 +22,17 @@ def test_a_planted_bug_is_caught(name: str) -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("name", ["retry with the same id", "unguarded transition"])
+SOUND = (
+    "retry with the same id",
+    "unguarded transition",
+    "transfer explains a stale spot read",
+    "orders placed before a settle forgotten",
+    "kill asks for nothing that is on its way",
+    "flatten to the mandate",
+)
+
+
+@pytest.mark.parametrize("name", SOUND)
 def test_the_same_worlds_are_sound_without_the_bug(name: str) -> None:
     from tests.simulation.hunt import hunt
 
