@@ -82,16 +82,21 @@ def gaps(observation: Observation, goals: Mapping[str, Decimal], slicer: Slicer,
     slippage_bps: the collar of every order, which bounds what a trade can cost. StaleData when the account can't be valued.
     """
     valuation = observation.valuation()
-    wants = []
-    for symbol, goal in goals.items():
-        market, quote = observation.markets[symbol], observation.quotes[symbol]
-        exposure = valuation.exposures[symbol]
-        rough = market.to_contracts(goal * valuation.nav - exposure, quote.mark)
+
+    def want(symbol: str, notional: Decimal) -> Want:
+        market, quote, exposure = observation.markets[symbol], observation.quotes[symbol], valuation.exposures[symbol]
+        rough = market.to_contracts(goals[symbol] * valuation.nav - exposure, quote.mark)
         slices = slicer(abs(rough), market.minimum_order(quote.mark))
-        side = Side.of(rough)
+        side = Side.of(notional)
         rate = sizing_rate(market, quote.book, side, abs(rough) / slices, slippage_bps)
-        wants.append(Want(symbol=symbol, goal=goal, exposure=exposure, rate=rate, coin_rate=paid_in_coin(market, side, rate)))
-    trades = solve(valuation.nav, wants)
+        coin_rate = paid_in_coin(market, side, rate)
+        return Want(symbol=symbol, goal=goals[symbol], exposure=exposure, rate=rate, coin_rate=coin_rate)
+
+    seen = {symbol: goal * valuation.nav - valuation.exposures[symbol] for symbol, goal in goals.items()}
+    trades = solve(valuation.nav, [want(symbol, notional) for symbol, notional in seen.items()])
+    if any(sign(trades[symbol]) == -sign(notional) for symbol, notional in seen.items()):
+        # what the others cost turned a small gap round, and the other side pays in other coins
+        trades = solve(valuation.nav, [want(symbol, trades[symbol] or notional) for symbol, notional in seen.items()])
     return {symbol: _cut(observation.markets[symbol], trade, observation.quotes[symbol].mark) for symbol, trade in trades.items()}
 
 
