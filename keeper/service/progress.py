@@ -1,12 +1,14 @@
 """What a run tells whoever watches it while it trades. Values only: how they are shown is the watcher's business."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from keeper.domain.market import Side
+from keeper.domain.market import Market, MarketKind, Side
+from keeper.domain.order import Fill, average_price
+from keeper.execution.engine import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,30 @@ class LegProgress:
     slices: int
     ends_at: datetime
     state: str
+
+
+def leg_progress(state: State, fills: Sequence[Fill], markets: Mapping[str, Market]) -> tuple[LegProgress, ...]:
+    """Every leg of a run. fills: all of the run; markets: by symbol."""
+
+    def average(symbol: str) -> Decimal | None:
+        inverse = markets[symbol].kind is MarketKind.INVERSE
+        return average_price([fill for fill in fills if fill.symbol == symbol], inverse=inverse)
+
+    return tuple(
+        LegProgress(
+            market=leg.plan.symbol,
+            side=leg.plan.side,
+            planned=leg.plan.amount,
+            filled=leg.traded,
+            average=average(leg.plan.symbol),
+            arrival=leg.plan.decision_mid,
+            slice=leg.sequence,
+            slices=leg.plan.slices,
+            ends_at=state.deadline,
+            state=str(leg.state),
+        )
+        for leg in state.legs
+    )
 
 
 class Unwatched:

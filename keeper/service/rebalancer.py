@@ -14,7 +14,7 @@ from keeper.domain.fund import FundState, Worth
 from keeper.domain.market import MarketKind
 from keeper.domain.numbers import plain
 from keeper.domain.observation import Observation
-from keeper.domain.order import Child, ChildState, Fill, average_price
+from keeper.domain.order import Child, ChildState, Fill
 from keeper.domain.run import NavCause, Run, RunKey, RunStatus
 from keeper.execution import engine
 from keeper.execution.recovery import assumed
@@ -29,7 +29,7 @@ from keeper.service.fund import Fund
 from keeper.service.guard import Guard
 from keeper.service.observer import Observer
 from keeper.service.positions import PositionBook, added
-from keeper.service.progress import LegProgress, Progress
+from keeper.service.progress import Progress, leg_progress
 from keeper.service.recovery import recover
 from keeper.service.results import amended
 from keeper.service.run_book import RunBook, carried_on
@@ -267,7 +267,7 @@ class Rebalancer:
             if self._waiting.is_over and not course.cut_short:
                 self._cut(course, self._why_stopped)
             course.state, decision = engine.step(course.state, observation, self._clock.now())
-            progress.update(self._progress(course), self._clock.now())
+            progress.update(leg_progress(course.state, course.fills, self._observer.markets), self._clock.now())
             match decision:
                 case engine.Send(slices):
                     await self._dead_man.arm(observation)
@@ -379,24 +379,3 @@ class Rebalancer:
             started_at=now,
             deadline=now + self.fund.pacing.horizon,
         )
-
-    def _progress(self, course: _Course) -> tuple[LegProgress, ...]:
-        return tuple(
-            LegProgress(
-                market=leg.plan.symbol,
-                side=leg.plan.side,
-                planned=leg.plan.amount,
-                filled=leg.traded,
-                average=self._average(course, leg.plan.symbol),
-                arrival=leg.plan.decision_mid,
-                slice=leg.sequence,
-                slices=leg.plan.slices,
-                ends_at=course.state.deadline,
-                state=str(leg.state),
-            )
-            for leg in course.state.legs
-        )
-
-    def _average(self, course: _Course, symbol: str) -> Decimal | None:
-        fills = [fill for fill in course.fills if fill.symbol == symbol]
-        return average_price(fills, inverse=self._observer.markets[symbol].kind is MarketKind.INVERSE)
