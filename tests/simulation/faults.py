@@ -62,9 +62,18 @@ class Happening(StrEnum):
     """What `keeper kill` does, beside the daemon."""
     RESTORE = auto()
     """The process is killed, and an earlier image of the journal put in the place of the journal."""
+    HALT_BETWEEN = auto()
+    """The operator halts the fund between what a breaker has read of its state and what it makes of it, half of the time."""
 
 
-RARE = (Happening.STANDSTILL, Happening.RESTING, Happening.FLATTEN, Happening.CANCEL_ALL, Happening.RESTORE)
+RARE = (
+    Happening.HALT_BETWEEN,
+    Happening.STANDSTILL,
+    Happening.RESTING,
+    Happening.FLATTEN,
+    Happening.CANCEL_ALL,
+    Happening.RESTORE,
+)
 COMMON = tuple(kind for kind in Happening if kind not in RARE)
 
 

@@ -206,9 +206,9 @@ class World:
         await self.until(self.now() + timedelta(minutes=2))
         await self.operator.looks_after_it()
 
-    def _halts_meanwhile(self) -> bool:
+    def _halts_between(self) -> bool:
         """Whether the operator halts the fund between what a breaker has read of its state and what it makes of it."""
-        if self.faults.ended or Happening.HALT not in self.faults.happenings or self.rng.random() < 1 / 2:
+        if self.faults.ended or Happening.HALT_BETWEEN not in self.faults.happenings or self.rng.random() < 1 / 2:
             return False
         self.fate.happens(Happening.HALT)
         self.loop.call_later(0.1, self.judge.look)
@@ -316,7 +316,7 @@ class World:
         """Seconds that a write takes; below zero: it fails."""
         if what.startswith(READS):
             return 0.0
-        if what == "set_state" and self._halts_meanwhile():
+        if what == "set_state" and self._halts_between():
             return 0.05
         at = self.faults.rng.random() if self.faults.failing_writes or self.faults.slow_disk else 1.0
         if at < self.faults.failing_writes:
