@@ -108,8 +108,9 @@ class Judge:
         words = "" if order is None else f"{order.client_id} {order.side} {order.filled}/{order.amount} {order.symbol}"
         self.trace.add("exchange", what, words)
         if order is None or not _ours(order):
-            if order is not None:
-                self._foreign_at[order.symbol] = self.exchange.now()
+            # coins that came while an order was on its way were not there when it was sized
+            moved = {order.symbol} if order is not None else {symbol for symbol in self.rules.markets if what.endswith(symbol)}
+            self._foreign_at |= dict.fromkeys(moved, self.exchange.now())
             return
         if what == "order taken":
             self._taken(order)
