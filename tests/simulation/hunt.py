@@ -46,7 +46,7 @@ def worse(bug: Bug) -> "Callable[[Faults], None]":
     """What makes the faults of a world those that the bug needs to show."""
 
     def more(faults: "Faults") -> None:
-        from tests.simulation.faults import Happening, OrderFault, ReadFault
+        from tests.simulation.faults import RARE, Happening, OrderFault, ReadFault
 
         faults.orders = {**faults.orders, **{OrderFault(fault): rate for fault, rate in bug.faults.items()}}
         if spikes := bug.scenario.get("spikes"):
@@ -54,7 +54,9 @@ def worse(bug: Bug) -> "Callable[[Faults], None]":
         if halts := bug.scenario.get("halts"):
             faults.happenings, faults.ambush = {Happening.HALT: 2}, halts
         wanted = {Happening(kind): count for kind, count in bug.scenario.get("happenings", {}).items()}
-        faults.happenings = {kind: count for kind, count in {**faults.happenings, **wanted}.items() if count}
+        # what is rare shows bugs of its own, and would hide whether this one is caught
+        common = {kind: count for kind, count in faults.happenings.items() if kind not in RARE}
+        faults.happenings = {kind: count for kind, count in {**common, **wanted}.items() if count}
         faults.ambush = bug.scenario.get("ambush", faults.ambush)
         faults.lag = bug.scenario.get("lag", faults.lag)
         faults.daemons = bug.scenario.get("daemons", faults.daemons)

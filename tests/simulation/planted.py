@@ -176,7 +176,7 @@ BUGS: Mapping[str, Bug] = {
         changes=[
             Change("keeper.policy.breakers", "    spot = kind is MarketKind.SPOT and not hides_fills\n", SPOT_ALWAYS),
         ],
-        scenario={"coins": 1.0, "happenings": {"standstill": 2}, "ambush": 0.3},
+        scenario={"coins": 1.0, "happenings": {"standstill": 2, "rebalance": 2}, "ambush": 0.6},
         shows="bought up to",
     ),
     "own fills not counted for what should be held": Bug(
