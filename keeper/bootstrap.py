@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from keeper.domain.account import Account, Position
 from keeper.domain.errors import ConfigError, Problem, VenueRefused
 from keeper.domain.run import Command, CommandKind
-from keeper.journal.database import directory_of, exists
+from keeper.journal.database import directory_of, exists, is_read_only
 from keeper.journal.lock import AccountLock
 from keeper.journal.store import Mode, SqlJournal
 from keeper.ports import Bell, Entropy, Environment, Journal, Venue, VenueInfo
@@ -87,7 +87,8 @@ async def open_desk(settings: Settings, name: str, *, acting: bool) -> AsyncIter
         account = account_fingerprint(configured.venue, venue_settings)
         if acting:
             stack.enter_context(AccountLock(directory_of(url), account))
-        journal = SqlJournal.open(url, mode=Mode.WRITER, inline=_owns_its_clock(venue_settings))
+        mode = Mode.READER if not acting and is_read_only(url) else Mode.WRITER
+        journal = SqlJournal.open(url, mode=mode, inline=_owns_its_clock(venue_settings))
         stack.push_async_callback(journal.close)
         venue = _venue(settings, configured.venue, account)
         make = await stack.enter_async_context(_connected(settings, name, venue, journal, Replay(settings, name)))

@@ -1,4 +1,4 @@
-"""What the journal knows, read for whoever asks: the status of every fund, runs, one run. Writes nothing.
+"""What the journal knows, read for whoever asks: the status of every fund, runs, one run; and copies of it.
 
 A journal that does not exist yet is an empty one here: nothing was done so far.
 """
@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from keeper.domain.errors import JournalError
 from keeper.domain.fund import Standing
 from keeper.domain.order import Child, Fill
 from keeper.domain.run import Run
+from keeper.journal.backup import back_up, restore
 from keeper.journal.database import describe, directory_of, exists
 from keeper.journal.lock import is_held
 from keeper.journal.store import Mode, SqlJournal
@@ -141,4 +143,28 @@ async def verify_journal(settings: Settings) -> Document:
         "journal": describe(url),
         "events": count,
         "faults": [{"seq": fault.seq, "what": fault.what} for fault in faults],
+    }
+
+
+def back_up_journal(settings: Settings, file: Path) -> Document:
+    """Copy the journal: {journal, file, events}. JournalError when it is not sound, or ``file`` is there already."""
+    url = settings.journal_url
+    if not exists(url):
+        message = (
+            f"{describe(url)}: there is no journal to copy: nothing was recorded yet, or `keeper.journal` names another place"
+        )
+        raise JournalError(message)
+    return {"journal": describe(url), "file": str(file), "events": back_up(url, file)}
+
+
+def restore_journal(settings: Settings, file: Path) -> Document:
+    """Put a copy in the journal's place: {journal, file, events, aside, halted [fund]}. See ``journal.backup.restore``."""
+    url = settings.journal_url
+    restored = restore(url, file, sorted(settings.funds), at=SystemClock().now())
+    return {
+        "journal": describe(url),
+        "file": str(file),
+        "events": restored.events,
+        "aside": None if restored.aside is None else str(restored.aside),
+        "halted": list(restored.halted),
     }

@@ -2,9 +2,9 @@
 
 Reading order: ``schema`` (the tables), ``statements`` (how they are asked), ``events`` (the chain that every write extends),
 ``runs``, ``children``, ``nav``, ``commands``, ``funds`` (one subject each: rows and their event in one transaction),
-``audit`` (whether it is what was written), ``database`` (connections and their failures), ``files`` (whether it is still
-the same file), ``writing`` (what shares a commit), ``store`` (all of it as the port ``Journal``), ``lock`` (one trading
-process per account).
+``audit`` (whether it is what was written), ``database`` on ``connections`` (and ``failures``: what to do about theirs),
+``files`` (whether it is still the same file), ``remembered`` (where the chain ended last), ``writing`` (what shares a
+commit), ``store`` (all of it as the port ``Journal``), ``backup`` (copies), ``lock`` (one trading process per account).
 """
 
 from keeper.journal.database import directory_of, exists

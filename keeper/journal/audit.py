@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, Table, Text, select, type_coerce
 
 from keeper.domain.errors import JournalError
-from keeper.journal.events import BOOKING, GENESIS, digest
+from keeper.journal.events import BOOKING, GENESIS, Head, digest
 from keeper.journal.schema import (
     Document,
     canonical,
@@ -51,6 +51,21 @@ def check_end(connection: Connection) -> None:
     if head is None or tuple(head) != expected or (row is not None and not _is_sound(row, row["seq"])):
         message = "the event chain does not end where its head says: run `keeper db verify`, and trade no more until it passes"
         raise JournalError(message)
+
+
+def head(connection: Connection) -> Head:
+    """Where the chain ends. JournalError where that is not told."""
+    row = connection.execute(select(chain_head.c.count, chain_head.c.hash)).one_or_none()
+    if row is None:
+        message = "the head of the event chain is missing: run `keeper db verify`, and trade no more until it passes"
+        raise JournalError(message)
+    return Head(*row)
+
+
+def holds(connection: Connection, known: Head) -> bool:
+    """Whether the chain goes through ``known``: it is not from before, and no other one."""
+    found = connection.execute(select(events.c.hash).where(events.c.seq == known.count)).scalar()
+    return known.count == 0 or found == known.hash
 
 
 def _chain_faults(connection: Connection) -> list[ChainFault]:

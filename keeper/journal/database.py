@@ -8,17 +8,30 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import cache, partial
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from time import sleep
+from typing import TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, inspect, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from keeper.domain.errors import JournalError
-from keeper.journal.failures import DAMAGED, reporting
+from keeper.journal import audit, remembered
+from keeper.journal.connections import (
+    READ,
+    WRITE,
+    driver,
+    engine_of,
+    in_memory,
+    in_the_file_alone,
+    is_frozen,
+    reading_url,
+    transaction,
+)
+from keeper.journal.events import Head
+from keeper.journal.failures import DAMAGED, RESTORE, reporting
 from keeper.journal.files import Files, is_there
 from keeper.journal.schema import metadata
 
@@ -27,10 +40,10 @@ _Begin = Callable[[], AbstractContextManager[Connection]]
 
 HEAD = "0004"
 """The revision of the tables that this version of Keeper reads and writes."""
-BUSY = 5.0
-"""Seconds to wait for another process's transaction."""
-READ = "BEGIN"
-WRITE = "BEGIN IMMEDIATE"
+
+LOOKS = 5
+PAUSE = 0.05
+"""Seconds between looks at a file that somebody may be writing to."""
 
 
 class Database:
@@ -44,18 +57,19 @@ class Database:
         self.where = describe(url)
         self._path = file_of(url)
         self._closing = ExitStack()
+        self._filed = 0
         self._memory: Connection | None = None
         self._reading: _Begin
         self._writing: _Begin | None
         with reporting(self.where):
             self._files = Files(self.where, self._path)
             if self._path is None:
-                self._memory = self._closing.enter_context(_in_memory().connect())
+                self._memory = self._closing.enter_context(in_memory().connect())
                 if image is not None:
-                    _driver(self._memory).deserialize(image)
-                self._reading = self._writing = partial(_transaction, self._memory, WRITE)
+                    driver(self._memory).deserialize(image)
+                self._reading = self._writing = partial(transaction, self._memory, WRITE)
             else:
-                self._reading = self._connections(url, READ)
+                self._reading = self._connections(url if writes else reading_url(url, self._path), READ)
                 self._writing = self._connections(url, WRITE) if writes else None
 
     def image(self) -> bytes:
@@ -64,12 +78,14 @@ class Database:
             message = f"{self.where}: it lies in a file; copy it with SQLite's backup"
             raise JournalError(message)
         with reporting(self.where):
-            return bytes(_driver(self._memory).serialize())
+            return bytes(driver(self._memory).serialize())
 
     def check_version(self) -> None:
         """JournalError unless the tables are of the version that this Keeper knows."""
         version = self.read(version_of)
-        if version is not None and version > HEAD:
+        if version is None:
+            raise JournalError(f"{self.where}: it is no journal of Keeper, but an empty database")
+        if version > HEAD:
             raise self._newer(version)
         if version != HEAD:
             message = (
@@ -84,7 +100,7 @@ class Database:
             from keeper.journal import migrations
 
             self._files.check_stump()
-            if self._path is not None and not is_there(self._path):
+            if self._path is not None and not _was_begun(self._path):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._begin_writing() as connection:
                 version = version_of(connection)
@@ -93,6 +109,44 @@ class Database:
                 migrations.run(connection)
                 _check_tables(connection)
         self._files.expect()
+
+    def check_is_there(self) -> None:
+        """JournalError when there is nothing to read."""
+        with reporting(self.where):
+            if self._path is not None and not is_there(self._path):
+                raise JournalError("there is no such file")
+            self._files.check_stump()
+
+    def check_end(self) -> None:
+        """JournalError unless the chain ends where its head says, and no earlier than where it was once seen to."""
+        with reporting(self.where):
+            known = self.remembered  # before the chain is read, or a write in between would make the chain look short
+            self.read(audit.check_end)
+            if known is not None and not self.read(lambda connection: audit.holds(connection, known)):
+                raise JournalError(shorter_than(known))
+
+    @property
+    def remembered(self) -> Head | None:
+        """Where the chain was last seen to end; None where nobody noted that."""
+        return None if self._path is None else remembered.recall(self._path)
+
+    def remember(self) -> None:
+        """Note where the chain ends, for whoever finds another journal in this one's place."""
+        if self._path is not None:
+            with reporting(self.where):
+                self._files.check(self._save, self._look)
+                remembered.remember(self._path, self.read(audit.head))
+
+    def copy_to(self, target: Path) -> None:
+        """Copy the database to a file that is not there yet, for its owner alone; whoever uses this one goes on."""
+
+        def copy(connection: Connection) -> None:
+            with closing(sqlite3.connect(target)) as made:
+                driver(connection).backup(made)
+                made.execute("PRAGMA journal_mode=DELETE")  # so that it is one file, which may be moved
+
+        with _private_files():
+            self.read(copy)
 
     def check_structure(self) -> None:
         """JournalError when a page of the file is damaged or missing. Reads all of it."""
@@ -107,11 +161,16 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """One transaction that nothing else writes beside; committed when this ends without an error."""
         with reporting(self.where):
-            self._files.check(self._save)
+            self._files.check(self._save, self._look)
             with self._begin_writing() as connection:
                 self._files.expect_beside()
                 yield connection
-            self._files.check(self._save)  # what was committed may be lost to whoever opens the journal next
+            self._files.check(self._save, self._look)  # what was committed may be lost to whoever opens the journal next
+
+    def check_in_place(self) -> None:
+        """JournalError when the files are no longer those in use. Cheap enough to be asked once a second."""
+        with reporting(self.where):
+            self._files.check(self._save, self._look)
 
     def write(self, work: Callable[[Connection], R]) -> R:
         """``work`` in one such transaction."""
@@ -127,12 +186,12 @@ class Database:
         """``work`` on one snapshot in which text that is none does not stop it, so that it reaches the check that names it."""
 
         def leniently(connection: Connection) -> R:
-            driver = _driver(connection)
-            before, driver.text_factory = driver.text_factory, lambda raw: raw.decode(errors="replace")
+            raw = driver(connection)
+            before, raw.text_factory = raw.text_factory, lambda raw: raw.decode(errors="replace")
             try:
                 return work(connection)
             finally:
-                driver.text_factory = before
+                raw.text_factory = before
 
         return self.read(leniently)
 
@@ -141,9 +200,9 @@ class Database:
         with reporting(self.where):
             self._closing.close()
 
-    def _connections(self, url: str, begin: str) -> _Begin:
+    def _connections(self, url: str | URL, begin: str) -> _Begin:
         """Begins transactions, each on a connection that no other is using; connections stay open for the next one."""
-        engine = _engine(url, begin, poolclass=NullPool)
+        engine = engine_of(url, begin)
         idle: list[Connection] = []
 
         def close() -> None:
@@ -153,15 +212,15 @@ class Database:
         self._closing.callback(close)
 
         @contextmanager
-        def transaction() -> Iterator[Connection]:
+        def begun() -> Iterator[Connection]:
             connection = idle.pop() if idle else engine.connect()
             try:
-                with _transaction(connection, begin):
+                with transaction(connection, begin):
                     yield connection
             finally:
                 idle.append(connection)
 
-        return transaction
+        return begun
 
     def _begin_writing(self) -> AbstractContextManager[Connection]:
         if self._writing is None:
@@ -172,14 +231,46 @@ class Database:
     def _save(self) -> None:
         """Bring what only the write-ahead log holds into the file itself: our handle on the log outlives its name."""
         with self._begin_writing() as connection:
-            driver = _driver(connection)
-            driver.execute("COMMIT")  # a checkpoint is no part of a transaction
-            driver.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            raw = driver(connection)
+            raw.execute("COMMIT")  # a checkpoint is no part of a transaction
+            raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _look(self) -> None:
+        """JournalError when the file was written to by others than SQLite.
+
+        Its own end of the chain tells, the log left out: it grows as the log is brought into the file, and the chain always
+        goes through it. While that is being done a look may meet half of it, so that only the last look counts.
+        """
+        for _ in range(LOOKS):
+            if self._is_ours():
+                return
+            sleep(PAUSE)
+        lost = "the file was overwritten while in use"
+        raise JournalError(f"{lost}: stop, keep it as evidence, {RESTORE}, check the venue's open orders")
+
+    def _is_ours(self) -> bool:
+        try:
+            told = None if self._path is None else in_the_file_alone(self._path, "SELECT count, hash FROM chain_head")
+            filed = Head(*told) if told is not None else Head(0, "")
+            if filed.count < self._filed or not self.read(lambda connection: audit.holds(connection, filed)):
+                return False
+        except (sqlite3.Error, JournalError):
+            return False
+        self._filed = filed.count
+        return True
 
     def _newer(self, version: str) -> JournalError:
         return JournalError(
             f"{self.where}: written by a newer Keeper (tables {version}, this one knows {HEAD}): install that one"
         )
+
+
+def shorter_than(known: Head) -> str:
+    """What to say of a chain that does not hold ``known``."""
+    return (
+        f"event {known.count}, which was recorded here, is not in it: an older copy, or another journal, was put in its place."
+        " `keeper db restore FILE` puts a copy in place, this one too, and halts every fund until it was compared with the venue"
+    )
 
 
 def is_in_memory(url: str) -> bool:
@@ -193,7 +284,7 @@ def exists(url: str) -> bool:
         return False
     path, where = file_of(url), describe(url)
     with reporting(where):
-        if path is not None and not is_there(path):
+        if path is not None and not _was_begun(path):
             return False
         Files(where, path).check_stump()
     database = Database(url, writes=False)
@@ -201,6 +292,16 @@ def exists(url: str) -> bool:
         return database.read(version_of) is not None
     finally:
         database.close()
+
+
+def _was_begun(path: Path) -> bool:
+    """Whether there is a journal. JournalError where one was, and is gone: what it knew must not be forgotten in silence."""
+    if is_there(path):
+        return True
+    if (known := remembered.recall(path)) is not None:
+        anew = f"to begin anew, see what rests (`keeper kill`), then remove {remembered.file_beside(path).name}"
+        raise JournalError(f"the journal is gone, it had {known.count} events or more: {RESTORE}, or, {anew}")
+    return False
 
 
 def version_of(connection: Connection) -> str | None:
@@ -233,6 +334,12 @@ def file_of(url: str) -> Path | None:
     return Path(database) if database not in (None, "", ":memory:") else None
 
 
+def is_read_only(url: str) -> bool:
+    """Whether the journal lies where nothing may be written, so that it can only be read."""
+    path = file_of(url)
+    return path is not None and is_frozen(path)
+
+
 def directory_of(url: str) -> Path:
     """Where what belongs beside the journal goes (locks): the directory of its file, else ``var``."""
     path = file_of(url)
@@ -256,52 +363,8 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _engine(url: str, begin: str, **options: Any) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY, "check_same_thread": False}, **options)
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # transactions begin where we say so, not at the driver's guess
-        connection.execute("PRAGMA foreign_keys=ON")
-        if begin == READ:
-            connection.execute("PRAGMA query_only=ON")
-        else:
-            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
-            connection.execute("PRAGMA synchronous=FULL")
-            if mode not in ("wal", "memory"):
-                message = f"{describe(url)}: its file system can't hold a write-ahead log: put the journal on a local disk"
-                raise JournalError(message)
-
-    return engine
-
-
-@cache
-def _in_memory() -> Engine:
-    """The engine of every database in memory, one for each of its connections: what it has compiled serves them all."""
-    return _engine("sqlite://", WRITE, poolclass=NullPool)
-
-
-@contextmanager
-def _transaction(connection: Connection, begin: str) -> Iterator[Connection]:
-    """A transaction that the driver itself begins and ends: said to SQLAlchemy each would take as long as what is read."""
-    driver = _driver(connection)
-    driver.execute(begin)
-    try:
-        yield connection
-        connection.commit()  # what SQLAlchemy ran, if anything, is over for it as well
-        driver.commit()
-    except BaseException:
-        connection.rollback()
-        driver.rollback()  # a COMMIT that failed leaves its transaction open
-        raise
-
-
 def _pragma(connection: Connection, what: str) -> str:
     return str(connection.exec_driver_sql(f"PRAGMA {what}").scalar())
-
-
-def _driver(connection: Connection) -> sqlite3.Connection:
-    return cast("sqlite3.Connection", connection.connection.driver_connection)
 
 
 @contextmanager

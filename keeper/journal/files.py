@@ -1,13 +1,14 @@
 """The files of a journal on disk: that they are still the ones in use. Never opened here: SQLite's locks would be lost.
 
-SQLite goes on writing to a file that has lost its name, that was cut short, or that another was put in place of, and says
-that all is well.
+SQLite goes on writing to a file that has lost its name, that was cut short or overwritten, or that another was put in place
+of, and says that all is well.
 """
 
 import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 from keeper.domain.errors import JournalError
 from keeper.journal.failures import RESTORE
@@ -27,6 +28,8 @@ class Files:
         self._path = path
         self._beside = [] if path is None else [path.with_name(f"{path.name}{ending}") for ending in ("-wal", "-shm")]
         self._expected_beside: list[_Node | None] | None = None
+        self._written_at: int | None = None
+        self._one_at_a_time = Lock()
         self.expect()
 
     def check_stump(self) -> None:
@@ -40,24 +43,34 @@ class Files:
 
     def expect(self) -> None:
         """What is there now is the journal: from here on it is to stay."""
-        self._expected, self._size = (None, 0) if self._path is None else _found(self._path)
+        self._expected, self._size, _ = (None, 0, 0) if self._path is None else _found(self._path)
 
     def expect_beside(self) -> None:
         """A transaction has begun, so that the files beside the journal exist: from here on they are to stay."""
         if self._expected_beside is None:
             self._expected_beside = self._found_beside()
 
-    def check(self, save: Callable[[], None]) -> None:
-        """JournalError when one of them was removed, replaced or cut. ``save``: called first where it saves what was recorded."""
+    def check(self, save: Callable[[], None], look: Callable[[], None]) -> None:
+        """JournalError when one of them was removed, replaced or cut, or has been overwritten.
+
+        save: called first where it saves what was recorded; look: called where the file was written to since it was looked at
+        last, by SQLite or by others; raises JournalError if by others.
+        """
         if self._path is None:
             return
-        node, size = _found(self._path)
+        with self._one_at_a_time:
+            self._check(self._path, save, look)
+
+    def _check(self, path: Path, save: Callable[[], None], look: Callable[[], None]) -> None:
+        node, size, written_at = _found(path)
         if node != self._expected:
             raise self._gone("the file was deleted or replaced while in use: stop, put it back, check open orders")
         if size < self._size:
             lost = f"the file was cut from {self._size} to {size} bytes while in use"
             raise self._gone(f"{lost}: stop, keep it as evidence, {RESTORE}, check the venue's open orders")
-        self._size = size
+        if written_at != self._written_at:
+            look()
+        self._size, self._written_at = size, written_at
         if self._expected_beside is not None and self._found_beside() != self._expected_beside:
             if _found(self._beside[0])[0] is None:
                 save()
@@ -89,10 +102,10 @@ def is_there(path: Path) -> bool:
     return False
 
 
-def _found(path: Path) -> tuple[_Node | None, int]:
-    """Which file is there, None where there is none, and its bytes."""
+def _found(path: Path) -> tuple[_Node | None, int, int]:
+    """Which file is there, None where there is none; its bytes; when it was written to last, in nanoseconds."""
     try:
         found = os.stat(path)  # noqa: PTH116 - before and after every write: pathlib takes twice as long
     except FileNotFoundError:
-        return None, 0
-    return (found.st_dev, found.st_ino), found.st_size
+        return None, 0, 0
+    return (found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import sleep
 from types import TracebackType
@@ -94,13 +94,16 @@ def is_held(directory: Path, account: str) -> bool:
 def holders(directory: Path) -> tuple[str, ...]:
     """Who trades an account whose lock lies in ``directory``: each process's id and command, as far as it can be told."""
     found = []
-    for path in sorted(directory.glob("*.lock")):
-        try:
-            if is_held(directory, path.stem):
-                found.append(path.read_text(errors="replace") or "a process that does not tell its id")
-        except (JournalError, InvariantViolation, OSError):
-            continue
+    for account in accounts_in(directory):
+        with suppress(JournalError, OSError):
+            if is_held(directory, account):
+                found.append(_path(directory, account).read_text(errors="replace") or "PID (not told)")
     return tuple(found)
+
+
+def accounts_in(directory: Path) -> list[str]:
+    """The accounts that were ever traded beside a journal in ``directory``."""
+    return sorted(path.stem for path in directory.glob("*.lock") if _FINGERPRINT.fullmatch(path.stem))
 
 
 def _path(directory: Path, account: str) -> Path:

@@ -8,6 +8,7 @@ to be sent must not be.
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -40,8 +41,9 @@ class Mode(StrEnum):
 class SqlJournal:
     """The durable record; see ``ports.Journal`` for what each method promises. Made by ``open``, ended by ``close``."""
 
-    def __init__(self, base: database.Database, *, inline: bool) -> None:
+    def __init__(self, base: database.Database, *, inline: bool, ends: bool = False) -> None:
         self._base = base
+        self._ends = ends  # whether to note where the chain ends as this is closed
         self._closed = False
         self._writer = Writer(base, inline=inline)
         self._readers = None if inline else ThreadPoolExecutor(2, "journal-reader")
@@ -68,11 +70,11 @@ class SqlJournal:
                 base.upgrade()
             if mode is not Mode.AUDITOR:
                 base.check_structure()
-                base.read(audit.check_end)
+                base.check_end()
         except JournalError:
             base.close()
             raise
-        return cls(base, inline=inline)
+        return cls(base, inline=inline, ends=mode is Mode.WRITER)
 
     @classmethod
     def over(cls, image: bytes) -> Self:
@@ -92,6 +94,8 @@ class SqlJournal:
     async def submit_command(self, command: Command) -> None:
         """Record an operator's request. InvariantViolation when its id exists."""
         await self._write(commands.submit, command)
+        if command.kind in commands.STATES:
+            await self._remember()
 
     async def take_command(self, command_id: str, at: datetime) -> bool:
         """Claim a request for this process; False when another has it. InvariantViolation when there is none."""
@@ -102,8 +106,13 @@ class SqlJournal:
         return await self._read(commands.find, command_id)
 
     async def waiting_commands(self) -> tuple[Command, ...]:
-        """The requests that no process has taken, oldest first."""
-        return await self._read(commands.waiting)
+        """The requests that no process has taken, oldest first. JournalError as well when the journal's file was exchanged."""
+
+        def look() -> tuple[Command, ...]:
+            self._base.check_in_place()
+            return self._base.read(commands.waiting)
+
+        return await self._beside_writes(look)
 
     async def end_command(self, command_id: str, *, at: datetime, exit_code: int | None = None, answer: str = "") -> None:
         """Say what came of a request that was taken. InvariantViolation when it was not, or has ended."""
@@ -202,7 +211,9 @@ class SqlJournal:
 
         False, and nothing written, where it does not stand as ``expected`` any more.
         """
-        return await self._write(funds.set_state, fund, state, reason=reason, at=at, cause=cause, expected=expected)
+        done = await self._write(funds.set_state, fund, state, reason=reason, at=at, cause=cause, expected=expected)
+        await self._remember()
+        return done
 
     async def record_settled(self, fund: str, run: str, held: Mapping[str, Decimal], *, at: datetime, account: str) -> None:
         """Record what a fund holds of each market (signed contracts); nothing is written where none is named."""
@@ -283,6 +294,9 @@ class SqlJournal:
         await self._writer.close()
         if self._readers is not None:
             await asyncio.to_thread(self._readers.shutdown)
+        if self._ends:
+            with suppress(JournalError):  # a journal that failed says so to whoever writes to it
+                self._base.remember()
         self._base.close()
 
     async def _write(self, work: Callable[Concatenate[Chain, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -298,9 +312,17 @@ class SqlJournal:
             return read()
         return await asyncio.get_running_loop().run_in_executor(self._readers, read)
 
+    async def _remember(self) -> None:
+        with suppress(JournalError):  # what was to be recorded is
+            await self._beside_writes(self._base.remember)
+
     def _judge(self) -> tuple[ChainFault, ...]:
+        known = self._base.remembered
         self._base.check_structure()
-        return self._base.read_as_it_stands(audit.verify)
+        faults = self._base.read_as_it_stands(audit.verify)
+        if known is None or self._base.read(lambda connection: audit.holds(connection, known)):
+            return faults
+        return (*faults, ChainFault(known.count, database.shorter_than(known)))
 
     def _check_open(self) -> None:
         if self._closed:
@@ -317,5 +339,6 @@ def upgrade(url: str) -> None:
         if faults := base.read_as_it_stands(audit.verify):
             message = f"{base.where}: its tables are of this version, but its chain is broken at event {faults[0].seq}"
             raise JournalError(f"{message} ({faults[0].what}): {DAMAGED}")
+        base.check_end()
     finally:
         base.close()

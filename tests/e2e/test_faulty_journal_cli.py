@@ -6,15 +6,18 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from keeper.journal import AccountLock
+from keeper.system import SystemClock
 from tests.fakes.binance_desk import drifted_exchange, written_fund
 from tests.fakes.binance_usdm import BinanceUsdm, in_thread
-from tests.fakes.command_line import CommandLine
+from tests.fakes.command_line import CommandLine, keeper, started
+from tests.fakes.unprivileged import public_directory, unprivileged
 
 OURS = "kpr0000000000000000000000000000r"
 KILL = ("kill", "--yes", "--json")
@@ -194,3 +197,103 @@ def test_no_message_says_twice_who_speaks(tmp_path: Path, keeper_here: CommandLi
     assert told.code == 78
     assert "keeper: keeper:" not in told.err
     assert str(tmp_path) in told.said[0]
+
+
+def test_a_copy_that_is_put_back_leaves_every_fund_halted_until_it_was_reconciled(
+    tmp_path: Path, keeper_here: CommandLine, exchange: BinanceUsdm
+) -> None:
+    written_fund(tmp_path, exchange, horizon="1s", slices=2)
+    assert keeper_here("rebalance", "--yes").code == 0
+    copied = keeper_here("db", "backup", "copy.db", "--json")
+    assert copied.code == 0, copied.err
+    path = tmp_path / "var" / "keeper.db"
+    assert copied.document == {"journal": f"journal {path}", "file": "copy.db", "events": copied.document["events"]}
+    again = keeper_here("db", "backup", "copy.db")
+    assert (again.code, again.out) == (64, "")
+    assert "is there already" in again.said[0]
+    assert keeper_here("halt", "--reason", "after the copy").code == 0
+    restored = keeper_here("db", "restore", "copy.db", "--json")
+    assert restored.code == 0, restored.err
+    told = restored.document
+    assert (told["events"], told["halted"]) == (copied.document["events"], ["btc3l"])
+    assert Path(told["aside"]).is_file()
+    [fund] = keeper_here("status", "--json").document["funds"]
+    assert (fund["state"], fund["standing"]["cause"]) == ("halted", "journal")
+    assert "keeper reconcile btc3l" in fund["next"][0]
+    assert keeper_here("rebalance", "--yes").code == 3
+    assert keeper_here("reconcile").code == 0
+    assert keeper_here("resume", "--yes").code == 0
+    assert keeper_here("rebalance", "--yes").code == 0
+    printed = keeper_here("db", "restore", "copy.db")
+    assert printed.code == 0
+    assert "btc3l is halted: `keeper reconcile btc3l`" in printed.out
+    assert keeper_here("db", "verify").code == 0
+
+
+def test_a_copy_is_not_put_back_beside_whoever_holds_an_account(
+    tmp_path: Path, keeper_here: CommandLine, exchange: BinanceUsdm
+) -> None:
+    written_fund(tmp_path, exchange)
+    assert keeper_here("halt").code == 0
+    assert keeper_here("db", "backup", "copy.db").code == 0
+    with AccountLock(tmp_path / "var", "acc1"):
+        assert keeper_here("db", "restore", "copy.db").code == 75
+
+
+def test_an_older_copy_without_the_halt_that_came_after_it_trades_nothing(
+    tmp_path: Path, keeper_here: CommandLine, exchange: BinanceUsdm
+) -> None:
+    written_fund(tmp_path, exchange)
+    path = tmp_path / "var" / "keeper.db"
+    assert keeper_here("db", "upgrade").code == 0
+    shutil.copy(path, tmp_path / "copy.db")
+    assert keeper_here("halt").code == 0
+    shutil.copy(tmp_path / "copy.db", path)
+    for command in (("status",), ("plan",), ("rebalance", "--yes"), ("halt",), ("db", "verify")):
+        told = keeper_here(*command)
+        assert told.code == 73, command
+        assert "an older copy" in f"{told.out} {told.err}"
+    assert not exchange.seen("/order", "POST")
+
+
+PAPER = """
+[venues.sim]
+exchange = "paper"
+feed = { kind = "fixed", prices = { "BTC/USDT:USDT" = "105" } }
+account = { balances = { USDT = "100000" } }
+[funds.btc]
+venue = "sim"
+target = { "BTC/USDT:USDT" = 3 }
+"""
+
+
+def test_a_journal_where_nothing_may_be_written_is_read_by_all_that_only_read(keeper_here: CommandLine) -> None:
+    with public_directory() as directory:
+        directory.chmod(0o755)
+        config = directory / "keeper.toml"
+        config.write_text(PAPER)
+        run = ("--config", str(config))
+        assert keeper_here(*run, "rebalance", "--yes").code == 0
+        for place in (directory / "var").iterdir():
+            place.chmod(0o444)
+        (directory / "var").chmod(0o555)
+        directory.chmod(0o555)
+        with unprivileged():
+            codes = {name: keeper_here(*run, *name.split()).code for name in ("status", "runs list", "plan", "db verify", "halt")}
+        (directory / "var").chmod(0o755)
+    assert codes == {"status": 0, "runs list": 0, "plan": 0, "db verify": 0, "halt": 73}
+
+
+def test_a_daemon_whose_journal_is_overwritten_ends(tmp_path: Path, exchange: BinanceUsdm) -> None:
+    path = tmp_path / "var" / "keeper.db"
+    at = SystemClock().now() + timedelta(hours=12)
+    written_fund(tmp_path, exchange, replaced={TARGET: f'{TARGET}schedule = {{ at = "{at:%H:%M}", catch_up = "1m" }}\n'})
+    assert keeper(tmp_path, "db", "upgrade").code == 0
+    copy = shutil.copy(path, tmp_path / "copy.db")
+    assert keeper(tmp_path, "halt").code == 0
+    with started(tmp_path, "run") as running:
+        running.until("slot.next")
+        shutil.copy(copy, path)
+        ended = running.ended()
+    assert ended.code == 73
+    assert "the file was overwritten while in use" in ended.said[-1]

@@ -134,6 +134,15 @@ def test_a_file_system_without_locks_is_an_error(tmp_path: Path, monkeypatch: py
         AccountLock(tmp_path, "acc1").__enter__()
 
 
+def test_a_full_disk_is_called_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", is_full)
+    with pytest.raises(JournalError, match=r"acc1\.lock: .*free some space"):
+        AccountLock(tmp_path, "acc1").__enter__()
+
+
 def test_the_file_is_private_and_its_directory_too(tmp_path: Path) -> None:
     before = os.umask(0)
     try:

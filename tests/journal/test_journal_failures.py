@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from keeper.domain.errors import JournalError
-from keeper.journal import Mode, SqlJournal, database, exists, upgrade
+from keeper.journal import Mode, SqlJournal, connections, database, exists, upgrade
 from tests.fakes.journal_values import AT, a_child, a_run
 from tests.fakes.tampering import alter, ask, verdict, write_history
 from tests.fakes.unprivileged import public_directory, unprivileged
@@ -124,7 +124,7 @@ async def test_a_second_process_inserts_beside_the_writer(path: Path) -> None:
 
 
 async def test_a_lock_that_is_not_let_go_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "BUSY", 0.05)
+    monkeypatch.setattr(connections, "BUSY", 0.05)
     journal = SqlJournal.open(url(path), mode=Mode.WRITER, inline=True)
     with held_for_writing(path), pytest.raises(JournalError, match=r"another process has held the journal"):
         await journal.open_run(a_run("r2"))
@@ -162,8 +162,9 @@ def remove(path: Path) -> None:
 
 
 def replace_by_another(path: Path) -> None:
-    remove(path)
-    write_history(path)
+    another = path.with_name("another.db")
+    write_history(another)
+    another.rename(path)
 
 
 @pytest.mark.parametrize("accident", [remove, replace_by_another])

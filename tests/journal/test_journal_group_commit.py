@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from keeper.domain.errors import InvariantViolation, JournalError
 from keeper.domain.order import ChildState
-from keeper.journal import Mode, SqlJournal, database
+from keeper.journal import Mode, SqlJournal, connections
 from keeper.journal.events import Chain
 from tests.fakes.journal_values import AT, a_child, a_fill, a_report, a_run, later
 
@@ -175,7 +175,7 @@ async def test_a_database_that_fails_one_write_fails_all_of_its_turn(counting: C
 async def test_a_lock_held_by_another_process_fails_the_turn_and_not_the_next(
     counting: Counting, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(database, "BUSY", 0.05)
+    monkeypatch.setattr(connections, "BUSY", 0.05)
     journal = SqlJournal.open(f"sqlite:///{tmp_path}/keeper.db", mode=Mode.WRITER)
     with sqlite3.connect(counting.path, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")

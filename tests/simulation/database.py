@@ -4,7 +4,8 @@ import sqlite3
 from functools import cache
 from typing import Any
 
-from keeper.journal.database import Database, _driver
+from keeper.journal.connections import driver
+from keeper.journal.database import Database
 from keeper.journal.store import Mode, SqlJournal
 
 
@@ -23,7 +24,7 @@ class Disk:
         self._first = SqlJournal.over(_image())
         self._base: Database = self._first._base
         assert self._base._memory is not None
-        self._raw: sqlite3.Connection = _driver(self._base._memory)
+        self._raw: sqlite3.Connection = driver(self._base._memory)
         self.backups: list[bytes] = []
 
     def journal(self) -> SqlJournal:

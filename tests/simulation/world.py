@@ -127,7 +127,7 @@ class World:
         self.judge.all_is_told = scenario.locked and not hiding & set(self.faults.happenings)
         self.exchange.on_change = self.judge.on_change
         self.judge.look()
-        self.machine = timedelta(0)
+        self.machine = seconds(self.faults.skew)
         self.maintenance_until = START
         self.holders: list[Process] = []
         self.processes: list[Process] = []
