@@ -118,6 +118,8 @@ async def _kill(settings: "Settings", name: str, unrecorded: str) -> "tuple[Kill
         except ConfigError as error:
             typer.echo(f"keeper: the venue of {name} can't be asked, so nothing was canceled: {error}", err=True)
             trouble, misconfigured = str(error), error.exit_code
+        except Exception as error:  # noqa: BLE001 - the orders of other funds are canceled all the same
+            trouble = str(error) or repr(error)
     venue_settings = settings.venues.get(configured)
     killed = Killed(
         fund=name,

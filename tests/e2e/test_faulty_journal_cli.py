@@ -101,6 +101,18 @@ def test_kill_goes_on_whatever_its_halt_fails_with(
     assert not exchange.core.open_orders()
 
 
+def test_what_nobody_foresaw_at_one_venue_is_told_in_the_document(
+    tmp_path: Path, keeper_here: CommandLine, exchange: BinanceUsdm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    written_fund(tmp_path, exchange)
+    monkeypatch.setattr("keeper.bootstrap.open_account", fail)
+    killed = keeper_here(*KILL)
+    assert (killed.code, killed.document["funds"][0]["trouble"]) == (69, "RuntimeError()")
+
+
 def test_to_halt_needs_no_key(tmp_path: Path, keeper_here: CommandLine, exchange: BinanceUsdm) -> None:
     written_fund(tmp_path, exchange)
     shutil.rmtree(tmp_path / "secrets")

@@ -4,6 +4,8 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +16,7 @@ from keeper.domain.errors import AccountBusy, JournalError
 from keeper.domain.fund import FundState, Standing
 from keeper.journal import AccountLock, Mode, SqlJournal, exists, upgrade
 from keeper.journal.backup import Restored, back_up, restore
+from keeper.journal.connections import in_the_file_alone
 from keeper.journal.remembered import file_beside, recall
 from tests.fakes.journal_values import a_child, a_run, later
 from tests.fakes.tampering import HISTORY, alter, ask, verdict, write_history
@@ -271,6 +274,22 @@ def test_checkpoints_of_this_process_and_of_others_are_not_taken_for_that(path: 
         assert asyncio.run(one.waiting_commands()) == ()
     asyncio.run(one.close())
     assert verdict(path) == ()
+
+
+VISIT = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT count(*) FROM runs').fetchone(); c.close()"
+
+
+def test_a_look_at_the_file_alone_drops_no_lock_by_which_others_see_that_the_journal_is_in_use(path: Path) -> None:
+    journal = SqlJournal.open(url(path), mode=Mode.WRITER, inline=True)
+    asyncio.run(journal.open_run(a_run("r2")))
+    log = path.with_name("keeper.db-wal")
+    before = log.stat().st_ino
+    assert in_the_file_alone(path, "SELECT count FROM chain_head") == (len(HISTORY),)
+    # the last to leave removes the log; without our lock a visitor would take itself for the last
+    subprocess.run([sys.executable, "-c", VISIT, path], check=True)  # noqa: S603 - our own interpreter
+    assert log.stat().st_ino == before
+    asyncio.run(journal.record_intent(a_child("kpr9", run="r2")))
+    asyncio.run(journal.close())
 
 
 def test_a_journal_that_is_new_is_looked_at_before_it_is_in_its_file(tmp_path: Path) -> None:
