@@ -83,6 +83,17 @@ async def _kill_all(settings: "Settings", names: "Sequence[str]", unrecorded: st
     return await asyncio.gather(*(_kill(settings, name, unrecorded) for name in names))
 
 
+def _is_held(settings: "Settings", account: str) -> bool:
+    """Whether another process may still send something that passed the gate before the halt; where that can't be told, yes."""
+    from keeper.domain.errors import JournalError
+    from keeper.journal import directory_of, is_held
+
+    try:
+        return is_held(directory_of(settings.journal_url), account)
+    except JournalError:
+        return True
+
+
 async def _kill(settings: "Settings", name: str, unrecorded: str) -> "tuple[Killed, int]":
     """What killing one fund came to, and the exit code that tells of it."""
     from contextlib import AsyncExitStack
@@ -112,7 +123,7 @@ async def _kill(settings: "Settings", name: str, unrecorded: str) -> "tuple[Kill
                 journal = await stack.enter_async_context(open_journal(settings, name, damaged=True))
             except JournalError as error:
                 unrecorded = unrecorded or str(error)
-            orders, trouble = await cancel_all(venue, open_children)
+            orders, trouble = await cancel_all(venue, open_children, is_held=_is_held(settings, venue.info.account))
         except (VenueError, StaleData) as error:
             trouble = str(error)
         except ConfigError as error:

@@ -15,7 +15,7 @@ from keeper.domain.errors import StaleData, VenueError
 from keeper.domain.market import Side
 from keeper.domain.numbers import plain
 from keeper.domain.order import Child, ChildState, VenueOrder
-from keeper.execution.recovery import Lookup, StillUnknown, resolve, state_of
+from keeper.execution.recovery import CLOCK_SKEW, Lookup, StillUnknown, resolve, state_of
 from keeper.ports import Venue
 from keeper.service.documents import Document, utc_text
 from keeper.service.observer import together
@@ -94,19 +94,27 @@ class Killed:
         }
 
 
-async def cancel_all(venue: Venue, open_children: Callable[[], Awaitable[Sequence[Child]]]) -> tuple[tuple[Stopped, ...], str]:
+async def cancel_all(
+    venue: Venue, open_children: Callable[[], Awaitable[Sequence[Child]]], *, is_held: bool = False
+) -> tuple[tuple[Stopped, ...], str]:
     """Cancel every order of ours that rests on the account of ``venue`` until two looks, a read lag apart, find none.
 
     open_children: what the journal has of the account that is not settled; each of them is asked for as well, since it may
-    still be on its way. Returned is what the venue said last of every order, and why it did not answer at the end, if so.
+    still be on its way; is_held: whether a process that may send holds the account, now that the halt is committed. What
+    passed the gate right before may be on its way without an intent that could be read here: then the last look is made no
+    sooner than it must have arrived, and shown. Returned is what the venue said last of every order, and why it did not
+    answer at the end, if so.
     """
     sweep = _Sweep(venue)
-    clock = venue.clock
-    give_up = clock.now() + PATIENCE
-    pause = max(timedelta(seconds=venue.info.read_lag), SHORTEST_PAUSE)
+    clock, info = venue.clock, venue.info
+    began = clock.now()
+    give_up = began + PATIENCE
+    arrived = began + timedelta(seconds=info.order_ttl + info.read_lag) + CLOCK_SKEW if is_held else began
+    pause = max(timedelta(seconds=info.read_lag), SHORTEST_PAUSE)
     while True:
+        looked = clock.now()
         failure = await sweep.look(await open_children())
-        if sweep.is_quiet or clock.now() + pause > give_up:
+        if (sweep.is_quiet and looked >= arrived) or clock.now() + pause > give_up:
             return sweep.orders, failure
         await sweep.cancel()
         await clock.sleep_until(clock.now() + pause)
@@ -122,6 +130,7 @@ class _Sweep:
         self._children: dict[str, Child] = {}
         self._lookups: dict[str, list[Lookup]] = {}
         self._clear_looks = 0
+        self._told: datetime | None = None
 
     @property
     def orders(self) -> tuple[Stopped, ...]:
@@ -146,6 +155,7 @@ class _Sweep:
             self._clear_looks = 0
             return str(error)
         resting = {order.client_id: order for order in account.open_orders if order.is_ours}
+        self._told = await self._time() if self._known.keys() - resting.keys() else None
         for name, order in resting.items():
             self._known[name] = _of_order(order, recorded=name in self._children)
         await together(*(self._ask(order) for order in self.orders if order.client_id not in resting))
@@ -161,6 +171,14 @@ class _Sweep:
             await self._venue.cancel(order.symbol, order.client_id)
         except (VenueError, StaleData) as error:
             log.warning("cancel.failed", client_id=order.client_id, error=str(error))
+
+    async def _time(self) -> datetime | None:
+        """The venue's clock, by which it refuses what comes too late: ours may have been set. None when it does not answer."""
+        try:
+            return await self._venue.time()
+        except (VenueError, StaleData) as error:
+            log.warning("time.unread", error=str(error))
+            return None
 
     async def _ask(self, order: Stopped) -> None:
         """What the venue says of an order that does not rest among the others."""
@@ -180,10 +198,10 @@ class _Sweep:
     def _unfound(self, order: Stopped) -> ChildState:
         """What it proves that the venue does not find an order: nothing, where it rested once or may still arrive."""
         child = self._children.get(order.client_id)
-        if child is None or child.state is ChildState.LIVE or order.filled:
+        if child is None or child.state is ChildState.LIVE or order.filled or self._told is None:
             return ChildState.UNKNOWN
         lookups = self._lookups.setdefault(order.client_id, [])
-        lookups.append(Lookup(None, self._venue.clock.now()))
+        lookups.append(Lookup(None, self._told))
         resolution = resolve(child, lookups, self._lag)
         return ChildState.UNKNOWN if isinstance(resolution, StillUnknown) else state_of(resolution)
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Awaitable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from keeper.domain.order import Child, ChildState
+from keeper.domain.fund import Footing, FundState
+from keeper.domain.order import Child, ChildState, VenueOrder
 from keeper.execution.recovery import CLOCK_SKEW
 from keeper.service.killing import PATIENCE, Killed, Stopped, cancel_all
-from tests.fakes.desks import Desk, desk_of
+from tests.fakes.desks import Desk, desk_of, drifted
 from tests.fakes.paper import PERP, START
 from tests.fakes.resting_venue import OURS, RestingVenue
 from tests.fakes.scripted_venue import Fault
@@ -130,6 +131,67 @@ async def test_a_child_that_never_arrived_is_waited_for_until_it_can_arrive_no_m
         orders, _ = await cancel_all(venue, lambda: only(child))
         assert [order.state for order in orders] == [ChildState.NOT_PLACED]
         assert venue.clock.now() >= child.request.deadline + CLOCK_SKEW + timedelta(seconds=0.5)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=10), timedelta(minutes=-10)])
+async def test_what_is_too_late_the_venue_says_by_its_own_clock(tmp_path: Path, ahead: timedelta) -> None:
+    """Ours may have been set while the order was on its way: that its deadline has passed here proves nothing."""
+    async with RestingVenue.make(lag=0.5) as venue, desk_of(venue, tmp_path) as desk:
+        child = await left_open(desk, Fault.LOST_REQUEST)
+        read = venue.time
+
+        async def time() -> datetime:
+            return await read() + ahead
+
+        venue.time = time  # type: ignore[method-assign] # a venue whose clock is elsewhere
+        await venue.clock.sleep_until(child.request.deadline + timedelta(minutes=1))
+        orders, _ = await cancel_all(venue, lambda: only(child))
+        assert [order.state for order in orders] == [ChildState.NOT_PLACED if ahead > timedelta(0) else ChildState.UNKNOWN]
+
+
+async def test_a_venue_that_does_not_tell_the_time_proves_no_absence(tmp_path: Path) -> None:
+    async with RestingVenue.make(lag=0.5) as venue, desk_of(venue, tmp_path) as desk:
+        child = await left_open(desk, Fault.LOST_REQUEST)
+        venue.failing = {"time": 10**6}
+        orders, _ = await cancel_all(venue, lambda: only(child))
+        assert [order.state for order in orders] == [ChildState.UNKNOWN]
+
+
+async def test_an_order_that_passed_the_gate_right_before_the_halt_is_waited_for(tmp_path: Path) -> None:
+    """Its intent is not to be read yet as the kill looks: no such order may land after the kill has said that all is clear."""
+    async with desk_of(drifted(), tmp_path) as desk:
+        journal, venue, quiet = desk.journal, desk.venue, list[tuple[tuple[Stopped, ...], str]]()
+        read = journal.footing
+
+        async def footing(fund: str, run: str, now: datetime) -> Footing:
+            found = await read(fund, run, now)
+            if run and not quiet:
+                await journal.set_state(fund, FundState.HALTED, reason="killed", at=venue.clock.now())
+                quiet.append(await cancel_all(venue, lambda: journal.open_children(fund), is_held=True))
+            return found
+
+        journal.footing = footing  # type: ignore[method-assign] # a kill at the worst moment
+        await desk.run()
+        assert quiet == [((), "")]
+        assert len(venue.sent) == 1
+        assert venue.booked == {}, "it came too late for the venue to take it"
+
+
+async def test_a_kill_beside_a_process_that_may_send_looks_until_what_it_sent_must_have_arrived() -> None:
+    async with RestingVenue.make(lag=0.5) as venue:
+        began, info = venue.clock.now(), venue.info
+        late: list[VenueOrder] = []
+        arrives = began + timedelta(seconds=info.order_ttl)
+
+        def arrive(kind: str) -> None:
+            if kind == "account" and venue.clock.now() >= arrives and not late:
+                late.append(venue.rest(OURS, PERP, "2"))
+
+        venue.on_read = arrive
+        orders, trouble = await cancel_all(venue, nothing_open, is_held=True)
+        assert (told(orders), trouble) == ({OURS: (ChildState.CANCELED, D(0))}, "")
+        assert venue.resting == {}
+        assert venue.clock.now() - began >= timedelta(seconds=info.order_ttl + info.read_lag)
 
 
 async def test_a_live_child_that_the_venue_does_not_find_stays_unknown(tmp_path: Path) -> None:
