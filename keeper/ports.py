@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from keeper.domain.account import Account
-from keeper.domain.fund import FirstStart, Footing, FundState, Lately, Settled, Standing
+from keeper.domain.fund import FirstStart, Footing, FundState, Lately, Neighbour, Settled, Standing
 from keeper.domain.market import Market
 from keeper.domain.observation import MarketStats, Quote
 from keeper.domain.order import Child, ChildState, Fill, OrderReport, OrderRequest, Outcome, VenueOrder
@@ -291,6 +291,10 @@ class Journal(Protocol):
 
     async def footing(self, fund: str, run: str, now: datetime) -> Footing:
         """What the gate must know of a fund, read at once. run: the one that a child is to belong to; now: ends the windows."""
+        ...
+
+    async def neighbours(self, fund: str, account: str) -> tuple[Neighbour, ...]:
+        """Funds of other names than ``fund`` that are halted and traded ``account`` last, or have open children there."""
         ...
 
     async def set_state(

@@ -108,6 +108,18 @@ class Footing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """A fund of another name that traded the same account, and what it left there: most likely the same fund, renamed.
+
+    halted: nothing may be sent until a human resumes it; unsettled: client ids of its children that are not terminal.
+    """
+
+    fund: str
+    halted: bool
+    unsettled: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
     """What a fund held of one market when its account last stood still and was told so. contracts: signed; at: aware UTC."""
 

@@ -61,9 +61,11 @@ _OWNER = Statement(
 _BOOK = Statement(insert(fills))
 _OF_RUN = Statement(select(children).where(children.c.run == bindparam("of_run")).order_by(children.c.event))
 _CHILD = Statement(select(children).where(children.c.client_id == bindparam("of_child")))
-_OPEN = Statement(
-    select(children)
-    .where(bindparam("of_fund") == _FUND, or_(*(children.c.state == state for state in ChildState if state.open)))
+_IS_OPEN = or_(*(children.c.state == state for state in ChildState if state.open))
+_OPEN = Statement(select(children).where(bindparam("of_fund") == _FUND, _IS_OPEN).order_by(children.c.event))
+_OPEN_OF_OTHERS = Statement(
+    select(children.c.client_id, _FUND.label("fund"))
+    .where(bindparam("of_fund") != _FUND, bindparam("of_account") == _ACCOUNT, _IS_OPEN)
     .order_by(children.c.event)
 )
 # what was intended before the gate's word was kept: on spot there is no reduce-only, and to sell coins is to reduce
@@ -233,6 +235,14 @@ def of_run(connection: Connection, run_id: str) -> tuple[Child, ...]:
 def open_of_fund(connection: Connection, fund: str) -> tuple[Child, ...]:
     """Children of a fund in state INTENT, LIVE or UNKNOWN, oldest first."""
     return tuple(_child(row) for row in _OPEN.all(connection, of_fund=fund))
+
+
+def open_of_others(connection: Connection, fund: str, account: str) -> dict[str, tuple[str, ...]]:
+    """Client ids of the open children that funds of other names have on ``account``, by fund, oldest first."""
+    found: dict[str, tuple[str, ...]] = {}
+    for row in _OPEN_OF_OTHERS.all(connection, of_fund=fund, of_account=account):
+        found[row["fund"]] = (*found.get(row["fund"], ()), row["client_id"])
+    return found
 
 
 def find(connection: Connection, client_id: str) -> Child | None:

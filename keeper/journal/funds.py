@@ -11,13 +11,23 @@ from typing import cast
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from keeper.domain.fund import FirstStart, Footing, FundState, Settled, Standing
+from keeper.domain.fund import FirstStart, Footing, FundState, Neighbour, Settled, Standing
 from keeper.journal import children, events
 from keeper.journal.events import Chain
-from keeper.journal.schema import first_starts, fund_states, pins, plain_value, settled
+from keeper.journal.schema import first_starts, fund_states, pins, plain_value, runs, settled
 from keeper.journal.statements import Statement
 
 _STATE = Statement(select(fund_states).where(fund_states.c.fund == bindparam("of_fund")))
+_TRADED_LAST = (
+    select(runs.c.account).where(runs.c.fund == fund_states.c.fund).order_by(runs.c.event.desc()).limit(1).scalar_subquery()
+)
+_HALTED_BESIDE = Statement(
+    select(fund_states.c.fund).where(
+        fund_states.c.fund != bindparam("of_fund"),
+        fund_states.c.state == FundState.HALTED,
+        bindparam("of_account") == _TRADED_LAST,
+    )
+)
 _ADD_STATE = Statement(insert(fund_states))
 _CHANGE_STATE = Statement(update(fund_states).where(fund_states.c.fund == bindparam("of_fund")))
 _START = Statement(select(first_starts).where(first_starts.c.fund == bindparam("of_fund")))
@@ -42,6 +52,16 @@ def footing(connection: Connection, fund: str, run: str, now: datetime) -> Footi
         standing=standing(connection, fund),
         open_children=children.open_of_fund(connection, fund),
         usage=children.usage(connection, fund, run, now),
+    )
+
+
+def neighbours(connection: Connection, fund: str, account: str) -> tuple[Neighbour, ...]:
+    """Funds of other names that are halted and traded ``account`` last, or have open children there, by name."""
+    halted = {row["fund"] for row in _HALTED_BESIDE.all(connection, of_fund=fund, of_account=account)}
+    unsettled = children.open_of_others(connection, fund, account)
+    return tuple(
+        Neighbour(fund=name, halted=name in halted, unsettled=unsettled.get(name, ()))
+        for name in sorted(halted | unsettled.keys())
     )
 
 

@@ -17,7 +17,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection
 
 from keeper.domain.errors import JournalError
-from keeper.domain.fund import FirstStart, Footing, FundState, Lately, Settled, Standing
+from keeper.domain.fund import FirstStart, Footing, FundState, Lately, Neighbour, Settled, Standing
 from keeper.domain.order import Child, ChildState, Fill, OrderReport
 from keeper.domain.run import Command, Event, NavPoint, Run, RunStatus
 from keeper.journal import audit, children, commands, database, events, funds, lately, nav, runs
@@ -203,6 +203,10 @@ class SqlJournal:
     async def footing(self, fund: str, run: str, now: datetime) -> Footing:
         """What the gate must know of a fund, of one moment. run: the one at hand; now: ends the caps' windows."""
         return await self._read(funds.footing, fund, run, now)
+
+    async def neighbours(self, fund: str, account: str) -> tuple[Neighbour, ...]:
+        """Funds of other names that are halted and traded ``account`` last, or have open children there, by name."""
+        return await self._read(funds.neighbours, fund, account)
 
     async def set_state(
         self, fund: str, state: FundState, *, reason: str, at: datetime, cause: str = "", expected: Standing | None = None

@@ -2,11 +2,15 @@
 
 from datetime import datetime
 
+from keeper.domain.fund import Neighbour
 from keeper.planning.build import Brief
 from keeper.planning.limits import Refusal
 from keeper.planning.plan import last_targets
 from keeper.ports import Environment, Journal, VenueInfo
 from keeper.service.fund import Fund
+
+SHOWN = 5
+"""Orders that are named."""
 
 
 async def brief_of(fund: Fund, info: VenueInfo, journal: Journal, now: datetime, *, approved_jump: bool) -> Brief:
@@ -20,6 +24,8 @@ async def brief_of(fund: Fund, info: VenueInfo, journal: Journal, now: datetime,
         for child in footing.open_children
         if not fund.urgent
     ]
+    if not fund.urgent:
+        blocked += [_other_fund(one) for one in await journal.neighbours(fund.name, info.account)]
     if info.environment is Environment.LIVE:
         blocked.append(Refusal("not_enabled", "a live fund only plans: trade on paper or on a testnet"))
     return Brief(
@@ -37,3 +43,16 @@ async def brief_of(fund: Fund, info: VenueInfo, journal: Journal, now: datetime,
         blocked=tuple(blocked),
         urgent=fund.urgent,
     )
+
+
+def _other_fund(other: Neighbour) -> Refusal:
+    """Why a fund may not trade an account on which one of another name left something: its caps and halts go by its name."""
+    left, remedies = [], []
+    if other.halted:
+        left.append("is halted")
+        remedies.append(f"`keeper resume {other.fund}`")
+    if other.unsettled:
+        left.append(f"left {len(other.unsettled)} orders of unknown outcome ({', '.join(other.unsettled[:SHOWN])})")
+        remedies.append(f"`keeper resolve {other.fund} {other.unsettled[0]}`")
+    what = f"fund {other.fund} traded this account before and {' and '.join(left)}"
+    return Refusal("other_fund", f"{what}: name the fund {other.fund} once more, or only until {' and '.join(remedies)} is done")

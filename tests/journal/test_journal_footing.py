@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, text
 
-from keeper.domain.fund import FundState, Settled, Standing, Usage
+from keeper.domain.fund import FundState, Neighbour, Settled, Standing, Usage
 from keeper.domain.market import Side
 from keeper.domain.order import Child, ChildState
 from keeper.domain.run import Command, CommandKind
@@ -278,3 +278,30 @@ async def test_coins_sold_on_spot_count_as_a_reduction(journal: Journal) -> None
         await journal.record_intent(replace(child, request=request, notional=Decimal(10**sequence)))
     usage = (await journal.footing("btc3l", "r1", later(9))).usage
     assert (usage.reducing_day, usage.adding_day) == (Decimal(10), Decimal(1100))
+
+
+async def test_what_a_fund_of_another_name_left_on_the_account_is_known(journal: Journal) -> None:
+    for name, fund, account in (
+        ("r1", "btc3l", "acc1"),
+        ("r2", "renamed", "acc1"),
+        ("r3", "moved", "acc1"),
+        ("r4", "moved", "acc2"),
+        ("r5", "elsewhere", "acc2"),
+        ("r6", "done", "acc1"),
+    ):
+        await journal.open_run(a_run(name, fund=fund, account=account))
+    assert await journal.neighbours("btc3l", "acc1") == ()
+    for fund in ("btc3l", "renamed", "moved", "elsewhere", "never_ran"):
+        await journal.set_state(fund, FundState.HALTED, reason="by hand", at=AT)
+    await journal.set_state("done", FundState.REDUCE_ONLY, reason="by hand", at=AT)
+    children = (("kpr1", "r1"), ("kpr2", "r2"), ("kpr3", "r2"), ("kpr4", "r3"), ("kpr5", "r5"), ("kpr6", "r6"))
+    for sequence, (name, run) in enumerate(children):
+        await journal.record_intent(a_child(name, run=run, sequence=sequence))
+    await journal.advance_child("kpr2", expected=ChildState.INTENT, state=ChildState.UNKNOWN, at=AT)
+    await journal.advance_child("kpr6", expected=ChildState.INTENT, state=ChildState.REJECTED, at=AT)
+    assert await journal.neighbours("btc3l", "acc1") == (
+        Neighbour(fund="moved", halted=False, unsettled=("kpr4",)),
+        Neighbour(fund="renamed", halted=True, unsettled=("kpr2", "kpr3")),
+    )
+    assert [one.fund for one in await journal.neighbours("renamed", "acc1")] == ["btc3l", "moved"]
+    assert [one.fund for one in await journal.neighbours("btc3l", "acc2")] == ["elsewhere", "moved"]
