@@ -55,6 +55,7 @@ class Database:
 
     def __init__(self, url: str, *, writes: bool, image: bytes | None = None) -> None:
         self.where = describe(url)
+        self.writes = writes
         self._path = file_of(url)
         self._closing = ExitStack()
         self._filed = 0

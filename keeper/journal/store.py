@@ -41,9 +41,8 @@ class Mode(StrEnum):
 class SqlJournal:
     """The durable record; see ``ports.Journal`` for what each method promises. Made by ``open``, ended by ``close``."""
 
-    def __init__(self, base: database.Database, *, inline: bool, ends: bool = False) -> None:
+    def __init__(self, base: database.Database, *, inline: bool) -> None:
         self._base = base
-        self._ends = ends  # whether to note where the chain ends as this is closed
         self._closed = False
         self._writer = Writer(base, inline=inline)
         self._readers = None if inline else ThreadPoolExecutor(2, "journal-reader")
@@ -74,7 +73,7 @@ class SqlJournal:
         except JournalError:
             base.close()
             raise
-        return cls(base, inline=inline, ends=mode is Mode.WRITER)
+        return cls(base, inline=inline)
 
     @classmethod
     def over(cls, image: bytes) -> Self:
@@ -298,7 +297,7 @@ class SqlJournal:
         await self._writer.close()
         if self._readers is not None:
             await asyncio.to_thread(self._readers.shutdown)
-        if self._ends:
+        if self._base.writes:
             with suppress(JournalError):  # a journal that failed says so to whoever writes to it
                 self._base.remember()
         self._base.close()
