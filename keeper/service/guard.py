@@ -33,6 +33,7 @@ class Guard:
         self._breakers = breakers
         self._journal = journal
         self._clock = clock
+        self._held_back: set[str] = set()
 
     async def judge(
         self,
@@ -71,6 +72,9 @@ class Guard:
         while True:
             standing = await self._journal.standing(self._fund)
             if tripped.state is FundState.HALTED and not standing.halted and (self._urgent or standing.flattened):
+                if cause in self._held_back:
+                    return
+                self._held_back.add(cause)
                 payload = {"cause": cause, "why": why}
                 await self._journal.note(HELD_BACK, fund=self._fund, run="", at=at, payload=payload)
                 log.error(HELD_BACK, fund=self._fund, cause=cause, why=why)

@@ -112,8 +112,11 @@ class PositionBook:
     async def patient_changes(
         self, observation: Observation, only: str | None = None
     ) -> tuple[Observation, tuple[PositionChange, ...]]:
-        """``changes``, looked at again after some pauses where something is not explained: a read may be late."""
-        for pause in PAUSES:
+        """``changes``, looked at again after some pauses where something is not explained: a read may be late.
+
+        What is urgent does not wait for that.
+        """
+        for pause in () if self._urgent else PAUSES:
             found = await self.changes(observation, only)
             if all(one.change.kind is not ChangeKind.UNEXPLAINED for one in found):
                 return observation, found
@@ -121,8 +124,13 @@ class PositionBook:
             observation = await self.settled()
         return observation, await self.changes(observation, only)
 
-    async def record(self, run: str, observation: Observation) -> None:
-        """From here on positions are counted from what ``observation`` shows."""
+    async def record(self, run: str, observation: Observation, changes: Sequence[PositionChange]) -> None:
+        """From here on positions are counted from what ``observation`` shows, unless nobody knows how that came about.
+
+        changes: since what was recorded last. A read that stood still would be taken for the truth, and the truth for a change.
+        """
+        if any(one.change.kind is ChangeKind.UNEXPLAINED for one in changes):
+            return
         account = self._venue.info.account
         await self._journal.record_settled(self._fund, run, holdings(observation), at=observation.at, account=account)
 

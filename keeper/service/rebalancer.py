@@ -175,6 +175,12 @@ class Rebalancer:
             return await self._runs.close(run, RunStatus.REFUSED, reason, await self._earlier_prices(sequence))
         if not plan.legs:
             status = RunStatus.COMPLETED if sequence else RunStatus.NOTHING_DUE
+            if waits := await self._journal.open_children(self.fund.name):
+                # only what can't wait comes so far: it took every unknown reduction for filled, which may turn out wrong
+                names = ", ".join(child.request.client_id for child in waits[:SHOWN])
+                return await self._runs.close(
+                    run, RunStatus.INCOMPLETE, f"nothing is left but for what {names} may not have done"
+                )
             prices = await self._earlier_prices(sequence)
             return await self._runs.close(run, status, plan.reason, prices, await self._settled_if_possible(run))
         try:
@@ -224,7 +230,7 @@ class Rebalancer:
             worth = Worth(cause=cause, nav=valuation.nav, exposure=valuation.net_exposure)
             if await self._guard.judge(changes=changes, worth=worth) is FundState.HALTED:
                 raise VenueRefused("halted", (await self._journal.standing(self.fund.name)).reason)
-            await self._positions.record(run.id, observation)
+            await self._positions.record(run.id, observation, changes)
         return await self._seen(observation), cause
 
     async def _end(self, course: _Course, observation: Observation) -> Observation:
@@ -233,7 +239,7 @@ class Rebalancer:
             return observation
         observation, changes = await self._positions.patient_changes(observation)
         if await self._guard.judge(changes=changes) is not FundState.HALTED:
-            await self._positions.record(course.run.id, observation)
+            await self._positions.record(course.run.id, observation, changes)
         return observation
 
     async def _pinned(self) -> dict[str, Mapping[str, object]]:
