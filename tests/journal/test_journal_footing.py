@@ -291,12 +291,12 @@ async def test_what_a_fund_of_another_name_left_on_the_account_is_known(journal:
     ):
         await journal.open_run(a_run(name, fund=fund, account=account))
     assert await journal.neighbours("btc3l", "acc1") == ()
-    for fund in ("btc3l", "renamed", "moved", "elsewhere", "never_ran"):
-        await journal.set_state(fund, FundState.HALTED, reason="by hand", at=AT)
-    await journal.set_state("done", FundState.REDUCE_ONLY, reason="by hand", at=AT)
     children = (("kpr1", "r1"), ("kpr2", "r2"), ("kpr3", "r2"), ("kpr4", "r3"), ("kpr5", "r5"), ("kpr6", "r6"))
     for sequence, (name, run) in enumerate(children):
         await journal.record_intent(a_child(name, run=run, sequence=sequence))
+    for fund in ("btc3l", "renamed", "moved", "elsewhere", "never_ran"):
+        await journal.set_state(fund, FundState.HALTED, reason="by hand", at=AT)
+    await journal.set_state("done", FundState.REDUCE_ONLY, reason="by hand", at=AT)
     await journal.advance_child("kpr2", expected=ChildState.INTENT, state=ChildState.UNKNOWN, at=AT)
     await journal.advance_child("kpr6", expected=ChildState.INTENT, state=ChildState.REJECTED, at=AT)
     assert await journal.neighbours("btc3l", "acc1") == (

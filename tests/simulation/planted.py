@@ -141,7 +141,10 @@ BUGS: Mapping[str, Bug] = {
         faults={"lost_reply": 0.2},
     ),
     "kill switch not checked per child": Bug(
-        changes=[Change("keeper.planning.gate", "    if situation.standing.halted:\n", "    if not situation:\n")],
+        changes=[
+            Change("keeper.planning.gate", "    if situation.standing.halted:\n", "    if not situation:\n"),
+            Change("keeper.journal.children", "    if halted is not None:\n", "    if not chain:\n"),
+        ],
         scenario={"nudged": False, "halts": 0.3},
     ),
     "duplicate id taken as a rejection": Bug(
@@ -174,7 +177,9 @@ BUGS: Mapping[str, Bug] = {
     ),
     "transfer explains a stale spot read": Bug(
         changes=[
-            Change("keeper.policy.breakers", "    spot = kind is MarketKind.SPOT and not hides_fills\n", SPOT_ALWAYS),
+            Change(
+                "keeper.policy.breakers", "    spot = kind is MarketKind.SPOT and not (own_fills and hides_fills)\n", SPOT_ALWAYS
+            ),
         ],
         scenario={"coins": 1.0, "happenings": {"standstill": 2, "rebalance": 2}, "ambush": 0.6},
         shows="bought up to",
@@ -183,8 +188,8 @@ BUGS: Mapping[str, Bug] = {
         changes=[
             Change(
                 "keeper.service.positions",
-                "            own = net_change(fills := await self._fills(), market, markets)\n",
-                "            own = net_change(fills := (), market, markets)\n",
+                "        own = net_change(fills := await self._fills(), market, markets)\n",
+                "        own = net_change(fills := (), market, markets)\n",
             )
         ],
         shows="for what can be explained",
@@ -197,7 +202,7 @@ BUGS: Mapping[str, Bug] = {
                 "            if order.filled:\n",
             )
         ],
-        scenario={"happenings": {"resting": 2}},
+        scenario={"happenings": {"resting": 4, "rebalance": 2}},
         shows="for what can be explained",
     ),
     "orders placed before a settle forgotten": Bug(
