@@ -65,7 +65,7 @@ BUGS: Mapping[str, Bug] = {
                 "                child = replace(child, sequence=child.sequence + 1000)\n"
                 "                child = replace(child, request=replace(child.request, client_id=name))\n"
                 "                await self._journal.record_intent(child)\n"
-                "                return await self._sent(child, None)\n",
+                "                return await self._sent(run, child, None)\n",
             )
         ],
     ),
