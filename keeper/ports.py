@@ -16,7 +16,7 @@ from keeper.domain.fund import FirstStart, Footing, FundState, Lately, Neighbour
 from keeper.domain.market import Market
 from keeper.domain.observation import MarketStats, Quote
 from keeper.domain.order import Child, ChildState, Fill, OrderReport, OrderRequest, Outcome, VenueOrder
-from keeper.domain.run import Command, Event, NavPoint, Run, RunStatus
+from keeper.domain.run import Command, CommandKind, Event, NavPoint, Run, RunStatus
 
 
 class Environment(StrEnum):
@@ -208,6 +208,10 @@ class Journal(Protocol):
         """One request of an operator."""
         ...
 
+    async def latest_command(self, fund: str, kind: CommandKind) -> Command | None:
+        """The newest request of a kind for a fund, whatever came of it."""
+        ...
+
     async def waiting_commands(self) -> tuple[Command, ...]:
         """The requests that no process has taken, oldest first."""
         ...
@@ -232,10 +236,11 @@ class Journal(Protocol):
         """Correct the result of an ended run, once more of it came to be known. InvariantViolation when it has not ended."""
         ...
 
-    async def record_intent(self, child: Child) -> str | None:
+    async def record_intent(self, child: Child) -> Standing | None:
         """Make a child in state INTENT durable before it is sent. InvariantViolation when its client id exists.
 
-        Where the fund is halted by then nothing is written, and the reason of the halt is returned.
+        Where the fund is halted by then, or bound to reductions and the child is none, nothing is written, and how the fund
+        stands is returned.
         """
         ...
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, bindparam, func, insert, not_, or_, sel
 from sqlalchemy.exc import IntegrityError
 
 from keeper.domain.errors import InvariantViolation
-from keeper.domain.fund import FundState, Usage
+from keeper.domain.fund import Standing, Usage
 from keeper.domain.market import Side
 from keeper.domain.numbers import ZERO, exact
 from keeper.domain.order import Child, ChildState, Fill, OrderReport, OrderRequest, advance
@@ -31,8 +31,10 @@ _IN_HOUR, _IN_DAY = children.c.at >= bindparam("hour"), children.c.at >= bindpar
 _IN_RUN = children.c.run == bindparam("of_run")
 
 _RUN = Statement(select(runs.c.fund, runs.c.status).where(runs.c.id == bindparam("run_id")))
-_HALTED = Statement(
-    select(fund_states.c.reason).where(fund_states.c.fund == bindparam("of_fund"), fund_states.c.state == FundState.HALTED)
+_STANDING = Statement(
+    select(fund_states.c.fund, fund_states.c.state, fund_states.c.reason, fund_states.c.cause, fund_states.c.at).where(
+        fund_states.c.fund == bindparam("of_fund")
+    )
 )
 _ADD = Statement(insert(children))
 _STANDS = Statement(
@@ -103,11 +105,11 @@ _LAST_INTENT = Statement(select(children.c.at).where(bindparam("of_account") == 
 _FILLED = Statement(select(children.c.filled).where(children.c.client_id == bindparam("of_child")))
 
 
-def record_intent(chain: Chain, child: Child) -> str | None:
-    """Write a child in state INTENT, of a run that is running; why its fund is halted, and nothing written, where it is.
+def record_intent(chain: Chain, child: Child) -> Standing | None:
+    """Write a child in state INTENT, of a run that is running; how its fund stands, and nothing written, where it may not go.
 
-    A halt that is committed stands before every intent that is not. InvariantViolation when the child's client id, or its
-    (run, leg, sequence), exists.
+    A halt, or a bond to reductions, that is committed stands before every intent that is not. InvariantViolation when the
+    child's client id, or its (run, leg, sequence), exists.
     """
     name = child.request.client_id
     if child.state is not ChildState.INTENT:
@@ -120,9 +122,10 @@ def record_intent(chain: Chain, child: Child) -> str | None:
     if run["status"] is not RunStatus.RUNNING:
         message = f"run {child.run} is over ({run['status']}): it may not send {name}"
         raise InvariantViolation(message)
-    halted = _HALTED.one(chain.connection, of_fund=run["fund"])
-    if halted is not None:
-        return str(halted["reason"])
+    stands = _STANDING.one(chain.connection, of_fund=run["fund"])
+    standing = None if stands is None else Standing(**stands)
+    if standing is not None and (standing.halted or (standing.reducing and child.reduces is False)):
+        return standing
     row = _row(child)
     payload = events.booked(children, row)
     seq = chain.append(at=child.at, kind=events.CHILD_INTENDED, fund=run["fund"], run=child.run, payload=payload)

@@ -25,6 +25,12 @@ STATES = {
 _ADD = Statement(insert(commands))
 _FIND = Statement(select(commands).where(commands.c.id == bindparam("command_id")))
 _WAITING = Statement(select(commands).where(commands.c.taken_at.is_(None)).order_by(commands.c.event))
+_LATEST = Statement(
+    select(commands)
+    .where(commands.c.fund == bindparam("of_fund"), commands.c.kind == bindparam("of_kind"))
+    .order_by(commands.c.event.desc())
+    .limit(1)
+)
 _TAKE = Statement(update(commands).where(commands.c.id == bindparam("command_id"), commands.c.taken_at.is_(None)))
 _END = Statement(update(commands).where(commands.c.id == bindparam("command_id")))
 
@@ -45,6 +51,12 @@ def submit(chain: Chain, command: Command) -> None:
 def find(connection: Connection, command_id: str) -> Command | None:
     """One command."""
     row = _FIND.one(connection, command_id=command_id)
+    return None if row is None else _command(row)
+
+
+def latest(connection: Connection, fund: str, kind: CommandKind) -> Command | None:
+    """The newest command of a kind for a fund."""
+    row = _LATEST.one(connection, of_fund=fund, of_kind=kind)
     return None if row is None else _command(row)
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from keeper.domain.errors import JournalError
 from keeper.domain.fund import FirstStart, Footing, FundState, Lately, Neighbour, Settled, Standing
 from keeper.domain.order import Child, ChildState, Fill, OrderReport
-from keeper.domain.run import Command, Event, NavPoint, Run, RunStatus
+from keeper.domain.run import Command, CommandKind, Event, NavPoint, Run, RunStatus
 from keeper.journal import audit, children, commands, database, events, funds, lately, nav, runs
 from keeper.journal.events import Chain
 from keeper.journal.failures import DAMAGED
@@ -104,6 +104,10 @@ class SqlJournal:
         """One request of an operator."""
         return await self._read(commands.find, command_id)
 
+    async def latest_command(self, fund: str, kind: CommandKind) -> Command | None:
+        """The newest request of a kind for a fund."""
+        return await self._read(commands.latest, fund, kind)
+
     async def waiting_commands(self) -> tuple[Command, ...]:
         """The requests that no process has taken, oldest first. JournalError as well when the journal's file was exchanged."""
 
@@ -133,8 +137,8 @@ class SqlJournal:
         """Correct the result of an ended run. InvariantViolation when it has not ended."""
         await self._write(runs.amend_run, run_id, result=result, at=at)
 
-    async def record_intent(self, child: Child) -> str | None:
-        """Make a child in state INTENT durable before it is sent; why the fund is halted, and nothing written, where it is.
+    async def record_intent(self, child: Child) -> Standing | None:
+        """Make a child in state INTENT durable before it is sent; how the fund stands, and nothing written, where it may not.
 
         InvariantViolation when its client id or its (run, leg, sequence) exists, or its run is not running.
         """

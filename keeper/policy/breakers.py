@@ -129,6 +129,11 @@ class PositionChange:
     change: Change
     hedged: bool = False
 
+    @property
+    def alarms(self) -> bool:
+        """Whether it halts the fund."""
+        return self.change.kind is ChangeKind.UNEXPLAINED or (self.change.kind is ChangeKind.FORCED and not self.hedged)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:

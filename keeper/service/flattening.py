@@ -1,39 +1,39 @@
-"""Which flattening is still to go on, and when: told from the journal's rows, so that a process that starts anew goes on too."""
+"""Which flattening is still to be done, and when: told from the journal's rows, so that a process that starts anew does it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from keeper.domain.run import Run
-from keeper.planning.plan import FLATTEN
+from keeper.domain.run import Command, CommandKind, Run, RunKey
 from keeper.ports import Journal
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
-RECENT = 50
-"""Runs among which the last flattening is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flattening:
-    """A run that was to take every exposure to zero and has not. again_at: when to take it up, aware UTC."""
+    """What was to take every exposure to zero and has not.
 
-    run: Run
-    again_at: datetime
+    asked: by whom and when; run: of it, None where it was never begun; again_at: when to take it up, aware UTC, None at once.
+    """
+
+    asked: Command
+    run: Run | None
+    again_at: datetime | None
 
 
 async def unfinished(journal: Journal, fund: str) -> Flattening | None:
-    """The flattening that ``fund`` was last asked for, where it ended before its end.
+    """The flattening that ``fund`` was last asked for, where it was not begun or ended before its end.
 
-    None where it reached it, or a human has said something else since.
+    None where it reached it, or a human has said something else since: only then is a fund still to be flattened.
     """
-    standing = await journal.standing(fund)
-    if not standing.flattened:
+    if not (await journal.standing(fund)).flattened:
         return None
-    runs = await journal.runs(fund=fund, limit=RECENT)
-    run = next((run for run in runs if run.key.trigger.startswith(FLATTEN)), None)
-    if run is None or run.ended_at is None or not run.status.may_go_on:
+    asked = await journal.latest_command(fund, CommandKind.FLATTEN)
+    if asked is None:
         return None
-    asked = await journal.find_command(run.key.trigger.removeprefix(FLATTEN))
-    if asked is None or (standing.cleared_at is not None and asked.at <= standing.cleared_at):
+    run = await journal.run(RunKey(fund, asked.trigger).run_id)
+    if run is None:
+        return Flattening(asked, None, None)
+    if run.ended_at is None or not run.status.may_go_on:
         return None
-    pause = min(FIRST_PAUSE * 2 ** min(run.attempts - 1, 10), LONGEST_PAUSE)
-    return Flattening(run, run.ended_at + pause)
+    return Flattening(asked, run, run.ended_at + min(FIRST_PAUSE * 2 ** min(run.attempts - 1, 10), LONGEST_PAUSE))

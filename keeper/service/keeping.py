@@ -78,17 +78,16 @@ class FundKeeper:
         self._unsettled = False
         self._in_trouble_since: datetime | None = None
         self._in_hand: Command | None = None
-        self._owed: Command | None = None
         self._busy: tuple[datetime, datetime] | None = None
 
     def ask(self, command: Command) -> None:
         """Deal with a command that this process took."""
-        if command.kind is not CommandKind.REBALANCE:
-            self._owed = None  # a later word counts
         if command.kind is CommandKind.FLATTEN:
             self._asked.appendleft(command)
         else:
             self._asked.append(command)
+        if command.kind is CommandKind.RESUME and self._working is not None and self._working.fund.urgent:
+            self._cut("the flattening was called off")
         if command.kind in CUTTING:
             self._cut(f"{CUTTING[command.kind]}: {command.reason}" if command.reason else CUTTING[command.kind])
         self._charge.bell.ring()
@@ -118,7 +117,8 @@ class FundKeeper:
         finally:
             await self._disconnect()
             for command in (*filter(None, [self._in_hand]), *self._asked):
-                why = f"the daemon stopped before this was done ({self._why_stopping or 'an error'}): ask again"
+                then = "the next one does it" if command.kind is CommandKind.FLATTEN else "ask again"
+                why = f"the daemon stopped before this was done ({self._why_stopping or 'an error'}): {then}"
                 await self._journal.end_command(command.id, at=self.clock.now(), exit_code=BUSY, answer=why)
 
     async def _turn(self) -> datetime:
@@ -147,7 +147,7 @@ class FundKeeper:
         self._announce(agenda.opens_at)
         self._unsettled = bool(await self._journal.open_children(self.fund))
         left = await unfinished(self._journal, self.fund)
-        if self._owed is not None or (left is not None and left.again_at <= now):
+        if left is not None and (left.again_at is None or left.again_at <= now):
             await self._flatten_on()
             return self.clock.now()
         warm_from = agenda.opens_at - WARM_UP
@@ -159,7 +159,7 @@ class FundKeeper:
             return self.clock.now()  # what was settled may be due again
         await self._out_of_trouble()
         look_at = min(agenda.next_at, warm_from) if now < warm_from else agenda.next_at
-        look_at = min(look_at, left.again_at) if left is not None else look_at
+        look_at = min(look_at, left.again_at) if left is not None and left.again_at is not None else look_at
         return min(look_at, self.clock.now() + LONGEST_RETRY) if self._unsettled else look_at
 
     def _announce(self, opens_at: datetime) -> None:
@@ -184,7 +184,7 @@ class FundKeeper:
         self._working = rebalancer = made.flat() if trigger.startswith(FLATTEN) else made
         try:
             plan = await rebalancer.plan(approved_jump=approved_jump)
-            if self._why_stopping:
+            if self._why_stopping or (rebalancer.fund.urgent and not (await self._journal.standing(self.fund)).flattened):
                 return None
             if begun is None:
                 return await rebalancer.execute(plan, trigger, Unwatched())
@@ -214,7 +214,7 @@ class FundKeeper:
         except (VenueError, StaleData, InvariantViolation) as error:
             self._in_hand, answer = None, str(error)
             if command.kind is CommandKind.FLATTEN and not isinstance(error, InvariantViolation):
-                self._owed, answer = command, f"{error}; the daemon flattens as soon as it can while it runs"
+                answer = f"{error}; the daemon flattens as soon as it can"
             await self._journal.end_command(command.id, at=self.clock.now(), exit_code=error.exit_code, answer=answer)
             raise
         self._busy = began, self.clock.now()
@@ -263,6 +263,8 @@ class FundKeeper:
         run = await self._journal.run(run_id)
         if run is None or run.key.day is not None or run.key.trigger.startswith(FLATTEN) or self._in_hand or self._asked:
             return
+        if (await self._journal.standing(self.fund)).flattened:
+            return
         if not run.status.may_go_on or self._unsettled or not await self._may_run():
             return
         if self.clock.now() < run.deadline:
@@ -271,12 +273,11 @@ class FundKeeper:
     async def _flatten_on(self) -> None:
         """Go on with a flattening that has not come to its end, or could not begin, however late it is."""
         await self._be_fresh()
-        owed, left = self._owed, await unfinished(self._journal, self.fund)
-        if owed is not None and (await self._journal.standing(self.fund)).flattened:
-            await self._work(owed.trigger, None)
-        elif left is not None:
-            await self._work(left.run.key.trigger, left.run)
-        self._owed = None
+        if (left := await unfinished(self._journal, self.fund)) is not None:
+            await self._work(left.asked.trigger, left.run)
+            asked = await self._journal.find_command(left.asked.id)
+            if asked is not None and asked.taken_at is not None and asked.ended_at is None:  # by a process that is gone
+                await self._journal.end_command(asked.id, at=self.clock.now())
         await self._out_of_trouble()
 
     async def _disconnect(self) -> None:

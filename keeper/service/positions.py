@@ -125,11 +125,12 @@ class PositionBook:
         return observation, await self.changes(observation, only)
 
     async def record(self, run: str, observation: Observation, changes: Sequence[PositionChange]) -> None:
-        """From here on positions are counted from what ``observation`` shows, unless nobody knows how that came about.
+        """From here on positions are counted from what ``observation`` shows, unless a human has to look at it first.
 
-        changes: since what was recorded last. A read that stood still would be taken for the truth, and the truth for a change.
+        changes: since what was recorded last. What came about nobody knows how stays to be seen once a fund that was flattened
+        may trade again; and a read that stood still would be taken for the truth, and the truth for a change.
         """
-        if any(one.change.kind is ChangeKind.UNEXPLAINED for one in changes):
+        if any(one.alarms for one in changes):
             return
         account = self._venue.info.account
         await self._journal.record_settled(self._fund, run, holdings(observation), at=observation.at, account=account)

@@ -14,13 +14,14 @@ from types import MappingProxyType
 import structlog
 
 from keeper.domain.errors import InvariantViolation, StaleData, VenueError
+from keeper.domain.fund import Standing
 from keeper.domain.numbers import ZERO, plain
 from keeper.domain.observation import Observation
 from keeper.domain.order import Accepted, Child, ChildState, Fill, OrderReport, OrderRequest, Rejected, Unknown, client_id
 from keeper.domain.run import Run
 from keeper.execution.engine import Slice
 from keeper.planning.gate import Approved, Refused, Situation, check, intended, reduces
-from keeper.planning.limits import Limits, halt_refusal
+from keeper.planning.limits import Limits, halt_refusal, reduce_only_refusal
 from keeper.ports import Clock, Journal, Venue
 from keeper.service.reconciliation import ACCEPTED
 
@@ -82,12 +83,13 @@ class Sender:
         ]
         return await asyncio.gather(*ways, return_exceptions=True)
 
-    async def _sent(self, run: Run, child: Child | None, recorded: BaseException | str | None) -> Sent | Refused:
-        """Send a child whose intent was to be recorded: ``recorded`` is why it was not, the reason of a halt or an error."""
+    async def _sent(self, run: Run, child: Child | None, recorded: BaseException | Standing | None) -> Sent | Refused:
+        """Send a child whose intent was to be recorded: ``recorded`` is why it was not, what binds the fund or an error."""
         if child is None or isinstance(recorded, BaseException):
             raise recorded if isinstance(recorded, BaseException) else InvariantViolation("an approved order has no intent")
         if recorded is not None:
-            return await self._refused(run, child.request, Refused((halt_refusal(recorded),)), child.at)
+            bound = halt_refusal(recorded.reason) if recorded.halted else reduce_only_refusal(recorded)
+            return await self._refused(run, child.request, Refused((bound,)), child.at)
         outcome = await self._venue.place(child.request)
         match outcome:
             case Accepted(report):

@@ -6,6 +6,7 @@ On paper time is real here: a horizon is far longer than any of these tests may 
 import contextlib
 import os
 import pty
+import select
 import signal
 import time
 from collections import Counter
@@ -36,6 +37,8 @@ venue = "sim"
 target = { "BTC/USDT:USDT" = 3.0 }
 execution = { style = "twap", horizon = "10m", slices = 10 }
 """
+AGAIN = 3.0
+"""Seconds after which a key is pressed once more."""
 REBALANCE = ("rebalance", "--yes", "--json")
 AT_ONCE = {HORIZON: "2s"}
 
@@ -209,8 +212,13 @@ def answered(folder: Path, typed: bytes) -> tuple[int, str]:
             shown += os.read(terminal, 4096)
         os.write(terminal, typed)
         with contextlib.suppress(OSError):  # how a terminal says that its other end is closed
-            while more := os.read(terminal, 4096):
-                shown += more
+            while True:
+                if not select.select([terminal], [], [], AGAIN)[0]:
+                    os.write(terminal, typed)  # a signal right before the process begins to read shows at the next key only
+                elif more := os.read(terminal, 4096):
+                    shown += more
+                else:
+                    break
     finally:
         _, state = os.waitpid(child, 0)
         os.close(terminal)

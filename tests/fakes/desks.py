@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keeper.domain.errors import JournalError
-from keeper.domain.fund import Settled
+from keeper.domain.fund import Settled, Standing
 from keeper.domain.order import Child, ChildState, Fill, OrderReport
 from keeper.domain.run import Command, CommandKind, Run
 from keeper.execution.pacing import Pacing, Style
@@ -47,12 +47,12 @@ class WatchedJournal(SqlJournal):
         if what in self.broken:
             raise JournalError(f"the disk is full: {what} can't be written")
 
-    async def record_intent(self, child: Child) -> str | None:
+    async def record_intent(self, child: Child) -> Standing | None:
         self._refuse("intent")
-        halted = await super().record_intent(child)
-        if halted is None:
+        bound = await super().record_intent(child)
+        if bound is None:
             self.log.append(("intent", child.request.client_id))
-        return halted
+        return bound
 
     async def advance_child(
         self,

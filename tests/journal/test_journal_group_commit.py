@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection
 
 from keeper.domain.errors import InvariantViolation, JournalError
+from keeper.domain.fund import Standing
 from keeper.domain.order import ChildState
 from keeper.journal import Mode, SqlJournal, connections
 from keeper.journal.events import Chain
@@ -53,7 +54,7 @@ async def counting(tmp_path: Path) -> AsyncIterator[Counting]:
     await counting.journal.close()
 
 
-def an_intent(journal: SqlJournal, leg: int, *, sequence: int = 1) -> Coroutine[Any, Any, str | None]:
+def an_intent(journal: SqlJournal, leg: int, *, sequence: int = 1) -> Coroutine[Any, Any, Standing | None]:
     return journal.record_intent(replace(a_child(f"kpr{leg}x{sequence}", sequence=sequence), leg=leg))
 
 

@@ -146,7 +146,7 @@ async def test_no_intent_is_recorded_once_a_halt_is(tmp_path: Path) -> None:
     async with desk_of(drifted(), tmp_path) as desk:
         record = desk.journal.record_intent
 
-        async def halted_first(child: object) -> str | None:
+        async def halted_first(child: object) -> Standing | None:
             at = desk.venue.clock.now()
             await desk.journal.submit_command(Command(id="h", fund="btc3l", kind=CommandKind.HALT, reason="stop", at=at))
             desk.journal.record_intent = record  # type: ignore[method-assign]

@@ -143,7 +143,7 @@ BUGS: Mapping[str, Bug] = {
     "kill switch not checked per child": Bug(
         changes=[
             Change("keeper.planning.gate", "    if situation.standing.halted:\n", "    if not situation:\n"),
-            Change("keeper.journal.children", "    if halted is not None:\n", "    if not chain:\n"),
+            Change("keeper.journal.children", "    if standing is not None and (", "    if standing is None and ("),
         ],
         scenario={"nudged": False, "halts": 0.3},
     ),
