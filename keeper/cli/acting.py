@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from keeper.bootstrap import Desk
-    from keeper.domain.errors import AccountBusy
+    from keeper.domain.errors import AccountBusy, KeeperError
     from keeper.domain.run import Command, CommandKind, Run
     from keeper.planning.plan import Plan
     from keeper.service.rebalancer import Rebalancer
@@ -143,9 +143,15 @@ def act(settings: "Settings", fund: str, request: Request) -> int:
     """Plan, ask, run, report. Returns the exit code."""
     import asyncio
 
+    from keeper.domain.errors import StaleData, VenueError
+
     must_have_terminal(request.kind.value, yes=request.yes)
     try:
         return asyncio.run(_act(settings, fund, request))
+    except (VenueError, StaleData) as error:
+        if _flattens(request) and not asyncio.run(_pulled(settings, fund)):
+            return _pull_blind(settings, fund, request, error)
+        raise
     except asyncio.CancelledError:
         typer.echo("keeper: stopped at once; `keeper status` tells what is open, the next rebalance settles it", err=True)
         return INCOMPLETE
@@ -217,12 +223,37 @@ async def _until_told(following: "Coroutine[object, object, Command]") -> "Comma
     return None if waiting.cancelled() else waiting.result()
 
 
+async def _pulled(settings: "Settings", fund: str) -> bool:
+    """Whether the fund is to be flattened already."""
+    from keeper.records import standing_of
+
+    return (await standing_of(settings, fund)).flattened
+
+
+def _pull_blind(settings: "Settings", fund: str, request: Request, error: "KeeperError") -> int:
+    """Record a flattening that can't be planned: from here on the fund only reduces, whoever trades it. Returns the exit code."""
+    import asyncio
+
+    from keeper.bootstrap import order
+    from keeper.cli.questions import agreed
+
+    typer.echo(f"keeper: {error}", err=True)
+    if not agreed(f"It can't be seen what {fund} holds. Flatten it as soon as it can?", yes=request.yes):
+        return ABORTED
+    asyncio.run(order(settings, [fund], request.kind, request.reason))
+    typer.echo(f"keeper: recorded: `keeper run` flattens {fund} as soon as its venue answers, or type this again then", err=True)
+    return error.exit_code
+
+
 async def _left_alone(desk: "Desk", command_id: str) -> int:
     """Take a request back that nobody has taken up, or say who goes on with it. Returns the exit code."""
+    from keeper.domain.run import CommandKind
     from keeper.system import SystemClock
 
     clock = SystemClock()
-    if await desk.journal.take_command(command_id, clock.now()):
+    asked = await desk.journal.find_command(command_id)
+    brake = asked is not None and asked.kind is CommandKind.FLATTEN  # which holds from the moment that it is recorded
+    if not brake and await desk.journal.take_command(command_id, clock.now()):
         await desk.journal.end_command(command_id, at=clock.now(), exit_code=ABORTED, answer="withdrawn")
         typer.echo("keeper: withdrawn before the daemon took it", err=True)
         return ABORTED

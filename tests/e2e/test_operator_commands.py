@@ -199,6 +199,17 @@ def test_flatten_follows_a_kill(tmp_path: Path, keeper_here: CommandLine, exchan
     assert held(exchange) == 0
 
 
+def test_flatten_without_the_exchange_binds_the_fund_all_the_same(tmp_path: Path, keeper_here: CommandLine) -> None:
+    with in_thread(drifted_exchange()) as exchange:
+        written_fund(tmp_path, exchange)
+    flat = keeper_here(*FLATTEN, "--reason", "enough")
+    assert flat.code == 69, flat.err
+    assert "`keeper run` flattens btc3l as soon as its venue answers" in flat.err
+    told = status(keeper_here)
+    assert (told["standing"]["state"], told["standing"]["reason"]) == ("reduce_only", "enough")
+    assert keeper_here(*FLATTEN).code == 69
+
+
 def test_flatten_beside_a_daemon_is_done_by_the_daemon(tmp_path: Path, exchange: BinanceUsdm) -> None:
     with daemon(tmp_path, exchange) as running:
         flat = keeper(tmp_path, *FLATTEN)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from keeper.domain.account import Account
-from keeper.domain.fund import FundState
-from keeper.domain.order import OrderRequest
+from keeper.domain.fund import FundState, Standing
+from keeper.domain.order import Child, OrderRequest
 from keeper.domain.run import CommandKind, RunStatus
 from keeper.policy.breakers import Cause
 from keeper.service.guard import HELD_BACK
@@ -121,3 +121,35 @@ async def test_a_forced_trade_in_a_run_does_not_keep_what_cuts_it_from_flattenin
             desk.venue.meddle(PERP, "-500", "105", forced=True)
             await desk.passed(minutes=30)
         assert desk.venue.held.positions == {}
+
+
+@pytest.mark.parametrize("forced", [True, False])
+async def test_what_was_held_back_halts_the_fund_once_it_is_resumed(tmp_path: Path, *, forced: bool) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        await desk.run()
+        desk.venue.meddle(PERP, "-500", "105", forced=forced)
+        if not forced:
+            desk.venue.foreign.clear()
+        await desk.flatten()
+        await desk.journal.submit_command(command(CommandKind.RESUME, desk.venue.clock.now(), name="c2"))
+        sent = len(desk.venue.sent)
+        await desk.run()
+        standing = await desk.journal.standing("btc3l")
+        assert (len(desk.venue.sent), standing.state, standing.cause) == (sent, FundState.HALTED, Cause.POSITION)
+
+
+async def test_no_order_that_adds_risk_is_intended_once_the_fund_is_to_be_flattened(tmp_path: Path) -> None:
+    """The gate looked right before, and the request was committed in between."""
+    async with desk_of(drifted(), tmp_path) as desk:
+        record = desk.journal.record_intent
+
+        async def flattened_first(child: Child) -> Standing | None:
+            desk.journal.record_intent = record  # type: ignore[method-assign]
+            await desk.journal.submit_command(command(CommandKind.FLATTEN, desk.venue.clock.now()))
+            return await record(child)
+
+        desk.journal.record_intent = flattened_first  # type: ignore[method-assign]
+        run = await desk.run()
+        assert desk.venue.sent == []
+        assert run.status is RunStatus.REFUSED
+        assert "may only reduce" in run.reason

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from keeper.domain.account import Account
 from keeper.domain.errors import VenueUnavailable
 from keeper.domain.run import CommandKind, RunStatus
 from tests.fakes.daemon_desks import Kept, kept
@@ -169,3 +170,64 @@ async def test_to_flatten_goes_before_what_was_asked_for_earlier() -> None:
         triggers = [run.key.trigger for run in await desk.runs()]
         assert triggers[1:3] == ["flatten:c2", "manual:c1"]
         assert desk.venue.held.positions == {}
+
+
+@pytest.mark.parametrize("how", ["the venue is down", "it dies before it begins"])
+async def test_a_flattening_that_was_taken_and_never_begun_is_done_by_the_next_daemon(how: str) -> None:
+    async with kept() as desk:
+        desk.poll = timedelta(seconds=1)
+        if how == "the venue is down":
+            desk.venues.down = VenueUnavailable("sim: no answer")
+        async with desk.daemon():
+            await desk.passed(minutes=1)
+            read = desk.venue.account
+            if how != "the venue is down":
+
+                async def slowly() -> Account:
+                    await desk.venue.clock.sleep_until(desk.now + timedelta(seconds=30))
+                    return await read()
+
+                desk.venue.account = slowly  # type: ignore[method-assign]
+            await desk.journal.submit_command(command(FLATTEN, desk.now))
+            await desk.passed(seconds=5)
+            if how != "the venue is down":
+                desk.crash()
+                desk.venue.account = read  # type: ignore[method-assign]
+        assert told(await desk.journal.runs()) == []
+        desk.venues.down = None
+        async with desk.daemon():
+            await desk.passed(minutes=30)
+        assert desk.venue.held.positions == {}
+        asked = await desk.journal.find_command("c1")
+        assert asked is not None
+        assert asked.ended_at is not None
+
+
+async def test_a_flattening_that_was_called_off_is_not_begun_and_one_at_work_ends() -> None:
+    async with kept(drifted(read_lag=5.0)) as desk:
+        desk.poll = timedelta(seconds=1)
+        async with desk.daemon():
+            await desk.when(lambda: len(desk.venue.sent) == 2)
+            await desk.journal.submit_command(command(FLATTEN, desk.now))
+            await desk.passed(seconds=2)
+            await desk.journal.submit_command(command(RESUME, desk.now, name="c2"))
+            resumed = desk.now
+            await desk.passed(minutes=14)
+        runs = await desk.runs()
+        assert all(not run.key.trigger.startswith("flatten") or run.started_at <= resumed for run in runs)
+        assert not any(request.reduce_only for request in desk.venue.sent), "it buys, since its target is above"
+
+
+async def test_a_flattening_at_work_that_is_called_off_sends_nothing_more() -> None:
+    async with kept() as desk:
+        desk.poll = timedelta(seconds=1)
+        async with desk.daemon():
+            await desk.passed(minutes=1)
+            await desk.journal.submit_command(command(FLATTEN, desk.now))
+            await desk.when(lambda: len(desk.venue.sent) == 2)
+            await desk.journal.submit_command(command(RESUME, desk.now, name="c2"))
+            await desk.passed(minutes=12)
+        flattening = next(run for run in await desk.runs() if run.key.trigger.startswith("flatten"))
+        assert flattening.status is RunStatus.INCOMPLETE
+        assert "called off" in flattening.reason
+        assert sum(request.reduce_only for request in desk.venue.sent) <= 3
