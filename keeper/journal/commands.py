@@ -45,7 +45,8 @@ def submit(chain: Chain, command: Command) -> None:
     seq = chain.append(at=command.at, kind=events.COMMAND_SUBMITTED, fund=command.fund, run="", payload=payload)
     _ADD.run(chain.connection, event=seq, **row)
     if (state := STATES.get(command.kind)) is not None:
-        funds.set_state(chain, command.fund, state, reason=command.reason, at=command.at, cause="")
+        reason = command.reason or ("flatten" if command.kind is CommandKind.FLATTEN else "")
+        funds.set_state(chain, command.fund, state, reason=reason, at=command.at, cause="")
 
 
 def find(connection: Connection, command_id: str) -> Command | None:

@@ -145,12 +145,13 @@ def fund_status(
     unknown = [child.request.client_id for child in open_children if child.state in (ChildState.UNKNOWN, ChildState.LIVE)]
     running = last_run is not None and not last_run.status.ended
     trouble = standing.trouble if is_trading else ""
+    is_cut = not is_trading and (running or bool(open_children))
     states = {
         "trading": is_trading and running,
         "halted": standing.halted,
         "blocked": bool(unknown),
         "trouble": bool(trouble),
-        INTERRUPTED: not is_trading and (running or bool(open_children)),
+        INTERRUPTED: is_cut,
         "reduce_only": standing.reducing,
         "waiting": is_trading,
     }
@@ -163,7 +164,7 @@ def fund_status(
         "blocked_by": unknown,
         "halted": {"reason": standing.reason, "at": utc_text(standing.at) if standing.at else None} if standing.halted else None,
         "standing": standing_document(standing),
-        "next": next_steps(standing, unknown, is_held=is_trading),
+        "next": next_steps(standing, unknown, is_held=is_trading, is_cut=is_cut),
         "trouble": trouble or None,
         "last_run": _last_run(last_run, is_trading=is_trading) if last_run else None,
         "nav": plain(nav.nav) if nav else None,

@@ -31,15 +31,17 @@ def meaning(standing: Standing) -> str:
     return f"only what reduces risk is sent; {means}{lifts}"
 
 
-def next_steps(standing: Standing, unknown: Sequence[str], *, is_held: bool) -> list[str]:
+def next_steps(standing: Standing, unknown: Sequence[str], *, is_held: bool, is_cut: bool = False) -> list[str]:
     """The commands to type next, in their order; none where nothing keeps the fund from trading.
 
     unknown: client ids of the children without a known outcome; is_held: whether a process holds the account, and so asks the
-    venue about them by itself.
+    venue about them by itself; is_cut: whether a run, or a child, was left behind by a process that is gone.
     """
     fund, steps = standing.fund, []
     if unknown and not is_held:
         steps.append(f"`keeper rebalance {fund}` asks the venue what became of them")
+    elif is_cut and not is_held:
+        steps.append(f"`keeper rebalance {fund}`, or `keeper run`, settles what was left and goes on from there")
     if unknown:
         steps.append(f"`keeper resolve {fund} {unknown[0]}` where the venue does not tell")
     if standing.cause in RECONCILED:

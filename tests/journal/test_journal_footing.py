@@ -166,6 +166,12 @@ async def test_to_flatten_binds_the_fund_to_reductions_with_the_request(journal:
     assert (await journal.standing("btc3l")).reducing
 
 
+async def test_a_flattening_without_a_reason_is_its_own_reason(journal: Journal) -> None:
+    await journal.submit_command(Command(id="c1", fund="btc3l", kind=CommandKind.FLATTEN, reason="", at=later(3)))
+    standing = await journal.standing("btc3l")
+    assert (standing.reason, standing.flattened) == ("flatten", True)
+
+
 async def test_what_was_settled_last_is_all_that_is_known_of_what_is_held(journal: Journal) -> None:
     assert await journal.settled("btc3l", "acc1") == {}
     await journal.record_settled("btc3l", "r1", {BTC: Decimal("1.500"), ETH: Decimal(-2)}, at=AT, account="acc1")

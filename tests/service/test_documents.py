@@ -226,7 +226,8 @@ def test_the_state_of_a_fund_that_is_kept_or_halted(
     assert status["trouble"] == (TROUBLE.trouble if state == "trouble" else None)
     assert status["standing"]["state"] == standing.state.value
     assert status["standing"]["at"] == (since if standing.at else None)
-    assert status["next"] == (["`keeper resume btc3l`"] if standing.at else [])
+    left = ["`keeper rebalance btc3l`, or `keeper run`, settles what was left and goes on from there"]
+    assert status["next"] == (left if state == "interrupted" else []) + (["`keeper resume btc3l`"] if standing.at else [])
 
 
 def test_a_status_tells_nav_last_run_and_next_slot() -> None:

@@ -41,6 +41,12 @@ def test_the_venue_is_asked_before_a_human_is_and_a_comparison_comes_before_resu
     assert [step.split("`")[1] for step in beside] == ["keeper resolve btc3l kpr1"]
 
 
+def test_a_run_that_was_left_behind_is_settled_by_the_next_one() -> None:
+    [step] = next_steps(standing(FundState.ACTIVE), [], is_held=False, is_cut=True)
+    assert step.startswith("`keeper rebalance btc3l`, or `keeper run`, ")
+    assert next_steps(standing(FundState.ACTIVE), [], is_held=True, is_cut=True) == []
+
+
 @pytest.mark.parametrize("cause", Cause)
 def test_a_comparison_is_named_where_it_tells_more(cause: Cause) -> None:
     steps = next_steps(standing(FundState.HALTED, cause), [], is_held=False)
