@@ -64,7 +64,7 @@ async def _resolve(
 ) -> "tuple[Document, int]":
     from keeper.bootstrap import open_desk
     from keeper.cli.tables import evidence_table
-    from keeper.service.resolution import Contradiction, gather, record
+    from keeper.service.resolution import Contradiction, contradicted, gather, record
 
     screen = console(stderr=quiet)
     async with open_desk(settings, fund, acting=True) as desk:
@@ -75,7 +75,11 @@ async def _resolve(
         now = next((one for one in await desk.journal.children(child.run) if one.request.client_id == client_id), child)
         if now.state.terminal:
             screen.print(f"Nothing to resolve: {SETTLED_BY_ITSELF}, it is {now.state}.", soft_wrap=True)
-            return document | _outcome(now, by="venue"), 0
+            told = document | _outcome(now, by="venue")
+            if why := contradicted(now, said[0]):
+                typer.echo(f"keeper: refused: {why}", err=True)
+                return told | {"refused": why}, REFUSED
+            return told, 0
         evidence = await gather(desk.venue, desk.journal, fund, now)
         evidence_table(evidence.document(), screen)
         settlement = await _settlement(desk, evidence, said[0])

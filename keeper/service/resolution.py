@@ -148,6 +148,18 @@ def was_order(evidence: Evidence, order_id: str, fills: tuple[Fill, ...]) -> Set
     return Settlement(state=order.state, report=report, fills=fills)
 
 
+def contradicted(child: Child, order_id: str) -> str:
+    """Why what a human says is wrong of ``child``, which the venue has told of meanwhile, in words; empty where it is right.
+
+    order_id: of the order that the child is said to be, empty where it is said to have never arrived.
+    """
+    if order_id == (child.order_id or ""):
+        return ""
+    said = f"it is order {order_id}" if order_id else "it never arrived"
+    known = f"order {child.order_id}" if child.order_id else "no order"
+    return f"you say that {said}, but the venue has told that it is {known}, and so it is booked as {child.state}"
+
+
 def _mismatch(child: Child, order: VenueOrder, traded: Decimal) -> str:
     """Why ``order``, of which ``traded`` contracts are known, can't be booked for ``child``; empty when it can."""
     request = child.request

@@ -259,6 +259,25 @@ def test_resolve_books_the_order_that_a_human_names(keeper_here: CommandLine, ex
     assert keeper_here("db", "verify").code == 0
 
 
+def test_resolve_agrees_with_what_the_venue_told_meanwhile_or_is_refused(
+    keeper_here: CommandLine, tmp_path: Path, exchange: BinanceUsdm, lost: str
+) -> None:
+    exchange.faults.clear()
+    shutil.copytree(tmp_path / "var", tmp_path / "before")
+    [order] = exchange.core.orders.values()
+    how = ("--reason", "told", "--yes", "--json")
+    refused = keeper_here("resolve", "btc3l", lost, "--not-placed", *how)
+    assert refused.code == 3, refused.err
+    assert "refused: you say that it never arrived" in refused.err
+    assert f"order {order.id}, and so it is booked as filled" in refused.document["refused"]
+    assert (refused.document["settled_by"], refused.document["state"]) == ("venue", "filled")
+    shutil.rmtree(tmp_path / "var")
+    shutil.copytree(tmp_path / "before", tmp_path / "var")
+    agreed = keeper_here("resolve", "btc3l", lost, "--order", str(order.id), *how)
+    assert agreed.code == 0, agreed.err
+    assert (agreed.document["settled_by"], agreed.document["refused"]) == ("venue", None)
+
+
 def test_resolve_is_refused_while_a_daemon_holds_the_account(tmp_path: Path, exchange: BinanceUsdm) -> None:
     with daemon(tmp_path, exchange) as running:
         refused = keeper(tmp_path, "resolve", "btc3l", OURS, "--not-placed", "--reason", "x", "--yes")

@@ -11,7 +11,7 @@ import pytest
 
 from keeper.domain.market import Side
 from keeper.domain.order import Child, ChildState
-from keeper.service.resolution import Contradiction, Evidence, Settlement, gather, never_placed, record, was_order
+from keeper.service.resolution import Contradiction, Evidence, Settlement, contradicted, gather, never_placed, record, was_order
 from tests.fakes.desks import Desk, agrees_with_the_venue, desk_of
 from tests.fakes.paper import PERP
 from tests.fakes.resting_venue import OURS, RestingVenue
@@ -51,6 +51,27 @@ async def test_the_evidence_is_all_that_the_venue_tells(tmp_path: Path) -> None:
         document = evidence.document()
         assert document["lookup"]["order_id"] == document["orders"][0]["order_id"]
         assert (document["state"], document["position"]["difference"]) == ("unknown", "0")
+
+
+@pytest.mark.parametrize(
+    ("told", "said", "why"),
+    [
+        (ChildState.FILLED, "7", ""),
+        (ChildState.FILLED, "8", "order 7, and so it is booked as filled"),
+        (ChildState.CANCELED, "", "you say that it never arrived"),
+        (ChildState.NOT_PLACED, "", ""),
+        (ChildState.REJECTED, "", ""),
+        (ChildState.NOT_PLACED, "7", "it is no order, and so it is booked as not_placed"),
+    ],
+)
+async def test_what_the_venue_told_meanwhile_goes_before_what_a_human_says(
+    tmp_path: Path, told: ChildState, said: str, why: str
+) -> None:
+    async with unknown(tmp_path, Fault.LOST_REQUEST) as (_, child):
+        order_id = "7" if told in (ChildState.FILLED, ChildState.CANCELED) else None
+        found = contradicted(replace(child, state=told, order_id=order_id), said)
+        assert why in found
+        assert bool(found) is bool(why)
 
 
 async def test_what_the_venue_does_not_answer_is_said(tmp_path: Path) -> None:
