@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from keeper.domain.account import Account, Position
 from keeper.domain.errors import ConfigError, Problem, StaleData, VenueRefused, VenueUnavailable
@@ -20,7 +20,6 @@ from keeper.venues.public_data import PublicData, together
 from keeper.venues.transport import watched
 
 T = TypeVar("T")
-MOST_TRADES = 1000
 OK = range(200, 300)
 
 
@@ -159,15 +158,18 @@ class CcxtVenue(PublicData):
         """Every trade of one order, oldest first."""
         what, market, side = f"trades of order {order_id}", self._market_id(symbol), self._dialect.wording.side
 
-        async def ask() -> tuple[Fill, ...]:
-            trades = await self._call("trades", symbol=market, orderId=order_id, limit=MOST_TRADES)
-            if not len(parsing.rows(trades, "trades")) < MOST_TRADES:
-                raise StaleData(f"{len(trades)} in one answer, so some may be missing")
-            for row in trades:
+        async def page(first: int | None) -> list[Any]:
+            start = {} if first is None else {"fromId": first}
+            trades = await self._call("trades", symbol=market, orderId=order_id, limit=listing.MOST_ROWS, **start)
+            for row in parsing.rows(trades, "trades"):
                 parsing.about(row, market)
+            return cast("list[Any]", trades)
+
+        async def read() -> tuple[Fill, ...]:
+            trades = await listing.every_trade(lambda first: self._read(what, lambda: page(first)))
             return parsing.fills(trades, symbol, order_id, self._exchange.safe_currency_code, side)
 
-        return await self._whole(what, self._read(what, ask))
+        return await self._whole(what, read())
 
     async def orders(self, symbol: str, since: datetime) -> tuple[VenueOrder, ...]:
         """Every order of one market placed at ``since`` or later, whoever placed it, oldest first.

@@ -1,6 +1,7 @@
 """Orders as Binance tells them, whoever sent them: each is read whole, or refused, and so is a list of them.
 
-A list that was cut short is never taken for the whole: where a window holds as many orders as one answer can, it is halved.
+A list that was cut short is never taken for the whole: where a window holds as many orders as one answer can, it is halved, and
+where a page of trades is full, they are read by their ids.
 """
 
 from collections.abc import Awaitable, Callable, Collection
@@ -16,6 +17,8 @@ from keeper.venues import parsing
 
 MOST_ROWS = 1000
 MOST_ANSWERS = 200
+MOST_PAGES = 20
+"""How many full pages of trades one order may take."""
 AHEAD = timedelta(minutes=1)
 ROUNDING = Decimal("1e-6")
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
@@ -159,3 +162,26 @@ async def every_row(ask: Callable[[int, int], Awaitable[Any]], since: datetime, 
         else:
             raise VenueUnavailable(f"{len(rows)} orders of one millisecond in one answer, so some may be missing")
     return found
+
+
+async def every_trade(ask: Callable[[int | None], Awaitable[list[Any]]]) -> list[Any]:
+    """The rows of every trade of one order.
+
+    ask: for one page, of the trades from an id on, lowest first; without an id it is the newest ones that Binance answers with
+    where they are too many. StaleData where a page goes back, or there is no end to them.
+    """
+    rows = await ask(None)
+    if len(rows) < MOST_ROWS:
+        return rows
+    found: list[Any] = []
+    first = 0
+    for _ in range(MOST_PAGES):
+        rows = await ask(first)
+        found += rows
+        ids = [int(parsing.identity(parsing.part(row, "id"), "trade id")) for row in rows]
+        if any(one < first for one in ids):
+            raise StaleData(f"asked for trades from {first} on, the venue answers with {min(ids)}: some may be missing")
+        if len(rows) < MOST_ROWS:
+            return found
+        first = max(ids) + 1
+    raise StaleData(f"its trades fill more than {MOST_PAGES} pages, so some may be missing")

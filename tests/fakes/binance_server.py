@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from tests.fakes.exchange_core import ExchangeCore, Reason, Refusal
+from tests.fakes.exchange_core import ExchangeCore, Reason, Refusal, Trade
 
 API_KEY = "loopback-key-0123456789"
 SECRET = "loopback-secret-abcdefghij"
@@ -74,6 +74,7 @@ class Rejection(Exception):
         self.code = code
 
 
+T = TypeVar("T", bound=Trade)
 Handler = Callable[[Any, dict[str, str]], Any]
 Routes = Mapping[tuple[str, str], Handler]
 
@@ -249,6 +250,14 @@ def span(told: dict[str, str]) -> dict[str, Any]:
     """Which past orders a request asks for."""
     first, last = (int(told[name]) if name in told else None for name in ("startTime", "endTime"))
     return {"first": first, "last": last, "limit": min(int(told.get("limit", 500)), 1000)}
+
+
+def page(trades: list[T], told: dict[str, str]) -> list[T]:
+    """One answer of ``trades``, oldest first: those from an id on where the request names one, else the newest."""
+    limit = min(int(told.get("limit", 500)), 1000)
+    if "fromId" in told:
+        return [one for one in trades if one.id >= int(told["fromId"])][:limit]
+    return trades[-limit:]
 
 
 def _json(status: int, reply: Any) -> web.Response:

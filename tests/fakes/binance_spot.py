@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from tests.fakes import spot_messages as messages
-from tests.fakes.binance_server import BinanceServer, Rejection, Routes, Skin, span, wall_clock, which
+from tests.fakes.binance_server import BinanceServer, Rejection, Routes, Skin, page, span, wall_clock, which
 from tests.fakes.exchange_core import Instrument, Ladder
 from tests.fakes.spot_core import SpotCore, SpotTrade
 
@@ -54,13 +54,14 @@ def _history(exchange: "BinanceSpot", told: dict[str, str]) -> Any:
 def _trades(exchange: "BinanceSpot", told: dict[str, str]) -> Any:
     core = exchange.core
     core.instrument(told["symbol"])
-    return [
-        messages.trade(trade)
+    wanted = [
+        trade
         for trade in core.trades
         if isinstance(trade, SpotTrade)
         and trade.symbol == told["symbol"]
         and ("orderId" not in told or trade.order_id == int(told["orderId"]))
     ]
+    return [messages.trade(trade) for trade in page(wanted, told)]
 
 
 PUBLIC: Routes = {

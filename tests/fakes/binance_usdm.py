@@ -23,6 +23,7 @@ from tests.fakes.binance_server import (
     Seen,
     Skin,
     in_thread,
+    page,
     span,
     wall_clock,
     which,
@@ -68,7 +69,7 @@ def _trades(exchange: BinanceServer, told: dict[str, str]) -> Any:
     wanted = [
         t for t in core.trades if t.symbol == told["symbol"] and ("orderId" not in told or t.order_id == int(told["orderId"]))
     ]
-    return [messages.trade(trade, core.instruments[trade.symbol].settle) for trade in wanted]
+    return [messages.trade(trade, core.instruments[trade.symbol].settle) for trade in page(wanted, told)]
 
 
 def _depth(exchange: BinanceServer, told: dict[str, str]) -> Any:

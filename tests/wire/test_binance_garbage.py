@@ -1,6 +1,7 @@
 """Garbage from the exchange through the real binanceusdm class: refused as a whole, never taken for an answer."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from keeper.domain.errors import StaleData, VenueError, VenueRefused, VenueUnavailable
 from keeper.domain.order import Accepted
 from keeper.venues.ccxt_venue import CcxtVenue
+from tests.fakes import binance_messages
 from tests.fakes.binance_usdm import BinanceUsdm, Fault
 from tests.fakes.loopback_venue import BTC, order, venue_at
 
@@ -169,11 +171,21 @@ async def test_garbage_in_a_trade_makes_the_fills_unavailable(server: BinanceUsd
         await venue.fills(BTC, outcome.report.order_id)
 
 
-async def test_as_many_trades_as_one_answer_holds_may_not_be_all(server: BinanceUsdm, venue: CcxtVenue) -> None:
+async def test_trades_that_go_back_may_not_be_all(server: BinanceUsdm, venue: CcxtVenue) -> None:
     outcome = await venue.place(order())
     assert isinstance(outcome, Accepted)
-    server.faults.append(Fault("userTrades", "alter", alter=lambda rows: rows * 1000))
-    with pytest.raises(VenueUnavailable, match="missing"):
+    [row] = [binance_messages.trade(one, "USDT") for one in server.core.trades]
+    server.faults.append(Fault("userTrades", "alter", alter=lambda _rows: [row] * 1000))
+    with pytest.raises(VenueUnavailable, match="from 502 on, the venue answers with 501: some may be missing"):
+        await venue.fills(BTC, outcome.report.order_id)
+    assert len(server.seen("userTrades")) <= 10
+
+
+async def test_trades_without_an_end_are_refused(server: BinanceUsdm, venue: CcxtVenue) -> None:
+    outcome = await venue.place(order())
+    assert isinstance(outcome, Accepted)
+    server.core.trades += [replace(server.core.trades[0], id=number) for number in range(1000, 22_000)]
+    with pytest.raises(VenueUnavailable, match="more than 20 pages"):
         await venue.fills(BTC, outcome.report.order_id)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -384,6 +385,18 @@ async def test_fills_without_an_answer_are_unavailable(server: BinanceUsdm, venu
     server.faults.append(Fault("userTrades", kind))
     with pytest.raises(VenueUnavailable):
         await venue.fills(BTC, "8000001")
+
+
+@pytest.mark.parametrize("count", [999, 1000, 1001, 2500])
+async def test_every_trade_of_an_order_is_read_however_many_there_are(server: BinanceUsdm, venue: CcxtVenue, count: int) -> None:
+    outcome = await venue.place(order())
+    assert isinstance(outcome, Accepted)
+    [first] = server.core.trades
+    server.core.trades += [replace(first, id=first.id + 2 * number) for number in range(1, count)]
+    server.core.trades += [replace(first, id=first.id + 2 * number + 1, order_id=first.order_id + 1) for number in range(count)]
+    found = await venue.fills(BTC, outcome.report.order_id)
+    assert [fill.trade_id for fill in found] == [str(first.id + 2 * number) for number in range(count)]
+    assert len(server.seen("userTrades")) == (1 if count < 1000 else 2 + count // 1000)
 
 
 @pytest.fixture(scope="module")

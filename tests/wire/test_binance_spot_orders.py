@@ -1,6 +1,7 @@
 """Orders through the real binance class: what is sent, what the exchange then holds, and what may be concluded."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -279,3 +280,13 @@ async def test_a_lookup_is_none_only_where_the_exchange_says_so(spot: BinanceSpo
         spot.faults = [Fault("order", kind, method="GET")]
         with pytest.raises(VenueUnavailable):
             await venue.lookup(BTC, CLIENT_ID)
+
+
+async def test_every_trade_of_an_order_is_read_where_one_answer_does_not_hold_them(spot: BinanceSpot, venue: CcxtVenue) -> None:
+    outcome = await venue.place(buy())
+    assert isinstance(outcome, Accepted)
+    [first] = spot.core.trades
+    spot.core.trades += [replace(first, id=first.id + number) for number in range(1, 1500)]
+    found = await venue.fills(BTC, outcome.report.order_id)
+    assert [fill.trade_id for fill in found] == [str(first.id + number) for number in range(1500)]
+    assert [one.parameters.get("fromId") for one in spot.seen("myTrades")] == [None, "0", str(first.id + 1000)]
