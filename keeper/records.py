@@ -24,6 +24,9 @@ from keeper.settings.feeds import RecordedFeed
 from keeper.settings.sources import Settings
 from keeper.system import SystemClock
 
+MOST_ACCEPTED = 1000
+"""How many accepted comparisons, of all funds, are looked at for a fund's own."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
@@ -97,6 +100,15 @@ async def standing_of(settings: Settings, fund: str) -> Standing:
     """Whether a fund may trade, and what keeps it from it."""
     async with _reading(settings) as journal:
         return await journal.standing(fund) if journal else Standing(fund=fund)
+
+
+async def is_accepted(settings: Settings, standing: Standing) -> bool:
+    """Whether a human has accepted a comparison with the venue since a fund came to its ``standing``."""
+    from keeper.service.reconciliation import ACCEPTED
+
+    async with _reading(settings) as journal:
+        found = await journal.events(kind=ACCEPTED, limit=MOST_ACCEPTED) if journal else ()
+    return any(event.fund == standing.fund and (standing.at is None or event.at >= standing.at) for event in found)
 
 
 async def runs_of(settings: Settings, *, fund: str | None, limit: int) -> Document:

@@ -94,18 +94,22 @@ def resume(
     from keeper.bootstrap import order
     from keeper.cli.render import stands
     from keeper.domain.run import CommandKind
-    from keeper.records import standing_of
+    from keeper.records import is_accepted, standing_of
     from keeper.service.documents import standing_document
+    from keeper.service.standings import halts_again
 
     options: Options = context.obj
     options.start_log()
     settings = options.settings()
     name = one_fund(settings, fund)
     must_have_terminal("resume", yes=yes)
-    standing = standing_document(asyncio.run(standing_of(settings, name)))
+    found = asyncio.run(standing_of(settings, name))
+    standing, again = standing_document(found), halts_again(found, is_accepted=asyncio.run(is_accepted(settings, found)))
     if standing["state"] != "active":
         typer.echo(f"{name} is {stands(standing)}: {standing['meaning']}.", err=True)
+    if again:
+        typer.echo(f"keeper: {again}", err=True)
     if not agreed(f"Let {name} trade again?", yes=yes):
         raise typer.Exit(ABORTED)
     asyncio.run(order(settings, [name], CommandKind.RESUME, reason))
-    console().print(f"{name} may trade again.", soft_wrap=True)
+    console().print(f"{name} may trade again{f', but {again}' if again else ''}.", soft_wrap=True)

@@ -21,6 +21,9 @@ MEANINGS = {
 RECONCILED = (Cause.JOURNAL, Cause.FILLS, Cause.POSITION)
 """The causes that a comparison with the venue tells more of."""
 
+RETURNING = (Cause.JOURNAL, Cause.POSITION, Cause.IDENTITY)
+"""The causes that the next run finds again, unless the difference behind them is gone or was accepted."""
+
 
 def meaning(standing: Standing) -> str:
     """What a state other than active comes to, and why it was set."""
@@ -29,6 +32,17 @@ def meaning(standing: Standing) -> str:
         return f"nothing is sent; {means}"
     lifts = "; it lifts by itself once that is over" if passes(standing.cause) else ""
     return f"only what reduces risk is sent; {means}{lifts}"
+
+
+def halts_again(standing: Standing, *, is_accepted: bool) -> str:
+    """What whoever resumes a fund must know first: that its next run may halt it again. Empty where it has no reason to.
+
+    is_accepted: whether a human has accepted a comparison with the venue since it was halted.
+    """
+    if not standing.halted or standing.cause not in RETURNING or is_accepted:
+        return ""
+    fund = standing.fund
+    return f"the next run halts {fund} again unless the difference is gone, or accepted with `keeper reconcile {fund}`"
 
 
 def next_steps(standing: Standing, unknown: Sequence[str], *, is_held: bool, is_cut: bool = False) -> list[str]:

@@ -359,11 +359,19 @@ def test_a_journal_put_back_from_a_backup_is_noticed_and_goes_on_once_its_differ
     told = status(keeper_here)
     assert (told["state"], told["standing"]["cause"]) == ("halted", "journal")
     assert "keeper reconcile btc3l" in told["next"][0]
+    early = keeper_here("resume", "--yes")
+    assert early.code == 0
+    for said in (early.out, early.err):
+        assert "the next run halts btc3l again unless the difference is gone, or accepted with `keeper reconcile btc3l`" in said
+    assert keeper_here(*REBALANCE).code == 3
+    assert status(keeper_here)["state"] == "halted"
     found = keeper_here("reconcile", "--json")
     assert found.code == 70, found.err
     assert keeper_here("reconcile", "--accept", "--yes").code == 0
     assert keeper_here("reconcile").code == 0
-    assert keeper_here("resume", "--yes").code == 0
+    resumed = keeper_here("resume", "--yes")
+    assert (resumed.code, resumed.out) == (0, "btc3l may trade again.\n")
+    assert "again unless" not in resumed.err
     done = keeper_here(*REBALANCE)
     assert done.code == 0, done.err
     assert abs(gap(exchange)) < LOT

@@ -4,7 +4,7 @@ import pytest
 
 from keeper.domain.fund import FundState, Standing
 from keeper.policy.breakers import PASSING, Cause
-from keeper.service.standings import MEANINGS, RECONCILED, meaning, next_steps
+from keeper.service.standings import MEANINGS, RECONCILED, halts_again, meaning, next_steps
 
 
 def standing(state: FundState, cause: str = "") -> Standing:
@@ -45,6 +45,16 @@ def test_a_run_that_was_left_behind_is_settled_by_the_next_one() -> None:
     [step] = next_steps(standing(FundState.ACTIVE), [], is_held=False, is_cut=True)
     assert step.startswith("`keeper rebalance btc3l`, or `keeper run`, ")
     assert next_steps(standing(FundState.ACTIVE), [], is_held=True, is_cut=True) == []
+
+
+@pytest.mark.parametrize("cause", ["", *Cause])
+def test_a_fund_is_halted_again_for_what_is_still_there_and_nobody_accepted(cause: str) -> None:
+    halted = standing(FundState.HALTED, cause)
+    again = halts_again(halted, is_accepted=False)
+    assert bool(again) is (cause in (Cause.JOURNAL, Cause.POSITION, Cause.IDENTITY))
+    assert ("`keeper reconcile btc3l`" in again) is bool(again)
+    assert halts_again(halted, is_accepted=True) == ""
+    assert halts_again(standing(FundState.REDUCE_ONLY, cause), is_accepted=False) == ""
 
 
 @pytest.mark.parametrize("cause", Cause)
