@@ -342,6 +342,14 @@ class Journal(Protocol):
         """Record what a market of an account is, unless that was done before; what stands is returned."""
         ...
 
+    async def pins(self, account: str) -> Mapping[str, Mapping[str, object]]:
+        """What the markets of an account are on record to be, by symbol."""
+        ...
+
+    async def repin(self, account: str, symbol: str, identity: Mapping[str, object], *, at: datetime) -> None:
+        """Record what a market has become, as a human accepts it. InvariantViolation where nothing is on record of it."""
+        ...
+
     async def set_trouble(self, fund: str, trouble: str, *, at: datetime) -> None:
         """Record what keeps a fund's process from its work, empty when nothing does any more."""
         ...

@@ -128,7 +128,7 @@ def reconcile(
     *,
     since: str = typer.Option("24h", "--since", help='How far back at least: a duration such as "6h", or a time with its zone.'),
     accept: bool = typer.Option(
-        False, "--accept", help="Take note of orders that the journal lacks, and of the position as it is."
+        False, "--accept", help="Take note of orders that the journal lacks, and of position and contracts as they are."
     ),
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask before accepting; required where there is no terminal."),
     as_json: bool = typer.Option(False, "--json", help="Print the comparison as one JSON document."),

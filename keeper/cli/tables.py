@@ -92,6 +92,14 @@ def reconciliation_table(document: Document, console: "Console") -> None:
             parts = (figures.amount(one[key]) for key in ("settled", "own", "foreign", "held", "difference"))
             table.add_row(plain_text(one["market"]), *parts)
         console.print(table)
+    if changed := [one for one in document["contracts"] if one["differs"]]:
+        table = table_of(("Contract", "On record", "At the venue"))
+        for one in changed:
+            before, after = one["pinned"], one["found"]
+            apart = sorted(key for key in {**before, **after} if before.get(key) != after.get(key))
+            sides = ("\n".join(f"{words(key)} {side.get(key, 'unknown')}" for key in apart) for side in (before, after))
+            table.add_row(plain_text(one["market"]), *map(plain_text, sides))
+        console.print(table)
     verdict = "agrees" if document["agrees"] else "differs"
     console.print(status_text(verdict, f"Venue and journal {'agree' if document['agrees'] else 'differ'}."), soft_wrap=True)
 

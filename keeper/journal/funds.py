@@ -1,6 +1,7 @@
 """How funds stand: what they may do, what they held at rest, when their schedule was first followed. Decides nothing.
 
-Beside them, what the markets of an account are: pinned once, by the first process that trades there.
+Beside them, what the markets of an account are: pinned by the first process that trades there, and anew only where a human
+accepts a change.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import cast
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from keeper.domain.errors import InvariantViolation
 from keeper.domain.fund import FirstStart, Footing, FundState, Neighbour, Settled, Standing
 from keeper.journal import children, events
 from keeper.journal.events import Chain
@@ -38,6 +40,8 @@ _ADD_SETTLED = Statement(insert(settled))
 _CHANGE_SETTLED = Statement(update(settled).where(*_OF_MARKET))
 _OF_PIN = pins.c.account == bindparam("of_account"), pins.c.symbol == bindparam("of_symbol")
 _PIN = Statement(select(pins.c.identity).where(*_OF_PIN))
+_PINS = Statement(select(pins).where(pins.c.account == bindparam("of_account")).order_by(pins.c.symbol))
+_CHANGE_PIN = Statement(update(pins).where(*_OF_PIN))
 _ADD_PIN = Statement(insert(pins))
 
 
@@ -141,6 +145,21 @@ def pin(chain: Chain, account: str, symbol: str, identity: Mapping[str, object],
     seq = chain.append(at=at, kind=events.MARKET_PINNED, fund="", run="", payload=payload)
     _ADD_PIN.run(chain.connection, event=seq, **row)
     return cast("Mapping[str, object]", plain_value(identity))
+
+
+def pins_of(connection: Connection, account: str) -> dict[str, Mapping[str, object]]:
+    """What the markets of an account are on record to be, by symbol, in JSON's own types."""
+    return {row["symbol"]: row["identity"] for row in _PINS.all(connection, of_account=account)}
+
+
+def repin(chain: Chain, account: str, symbol: str, identity: Mapping[str, object], *, at: datetime) -> None:
+    """Record what a market of an account has become. InvariantViolation where nothing is on record of it."""
+    changes: dict[str, object] = {"identity": identity, "at": at}
+    if _CHANGE_PIN.run(chain.connection, of_account=account, of_symbol=symbol, **changes) != 1:
+        message = f"{symbol} was never pinned on {account}"
+        raise InvariantViolation(message)
+    payload = events.booked(pins, {"account": account, "symbol": symbol, **changes})
+    chain.append(at=at, kind=events.MARKET_PINNED, fund="", run="", payload=payload)
 
 
 def _word(said: Standing) -> tuple[object, ...]:

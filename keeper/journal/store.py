@@ -242,6 +242,14 @@ class SqlJournal:
         """Record what a market of an account is, unless that was done before; what stands is returned."""
         return await self._write(funds.pin, account, symbol, identity, at=at)
 
+    async def pins(self, account: str) -> Mapping[str, Mapping[str, object]]:
+        """What the markets of an account are on record to be, by symbol."""
+        return await self._read(funds.pins_of, account)
+
+    async def repin(self, account: str, symbol: str, identity: Mapping[str, object], *, at: datetime) -> None:
+        """Record what a market of an account has become. InvariantViolation where nothing is on record of it."""
+        await self._write(funds.repin, account, symbol, identity, at=at)
+
     async def set_trouble(self, fund: str, trouble: str, *, at: datetime) -> None:
         """Record what keeps a fund's process from its work, empty when nothing does any more."""
         await self._write(funds.set_trouble, fund, trouble, at=at)

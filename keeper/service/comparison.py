@@ -5,7 +5,7 @@ somebody else traded on the account is listed and counted, and is no difference 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -70,7 +70,8 @@ class Books:
 
     lacking_since: from when on those of ours count that the journal lacks, ``since`` or earlier; ours, theirs: reach back a
     little further than that, and as far as the oldest of ``settled``; settled, held: by symbol, signed contracts; adopted:
-    client ids of orders that a human took note of although the journal lacks them.
+    client ids of orders that a human took note of although the journal lacks them; pinned: what the fund's markets are on
+    record to be, by symbol, as ``Market.identity`` tells it.
     """
 
     since: datetime
@@ -82,6 +83,7 @@ class Books:
     settled: Mapping[str, Settled]
     held: Mapping[str, Decimal]
     adopted: frozenset[str] = frozenset()
+    pinned: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +137,25 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What one market is on record to be, and what it is at the venue, each as ``Market.identity`` tells it."""
+
+    symbol: str
+    pinned: Mapping[str, object]
+    found: Mapping[str, object]
+
+    @property
+    def differs(self) -> bool:
+        """Whether it is not the contract that was traded before."""
+        return self.pinned != self.found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciliation:
-    """What the comparison found. pairs: our orders, foreign: those of others, both oldest first; held: signed, by symbol."""
+    """What the comparison found. pairs: our orders, foreign: those of others, both oldest first; held: signed, by symbol.
+
+    contracts: of the fund's markets, those that are on record.
+    """
 
     since: datetime
     at: datetime
@@ -144,11 +163,13 @@ class Reconciliation:
     foreign: tuple[VenueOrder, ...]
     holdings: tuple[Holding, ...]
     held: Mapping[str, Decimal]
+    contracts: tuple[Contract, ...] = ()
 
     @property
     def agrees(self) -> bool:
         """Whether nothing differs."""
-        return not any(pair.verdict.differs for pair in self.pairs) and not any(one.difference for one in self.holdings)
+        apart = any(one.difference for one in self.holdings) or any(one.differs for one in self.contracts)
+        return not apart and not any(pair.verdict.differs for pair in self.pairs)
 
     @property
     def missing(self) -> tuple[Told, ...]:
@@ -168,6 +189,7 @@ class Reconciliation:
             "orders": [_pair_document(pair) for pair in self.pairs],
             "foreign": [order_document(order) for order in self.foreign],
             "positions": [_holding_document(holding) for holding in self.holdings],
+            "contracts": [_contract_document(contract) for contract in self.contracts],
         }
 
 
@@ -188,6 +210,11 @@ def compare(books: Books) -> Reconciliation:
         foreign=tuple(sorted(foreign, key=lambda order: order.at)),
         holdings=tuple(_holding(books, symbol, settled) for symbol, settled in sorted(books.settled.items())),
         held=books.held,
+        contracts=tuple(
+            Contract(symbol=symbol, pinned=pinned, found=books.markets[symbol].identity)
+            for symbol, pinned in sorted(books.pinned.items())
+            if symbol in books.markets
+        ),
     )
 
 
@@ -323,6 +350,15 @@ def order_document(order: VenueOrder) -> Document:
         "state": order.state.value,
         "forced": order.forced,
         "at": utc_text(order.at),
+    }
+
+
+def _contract_document(contract: Contract) -> Document:
+    return {
+        "market": contract.symbol,
+        "pinned": dict(contract.pinned),
+        "found": dict(contract.found),
+        "differs": contract.differs,
     }
 
 

@@ -66,6 +66,7 @@ async def reconcile(venue: Venue, journal: Journal, fund: str, symbols: Sequence
         held = await _held(venue, markets)
         theirs = await _told(venue, markets, min([first, *(one.at - MARGIN for one in before.settled.values())]))
         await clock.sleep_until(clock.now() + timedelta(seconds=info.read_lag))
+        pinned = await journal.pins(info.account)
         after = await _recorded(journal, fund, info.account, first)
         if before == after and held == await _held(venue, markets):
             books = Books(
@@ -78,6 +79,7 @@ async def reconcile(venue: Venue, journal: Journal, fund: str, symbols: Sequence
                 settled={symbol: one for symbol, one in after.settled.items() if symbol in markets},
                 held=held,
                 adopted=taken_note_of,
+                pinned={symbol: identity for symbol, identity in pinned.items() if symbol in symbols},
             )
             return compare(books)
     message = f"account and journal did not stand still over {ATTEMPTS} reads: try again once no run is under way"
@@ -85,7 +87,7 @@ async def reconcile(venue: Venue, journal: Journal, fund: str, symbols: Sequence
 
 
 async def accept(venue: Venue, journal: Journal, fund: str, found: Reconciliation, reason: str) -> None:
-    """Take note of every order that the journal lacks, and let what is held now be where the fund is settled.
+    """Take note of every order that the journal lacks, pin contracts as they are, and settle the fund at what it holds now.
 
     The caller holds the account's lock, and a human has agreed to what ``found`` says. StaleData when the account has moved
     since. Children are left as they are: those without a known outcome stay so.
@@ -98,10 +100,14 @@ async def accept(venue: Venue, journal: Journal, fund: str, found: Reconciliatio
     now = venue.clock.now()
     for told in found.missing:
         await journal.note(ADOPTED, fund=fund, run="", at=now, payload=_evidence(told))
+    changed = [one for one in found.contracts if one.differs]
+    for contract in changed:
+        await journal.repin(venue.info.account, contract.symbol, contract.found, at=now)
     payload = {
         "reason": reason,
         "held": {symbol: plain(contracts) for symbol, contracts in held.items()},
         "differences": [{"client_id": pair.name, "what": pair.what} for pair in found.pairs if pair.verdict.differs],
+        "contracts": {one.symbol: {"before": dict(one.pinned), "after": dict(one.found)} for one in changed},
     }
     await journal.note(ACCEPTED, fund=fund, run="", at=now, payload=payload)
     await journal.record_settled(fund, "", held, at=now, account=venue.info.account)

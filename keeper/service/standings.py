@@ -18,7 +18,7 @@ MEANINGS = {
     Cause.POSITION: "the position changed, and no order of yours explains it: find out who traded, or what the venue did",
     Cause.REPEATED: "runs followed each other faster than breakers.runs_per_hour allows: find out what starts them",
 }
-RECONCILED = (Cause.JOURNAL, Cause.FILLS, Cause.POSITION)
+RECONCILED = (Cause.JOURNAL, Cause.FILLS, Cause.POSITION, Cause.IDENTITY)
 """The causes that a comparison with the venue tells more of."""
 
 RETURNING = (Cause.JOURNAL, Cause.POSITION, Cause.IDENTITY)
@@ -58,8 +58,9 @@ def next_steps(standing: Standing, unknown: Sequence[str], *, is_held: bool, is_
         steps.append(f"`keeper rebalance {fund}`, or `keeper run`, settles what was left and goes on from there")
     if unknown:
         steps.append(f"`keeper resolve {fund} {unknown[0]}` where the venue does not tell")
-    if standing.cause in RECONCILED:
-        steps.append(f"`keeper reconcile {fund}`, and `--accept` once the difference is understood")
+    compared = standing.cause in RECONCILED
+    if compared:
+        steps.append(f"`keeper reconcile {fund}`, then `keeper reconcile {fund} --accept` once the difference is understood")
     if standing.halted or standing.reducing:
-        steps.append(f"`keeper resume {fund}`")
+        steps.append(f"{'only then ' if compared else ''}`keeper resume {fund}`")
     return steps

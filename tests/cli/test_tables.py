@@ -147,6 +147,14 @@ RECONCILED: dict[str, Any] = {
     "positions": [
         {"market": MARKET, "settled": "6", "own": "2", "foreign": "-4", "held": "3.5", "difference": "-0.5"},
     ],
+    "contracts": [
+        {
+            "market": MARKET,
+            "pinned": {"kind": "linear", "contract_size": "1"},
+            "found": {"kind": "linear", "contract_size": "10"},
+            "differs": True,
+        },
+    ],
 }
 
 
@@ -158,6 +166,7 @@ def test_a_comparison_shows_what_differs_what_others_did_and_the_positions(width
         f"{ID} the journal does not know it buy {MARKET}",
         "9 forced by the venue",
         "6 2 -4 3.5 -0.5",
+        f"{MARKET} Contract size 1 Contract size 10",
         "Venue and journal differ.",
     ):
         assert essential in text
@@ -165,7 +174,7 @@ def test_a_comparison_shows_what_differs_what_others_did_and_the_positions(width
 
 
 def test_books_that_agree_are_said_to() -> None:
-    document = RECONCILED | {"agrees": True, "orders": RECONCILED["orders"][:1], "foreign": [], "positions": []}
+    document = RECONCILED | {"agrees": True, "orders": RECONCILED["orders"][:1], "foreign": [], "positions": [], "contracts": []}
     text = shown(80, lambda console: reconciliation_table(document, console))
     assert "1 order of ours, 0 of which differ Venue and journal agree." in text
 

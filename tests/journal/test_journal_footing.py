@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, text
 
+from keeper.domain.errors import InvariantViolation
 from keeper.domain.fund import FundState, Neighbour, Settled, Standing, Usage
 from keeper.domain.market import Side
 from keeper.domain.order import Child, ChildState
@@ -216,6 +217,21 @@ async def test_the_first_pin_stands(journal: Journal) -> None:
     assert await journal.pin("acc2", BTC, {"kind": "inverse"}, at=later(2)) == {"kind": "inverse"}
     assert await journal.pin("acc1", ETH, {}, at=later(3)) == {}
     assert [event.kind for event in await journal.events()] == ["market.pinned"] * 3
+
+
+async def test_a_market_is_pinned_anew_where_it_was_before_and_the_chain_tells_of_it(journal: Journal) -> None:
+    assert await journal.pins("acc1") == {}
+    await journal.pin("acc1", BTC, {"contract_size": "1"}, at=AT)
+    await journal.pin("acc1", ETH, {"contract_size": "1"}, at=AT)
+    await journal.pin("acc2", BTC, {"contract_size": "1"}, at=AT)
+    await journal.repin("acc1", BTC, {"contract_size": "10"}, at=later(1))
+    assert await journal.pins("acc1") == {BTC: {"contract_size": "10"}, ETH: {"contract_size": "1"}}
+    assert await journal.pins("acc2") == {BTC: {"contract_size": "1"}}
+    assert [event.kind for event in await journal.events()] == ["market.pinned"] * 4
+    assert await journal.verify() == ()
+    with pytest.raises(InvariantViolation, match="never pinned"):
+        await journal.repin("acc2", ETH, {}, at=later(2))
+    assert await journal.verify() == ()
 
 
 async def test_which_orders_the_journal_knows_and_since_when(journal: Journal) -> None:

@@ -15,11 +15,12 @@ from keeper.journal.schema import instant_text
 from keeper.policy.breakers import Cause
 from keeper.service.guard import Guard
 from keeper.service.progress import Unwatched
+from keeper.service.reconciliation import accept, reconcile
 from tests.fakes.daemon_desks import kept
 from tests.fakes.daemons import fund_of
 from tests.fakes.desks import LIMITS, agrees_with_the_venue, desk_of, drifted, result_of
 from tests.fakes.moving_feed import moving_feed
-from tests.fakes.paper import PERP, opening, paper_venue
+from tests.fakes.paper import PERP, START, opening, paper_venue
 from tests.fakes.scripted_venue import Fault, ScriptedVenue
 from tests.fakes.tampering import put_back
 
@@ -159,6 +160,16 @@ async def test_a_contract_that_became_another_halts_the_fund(tmp_path: Path) -> 
         standing = await desk.journal.standing("btc3l")
         assert (run.status, desk.venue.sent) == (RunStatus.INCOMPLETE, [])
         assert (standing.state, standing.cause) == (FundState.HALTED, Cause.IDENTITY)
+        found = await reconcile(desk.venue, desk.journal, "btc3l", [PERP], START)
+        assert not found.agrees
+        [contract] = found.document(fund="btc3l", venue="sim", environment="paper", accepted=False)["contracts"]
+        assert (contract["market"], contract["differs"]) == (PERP, True)
+        assert (contract["pinned"], contract["found"]) == (other, market.identity)
+        await accept(desk.venue, desk.journal, "btc3l", found, "the exchange announced it")
+        assert (await reconcile(desk.venue, desk.journal, "btc3l", [PERP], START)).agrees
+        await desk.journal.set_state("btc3l", FundState.ACTIVE, reason="", at=desk.venue.clock.now())
+        assert (await desk.run()).status is RunStatus.COMPLETED
+        assert await desk.journal.verify() == ()
 
 
 async def test_to_flatten_does_not_wait_for_an_outcome_that_is_not_known(tmp_path: Path) -> None:

@@ -61,4 +61,11 @@ def test_a_fund_is_halted_again_for_what_is_still_there_and_nobody_accepted(caus
 def test_a_comparison_is_named_where_it_tells_more(cause: Cause) -> None:
     steps = next_steps(standing(FundState.HALTED, cause), [], is_held=False)
     assert any("keeper reconcile" in step for step in steps) is (cause in RECONCILED)
-    assert steps[-1] == "`keeper resume btc3l`"
+    assert steps[-1] == f"{'only then ' if cause in RECONCILED else ''}`keeper resume btc3l`"
+
+
+def test_what_differs_is_accepted_before_a_fund_is_resumed() -> None:
+    for cause in (Cause.JOURNAL, Cause.POSITION, Cause.FILLS, Cause.IDENTITY):
+        [compare, resume] = next_steps(standing(FundState.HALTED, cause), [], is_held=False)
+        assert compare.startswith("`keeper reconcile btc3l`, then `keeper reconcile btc3l --accept` once ")
+        assert resume == "only then `keeper resume btc3l`"
