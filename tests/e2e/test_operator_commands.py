@@ -1,5 +1,6 @@
 """kill, flatten, resolve, reconcile and resume as an operator types them, against an exchange that keeps its own truth."""
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from keeper.bootstrap import ORDER_TTL, READ_LAG
+from keeper.journal import Mode, SqlJournal
 from keeper.system import SystemClock
 from tests.fakes.binance_desk import LOT, drifted_exchange, gap, written_fund
 from tests.fakes.binance_usdm import BinanceUsdm, Fault, in_thread
@@ -372,6 +374,42 @@ def test_a_journal_put_back_from_a_backup_is_noticed_and_goes_on_once_its_differ
     resumed = keeper_here("resume", "--yes")
     assert (resumed.code, resumed.out) == (0, "btc3l may trade again.\n")
     assert "again unless" not in resumed.err
+    done = keeper_here(*REBALANCE)
+    assert done.code == 0, done.err
+    assert abs(gap(exchange)) < LOT
+    assert keeper_here("db", "verify").code == 0
+
+
+async def pinned_otherwise(url: str) -> None:
+    """What the fund traded before had ten times the size."""
+    journal = SqlJournal.open(url, mode=Mode.WRITER, inline=True)
+    [run] = await journal.runs(limit=1)
+    [(symbol, identity)] = (await journal.pins(run.account)).items()
+    await journal.repin(run.account, symbol, {**identity, "contract_size": "10"}, at=SystemClock().now())
+    await journal.close()
+
+
+def test_a_fund_that_a_changed_contract_halted_goes_on_once_the_change_is_accepted(
+    tmp_path: Path, keeper_here: CommandLine, exchange: BinanceUsdm
+) -> None:
+    written_fund(tmp_path, exchange, horizon="1s", slices=2)
+    assert keeper_here(*REBALANCE).code == 0
+    asyncio.run(pinned_otherwise(f"sqlite:///{tmp_path / 'var' / 'keeper.db'}"))
+    exchange.core.set_mid("BTCUSDT", Decimal(55_000))
+    assert keeper_here(*REBALANCE).code == 4
+    told = status(keeper_here)
+    assert (told["state"], told["standing"]["cause"]) == ("halted", "identity")
+    assert [step.split("`")[1] for step in told["next"]] == ["keeper reconcile btc3l", "keeper resume btc3l"]
+    assert "the next run halts btc3l again unless" in keeper_here("resume", "--yes").out
+    assert keeper_here(*REBALANCE).code == 4
+    found = keeper_here("reconcile", "--json")
+    assert found.code == 70, found.err
+    [contract] = found.document["contracts"]
+    assert (contract["pinned"]["contract_size"], contract["found"]["contract_size"], contract["differs"]) == ("10", "1", True)
+    assert "Contract size 10" in keeper_here("reconcile", "--accept", "--yes").out
+    assert keeper_here("reconcile").code == 0
+    resumed = keeper_here("resume", "--yes")
+    assert (resumed.code, resumed.out) == (0, "btc3l may trade again.\n")
     done = keeper_here(*REBALANCE)
     assert done.code == 0, done.err
     assert abs(gap(exchange)) < LOT
