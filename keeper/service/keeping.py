@@ -232,7 +232,9 @@ class FundKeeper:
         self._make = await connection.enter_async_context(self._charge.open())
         self._connection = connection
         # a journal that is not the one that was traded by must not go on with what it thinks was cut
-        await self._new_rebalancer().verify()
+        if not await self._new_rebalancer().verify():
+            # whatever a human says of the fund meanwhile
+            raise VenueRefused("journal", "the journal lacks orders of ours that the venue has: `keeper reconcile` shows them")
         await self._settle()
         self._connected_at = self.clock.now()
         await self._ledger.read(self.clock.now())

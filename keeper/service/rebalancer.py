@@ -108,23 +108,30 @@ class Rebalancer:
                 result = amended(cut.result, await self._runs.result(cut, await self._runs.prices()))
                 await self._journal.amend_run(run_id, result=result, at=self._clock.now())
 
-    async def verify(self) -> None:
-        """Halt the fund where the venue has orders of ours that the journal does not know; those that rest are canceled."""
+    async def verify(self) -> bool:
+        """Whether the journal has every order of ours that the venue tells of; else the fund is halted, and what rests canceled.
+
+        A fund that is to be flattened does not wait for that.
+        """
         try:
             missing = await self._positions.unrecorded()
             for order in missing:
                 if not order.state.terminal:
                     await self._venue.cancel(order.symbol, order.client_id)
         except VenueError as error:
-            if not (self.fund.urgent or (await self._journal.standing(self.fund.name)).flattened):
+            if not await self._is_flattened():
                 raise
             log.warning("journal.unverified", fund=self.fund.name, error=str(error))
-            return
+            return True
         if not missing:
-            return
+            return True
         names = ", ".join(order.client_id for order in missing[:SHOWN])
         why = f"the venue has {len(missing)} orders of ours that the journal lacks ({names}): it was deleted, put back from a"
         await self._guard.trip(Trip(state=FundState.HALTED, cause=Cause.JOURNAL, why=f"{why} backup, or is not the only one"))
+        return await self._is_flattened()
+
+    async def _is_flattened(self) -> bool:
+        return self.fund.urgent or (await self._journal.standing(self.fund.name)).flattened
 
     async def plan(self, *, approved_jump: bool = False) -> Plan:
         """What a run would do now. VenueError or StaleData when the account or a market can't be read.
