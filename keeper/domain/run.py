@@ -120,10 +120,10 @@ class Run:
 
 
 class NavCause(StrEnum):
-    """What a NAV point is taken for, at the start of a run or at its end (AFTER).
+    """What a NAV point is taken for: at the start of a run, whether it trades or not, or at the end of one that trades (AFTER).
 
-    BEFORE where markets and positions are those that the run before left, MOVED where they are not, ANEW where none were
-    recorded on this account although the fund has a history on another one.
+    BEFORE where markets and positions are those of the point before, MOVED where they are not or nobody can tell, ANEW where
+    none were recorded on this account although the fund has a history on another one.
     """
 
     BEFORE = "before"

@@ -270,16 +270,16 @@ def explain_change(
 def peak_of(worths: Sequence[Worth]) -> Decimal | None:
     """The highest NAV among ``worths`` (oldest first), on the scale of the last one; None without any.
 
-    Between two runs positions stand still, so that NAV moves by as much as net exposure does: what is left of the difference
-    was paid in or out, and scales what was before, as units that are issued or redeemed would. A market that moved is a loss;
-    a withdrawal is none, nor is it one to have moved to another account.
+    From a point to one of cause BEFORE positions stood still, so that NAV moved by as much as net exposure did: what is left of
+    the difference was paid in or out, and scales what was before, as units that are issued or redeemed would. A market that
+    moved is a loss; a withdrawal is none, nor is it one to have moved to another account.
     """
     peak: Decimal | None = None
     before: Worth | None = None
     for worth in worths:
         if worth.cause is NavCause.ANEW:
             peak = None
-        if peak is not None and before is not None and (before.cause, worth.cause) == (NavCause.AFTER, NavCause.BEFORE):
+        if peak is not None and before is not None and worth.cause is NavCause.BEFORE:
             flow = (worth.nav - before.nav) - (worth.exposure - before.exposure)
             if abs(flow) > LEAST_FLOW * before.nav and worth.nav > 0 and worth.nav - flow > 0:
                 peak *= worth.nav / (worth.nav - flow)

@@ -138,9 +138,12 @@ class PositionBook:
     async def since_settled(self, observation: Observation) -> NavCause:
         """How what is held now compares with what was recorded last: what a NAV point taken at the start of a run is of."""
         before, held = await self._settled(), holdings(observation)
+        worth = await self._journal.nav_points(self._fund, limit=1)
         if not before:
-            return NavCause.ANEW if await self._journal.nav_points(self._fund, limit=1) else NavCause.BEFORE
+            return NavCause.ANEW if worth else NavCause.BEFORE
         same = held == {symbol: one.contracts for symbol, one in before.items()}
+        # a human may have accepted positions, or a run have left assets out: then the last NAV point is of other positions
+        same = same and {one.at for one in before.values()} == {point.at for point in worth}
         return NavCause.BEFORE if same else NavCause.MOVED
 
     async def agrees(self, child: Child) -> bool:

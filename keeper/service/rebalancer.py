@@ -199,15 +199,13 @@ class Rebalancer:
         course: _Course | None = None
         after: Observation | None = None
         try:
-            observation, cause = await self._start(run)
+            observation = await self._start(run)
             state = engine.begin(plan, self.fund.pacing, limits=self.fund.limits, now=self._clock.now())
             prices = dict(observation.valuation().prices)
             course = _Course(run=run, state=state, expected=holdings(observation), prices=prices, sequence=sequence)
             course.pinned = await self._pinned()
-            await self._runs.record_nav(run, cause, observation)
             status, reason, after = await self._work(course, observation, progress)
             after = await self._end(course, after)
-            await self._runs.record_nav(run, NavCause.AFTER, after)
         except (VenueError, StaleData) as error:
             status, reason, after = RunStatus.INCOMPLETE, str(error), await self._settled_if_possible()
         finally:
@@ -224,8 +222,8 @@ class Rebalancer:
         await self._guard.judge()
         return ended
 
-    async def _start(self, run: Run) -> tuple[Observation, NavCause]:
-        """The settled account that a run starts from, and how it compares with the one that was last recorded.
+    async def _start(self, run: Run) -> Observation:
+        """The settled account that a run starts from, recorded together with what it is worth.
 
         VenueRefused when it shows what must be looked at by a human first.
         """
@@ -237,15 +235,19 @@ class Rebalancer:
             worth = Worth(cause=cause, nav=valuation.nav, exposure=valuation.net_exposure)
             if await self._guard.judge(changes=changes, worth=worth) is FundState.HALTED:
                 raise VenueRefused("halted", (await self._journal.standing(self.fund.name)).reason)
+            await self._runs.record_nav(run, cause, observation)  # first: of positions on record the worth is, too
             await self._positions.record(run.id, observation, changes)
-        return await self._seen(observation), cause
+        return await self._seen(observation)
 
     async def _end(self, course: _Course, observation: Observation) -> Observation:
         """The settled account at a run's end, once it agrees with the fills; what does not agree trips a breaker."""
         if course.uncertain or await self._journal.open_children(self.fund.name):
+            await self._runs.record_nav(course.run, NavCause.AFTER, observation)
             return observation
         observation, changes = await self._positions.patient_changes(observation)
-        if await self._guard.judge(changes=changes) is not FundState.HALTED:
+        state = await self._guard.judge(changes=changes)
+        await self._runs.record_nav(course.run, NavCause.AFTER, observation)
+        if state is not FundState.HALTED:
             await self._positions.record(course.run.id, observation, changes)
         return observation
 
@@ -368,7 +370,7 @@ class Rebalancer:
         run: the one that may do nothing, or finds nothing to do: the time to look at what moved since the last one.
         """
         try:
-            observation = await self._positions.settled() if run is None else (await self._start(run))[0]
+            observation = await self._positions.settled() if run is None else await self._start(run)
             _ = observation.valuation().net_leverage
         except (VenueError, StaleData) as error:
             log.warning("account.unread", fund=self.fund.name, error=str(error))

@@ -235,6 +235,14 @@ def worths(*points: tuple[str, str, str]) -> list[Worth]:
             [("after", "100", "300"), ("before", "10", "150")], "100", id="more came in than there is, by funding gone mad"
         ),
         pytest.param([("before", "90", "0"), ("before", "100", "0")], "100", id="a run that was cut"),
+        pytest.param(
+            [("after", "100", "300"), ("before", "80", "280"), ("before", "40", "280")],
+            "50",
+            id="it fell to 80 by a run that found nothing to do, then half was withdrawn",
+        ),
+        pytest.param(
+            [("after", "100", "300"), ("moved", "100", "340"), ("before", "52", "292")], "100", id="others bought, then it fell"
+        ),
     ],
 )
 def test_the_peak_is_on_the_scale_of_what_was_paid_in_and_out(points: list[tuple[str, str, str]], peak: str | None) -> None:

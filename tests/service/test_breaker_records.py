@@ -213,3 +213,63 @@ async def test_coins_sold_that_are_not_there_use_up_what_may_be_added(tmp_path: 
         assert run.status is RunStatus.COMPLETED
         assert usage.adding_day > 19_000
         assert usage.reducing_day == 0
+
+
+async def causes(desk: Desk) -> list[str]:
+    return [str(point.cause) for point in reversed(await desk.journal.nav_points("btc3l"))]
+
+
+async def banded(desk: Desk) -> None:
+    """From here on the fund stays as it is while it is within 15 % of its target."""
+    desk.fund = replace(desk.fund, mandate=replace(desk.fund.mandate, deadband=Decimal("0.15")))
+    await desk.restart()
+
+
+@pytest.mark.parametrize("looked_between", [True, False])
+async def test_what_others_bought_is_no_withdrawal_whether_or_not_a_run_looked(tmp_path: Path, *, looked_between: bool) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        await desk.run()
+        await banded(desk)
+        desk.venue.meddle(PERP, "400", "105")
+        if looked_between:
+            assert (await desk.run()).status is RunStatus.NOTHING_DUE
+        desk.feed.move(PERP, "90.5")  # half of it is lost
+        await desk.run()
+        assert (await standing(desk)).cause == Cause.LOSS
+
+
+async def test_a_withdrawal_after_a_run_that_found_nothing_to_do_is_no_loss(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        await desk.run()
+        await banded(desk)
+        desk.feed.move(PERP, "104")
+        assert (await desk.run()).status is RunStatus.NOTHING_DUE
+        pay(desk, "-60000")
+        await desk.run()
+        assert (await standing(desk)).state is FundState.ACTIVE
+        assert await causes(desk) == ["before", "after", "before", "before", "after"]
+
+
+async def test_every_run_that_settles_says_what_the_fund_is_worth_once(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        await desk.run()
+        await banded(desk)
+        assert (await desk.run()).status is RunStatus.NOTHING_DUE
+        desk.feed.move(PERP, "120")
+        await desk.journal.set_state("btc3l", FundState.REDUCE_ONLY, reason="wait", at=desk.venue.clock.now())
+        assert (await desk.run()).status is RunStatus.REFUSED
+        assert await causes(desk) == ["before", "after", "before", "before"]
+        newest = (await desk.journal.nav_points("btc3l", limit=1))[0]
+        assert (await desk.settled())[PERP].at == newest.at
+
+
+async def test_positions_that_were_settled_without_a_worth_are_not_those_of_the_last_one(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        await desk.run()
+        desk.venue.meddle(PERP, "400", "105")
+        await later(desk, timedelta(minutes=5))
+        held = {PERP: desk.venue.held.positions[PERP].contracts}  # as `keeper reconcile --accept` has it
+        await desk.journal.record_settled("btc3l", "", held, at=desk.venue.clock.now(), account=desk.venue.info.account)
+        await banded(desk)
+        await desk.run()
+        assert await causes(desk) == ["before", "after", "moved"]
