@@ -32,7 +32,7 @@ class Brief:
     usage: what was intended of the caps before; standing: whether the fund may trade, None where nobody said otherwise;
     last_targets: multiples of NAV by symbol that the fund last ran to, None where that is not known; approved_jump: an
     operator wants the new ones however far they are from those; blocked: refusals known beforehand; urgent: what can be
-    reduced is, whatever becomes of the rest.
+    reduced is, whatever becomes of the rest; emptied: symbols of the hedge's legs of which the venue left nothing.
     """
 
     fund: str
@@ -48,6 +48,7 @@ class Brief:
     approved_jump: bool = False
     blocked: tuple[Refusal, ...] = ()
     urgent: bool = False
+    emptied: frozenset[str] = frozenset()
 
 
 @exact
@@ -65,7 +66,7 @@ def build(brief: Brief, observation: Observation) -> Plan:
     if brief.urgent:
         faults, left = (), _out_of_reach(observation)
         brief = replace(brief, mandate=_within_reach(brief.mandate, observation))
-    share = kept(brief.mandate, valuation) if _lost_a_leg(brief) else ONE
+    share = kept(brief.mandate, valuation, _legs_of_hedge(brief, observation)) if _lost_a_leg(brief) else ONE
     if share < ONE:
         brief = replace(brief, mandate=brief.mandate.scaled(share))
     decision = decide(brief.mandate, valuation)
@@ -285,6 +286,11 @@ def _added(leg: PlanLeg, observation: Observation, valuation: Valuation) -> Deci
 def _lost_a_leg(brief: Brief) -> bool:
     """Whether the venue cut one leg of the fund's hedge, which may not be made whole before a human said so."""
     return brief.standing is not None and brief.standing.reducing and brief.standing.cause == breakers.Cause.FORCED_HEDGE
+
+
+def _legs_of_hedge(brief: Brief, observation: Observation) -> frozenset[str]:
+    held = {symbol for symbol, market in observation.markets.items() if observation.account.held(market)}
+    return brief.emptied | held
 
 
 def _halted(brief: Brief) -> tuple[Refusal, ...]:

@@ -134,6 +134,11 @@ class PositionChange:
         """Whether it halts the fund."""
         return self.change.kind is ChangeKind.UNEXPLAINED or (self.change.kind is ChangeKind.FORCED and not self.hedged)
 
+    @property
+    def emptied(self) -> bool:
+        """Whether the venue took a leg of a hedge by force, and nothing of it is left."""
+        return self.hedged and self.change.kind is ChangeKind.FORCED and not self.change.after
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:

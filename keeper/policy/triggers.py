@@ -1,6 +1,6 @@
 """Whether a fund's exposure calls for a trade, and where each market should go. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -25,12 +25,13 @@ class NotDue:
 
 
 @exact
-def kept(mandate: Mandate, valuation: Valuation) -> Decimal:
-    """The least fraction of its target that any market has: 0 where one holds nothing or the other side, at the most 1.
+def kept(mandate: Mandate, valuation: Valuation, legs: Collection[str]) -> Decimal:
+    """The least fraction of its target that any of ``legs`` has: 0 where one has nothing or the other side, at the most 1.
 
     Once the venue cut one leg of a hedge, and nothing may be added to it, this much of each other leg is still hedged.
+    legs: symbols of the markets that hold a position, or that the venue emptied: one that was never opened hedges nothing.
     """
-    parts = [valuation.leverage(symbol) / target for symbol, target in mandate.targets.items() if target]
+    parts = [valuation.leverage(symbol) / target for symbol, target in mandate.targets.items() if target and symbol in legs]
     return max(ZERO, min([ONE, *parts]))
 
 

@@ -8,6 +8,7 @@ from keeper.planning.limits import Refusal
 from keeper.planning.plan import last_targets
 from keeper.ports import Environment, Journal, VenueInfo
 from keeper.service.fund import Fund
+from keeper.service.guard import emptied
 
 SHOWN = 5
 """Orders that are named."""
@@ -42,6 +43,7 @@ async def brief_of(fund: Fund, info: VenueInfo, journal: Journal, now: datetime,
         approved_jump=approved_jump,
         blocked=tuple(blocked),
         urgent=fund.urgent,
+        emptied=await emptied(journal, footing.standing),
     )
 
 

@@ -17,6 +17,9 @@ from keeper.ports import Clock, Journal
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 HELD_BACK = "breaker.held_back"
+EMPTIED = "position.emptied"
+MOST_EMPTIED = 1000
+"""Notes of that kind that are looked at."""
 log = structlog.get_logger()
 
 
@@ -49,6 +52,9 @@ class Guard:
         last answered; worth: what it is worth now, where that is not on record yet.
         """
         now, standing = self._clock.now(), await self._journal.standing(self._fund)
+        for one in changes:
+            if one.emptied:  # the market looks like one that was never opened from here on
+                await self._journal.note(EMPTIED, fund=self._fund, run="", at=now, payload={"market": one.symbol})
         lately = await self._lately(standing, now, worth)
         tripped = judge(replace(lately, changes=tuple(changes), unseen=unseen, trouble=trouble), self._breakers)
         if tripped is not None:
@@ -115,3 +121,14 @@ def _slippage(results: Sequence[Mapping[str, object]]) -> tuple[Decimal | None, 
             lost = sum((Decimal(str(parts[name])) for name in ("spread_bps", "impact_bps") if parts.get(name)), ZERO)
             return lost, Decimal(str(result["filled_notional"])) / Decimal(str(result["nav_before"]))
     return None, ZERO
+
+
+async def emptied(journal: Journal, standing: Standing) -> frozenset[str]:
+    """Symbols of the hedge's legs of which the venue left the fund nothing, since a human last let it trade."""
+    if standing.cause != Cause.FORCED_HEDGE:
+        return frozenset()
+    return frozenset(
+        str(event.payload["market"])
+        for event in await journal.events(kind=EMPTIED, limit=MOST_EMPTIED)
+        if event.fund == standing.fund and (standing.cleared_at is None or event.at > standing.cleared_at)
+    )

@@ -126,6 +126,18 @@ def test_once_the_venue_cut_one_leg_of_a_hedge_the_others_are_cut_in_proportion(
     assert (plan.targets[ETH], plan.refusals, plan.bound) == (D(-1), (), ())
 
 
+@pytest.mark.parametrize(("emptied", "amount"), [(frozenset[str](), "100"), (frozenset({"SOL/USDT:USDT"}), "1000")])
+def test_a_market_without_a_position_is_a_leg_of_the_hedge_where_the_venue_emptied_it(
+    emptied: frozenset[str], amount: str
+) -> None:
+    markets = {linear(): quote("100"), linear(ETH): quote("10"), linear("SOL/USDT:USDT"): quote("5")}
+    hedge = observe({"USDT": "10000"}, markets, {**holding(BTC, "90", "100"), **holding(ETH, "-1000", "10")})
+    targets = {BTC: "1", ETH: "-1", "SOL/USDT:USDT": "0.1"}
+    plan = plan_of(hedge, targets, standing=LOST_A_LEG, emptied=emptied)
+    assert {leg.symbol: leg.amount for leg in plan.legs}[ETH] == D(amount)
+    assert {leg.reduce_only for leg in plan.legs} == {True}
+
+
 def test_a_hedge_that_was_cut_and_is_whole_again_is_left_alone() -> None:
     markets = {linear(): quote("100"), linear(ETH): quote("10")}
     hedge = observe({"USDT": "10000"}, markets, {**holding(BTC, "40", "100"), **holding(ETH, "-400", "10")})

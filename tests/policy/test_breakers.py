@@ -273,3 +273,12 @@ def test_coins_that_only_take_back_what_was_bought_are_no_withdrawal() -> None:
     assert spot("2.9", "2", "0.5") is ChangeKind.TRANSFER, "more is gone than was bought"
     assert spot("3", "-1", "0.5") is ChangeKind.UNEXPLAINED, "what was sold is there again"
     assert spot("1.5", "-1", "0.5") is ChangeKind.TRANSFER
+
+
+@pytest.mark.parametrize(
+    ("after", "forced", "hedged", "emptied"),
+    [("0", True, True, True), ("1", True, True, False), ("0", True, False, False), ("0", False, True, False)],
+)
+def test_a_leg_is_emptied_where_the_venue_took_all_of_it(after: str, *, forced: bool, hedged: bool, emptied: bool) -> None:
+    taken = change("3", after, orders=(order(str(D(after) - 3), forced=forced),))
+    assert PositionChange(symbol=BTC, change=taken, hedged=hedged).emptied is emptied

@@ -70,16 +70,18 @@ def test_a_flat_mandate_wants_nothing_and_keeps_its_emergency() -> None:
 
 
 @pytest.mark.parametrize(
-    ("btc", "eth", "share"),
+    ("btc", "eth", "legs", "share"),
     [
-        ("40", "-1000", "0.4"),
-        ("100", "-700", "0.7"),
-        ("120", "-1100", "1"),
-        ("0", "-1000", "0"),
-        ("-10", "-1000", "0"),
+        ("40", "-1000", {BTC, ETH}, "0.4"),
+        ("100", "-700", {BTC, ETH}, "0.7"),
+        ("120", "-1100", {BTC, ETH}, "1"),
+        ("0", "-1000", {BTC, ETH}, "0"),
+        ("-10", "-1000", {BTC, ETH}, "0"),
+        ("0", "-700", {ETH}, "0.7"),
+        ("0", "0", set(), "1"),
     ],
 )
-def test_as_much_of_a_hedge_is_kept_as_its_weakest_leg_has_left(btc: str, eth: str, share: str) -> None:
+def test_as_much_of_a_hedge_is_kept_as_its_weakest_leg_has_left(btc: str, eth: str, legs: set[str], share: str) -> None:
     held = {symbol: size for symbol, size in ((BTC, btc), (ETH, eth)) if size != "0"}
     positions = {
         symbol: one for symbol, size in held.items() for one in holding(symbol, size, "100" if symbol == BTC else "10").values()
@@ -88,6 +90,6 @@ def test_as_much_of_a_hedge_is_kept_as_its_weakest_leg_has_left(btc: str, eth: s
         {"USDT": "10000"}, {linear(): quote("100"), linear(ETH): quote("10"), linear("SOL/USDT:USDT"): quote("1")}, positions
     )
     rule = Mandate(targets={BTC: Decimal(1), ETH: Decimal(-1), "SOL/USDT:USDT": Decimal(0)})
-    assert kept(rule, seen.valuation()) == Decimal(share)
+    assert kept(rule, seen.valuation(), legs) == Decimal(share)
     assert rule.scaled(Decimal(share)).targets[ETH] == -Decimal(share)
     assert rule.scaled(Decimal(share)).emergency == rule.emergency

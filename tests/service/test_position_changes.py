@@ -13,7 +13,7 @@ from keeper.domain.order import ChildState, VenueOrder
 from keeper.domain.run import RunStatus
 from keeper.journal.schema import instant_text
 from keeper.policy.breakers import Cause
-from keeper.service.guard import Guard
+from keeper.service.guard import Guard, emptied
 from keeper.service.progress import Unwatched
 from keeper.service.reconciliation import accept, reconcile
 from tests.fakes.daemon_desks import kept
@@ -25,6 +25,7 @@ from tests.fakes.scripted_venue import Fault, ScriptedVenue
 from tests.fakes.tampering import put_back
 
 ETH = "ETH/USDT:USDT"
+HEDGE = {PERP: "1", ETH: "-1"}
 
 
 async def test_what_is_held_at_rest_is_recorded_at_the_start_and_the_end_of_a_run(tmp_path: Path) -> None:
@@ -92,6 +93,40 @@ async def test_once_the_venue_cut_one_leg_of_a_hedge_the_next_run_cuts_its_twin(
         assert {symbol: held.contracts for symbol, held in venue.held.positions.items()} == {PERP: 40, ETH: -400}
         assert (await desk.journal.standing("btc3l")).cause == Cause.FORCED_HEDGE
         await agrees_with_the_venue(desk)
+
+
+@pytest.mark.parametrize(("cut", "left"), [("-10", {PERP: 90, ETH: -900}), ("-100", {})])
+async def test_a_market_that_was_never_opened_is_no_leg_of_a_hedge_and_one_that_the_venue_emptied_is(
+    tmp_path: Path, cut: str, left: dict[str, int]
+) -> None:
+    feed = moving_feed({PERP: "100", ETH: "10", "SOL/USDT:USDT": "5"})
+    async with desk_of(venue := ScriptedVenue(paper_venue(feed, opening({"USDT": "10000"}))), tmp_path, HEDGE) as desk:
+        await desk.run()
+        venue.meddle(PERP, cut, "100", forced=True)
+        await desk.run()  # sees it
+        added = {**desk.fund.mandate.targets, "SOL/USDT:USDT": Decimal("0.1")}
+        desk.fund = replace(desk.fund, mandate=replace(desk.fund.mandate, targets=added))
+        await desk.restart()
+        for _ in range(3):
+            await desk.run()
+        assert (await desk.journal.standing("btc3l")).cause == Cause.FORCED_HEDGE
+        assert {symbol: held.contracts for symbol, held in venue.held.positions.items()} == left
+        await agrees_with_the_venue(desk)
+
+
+async def test_a_leg_that_the_venue_emptied_before_the_fund_was_resumed_is_forgotten(tmp_path: Path) -> None:
+    venue = ScriptedVenue(paper_venue(moving_feed({PERP: "100", ETH: "10"}), opening({"USDT": "10000"})))
+    async with desk_of(venue, tmp_path, HEDGE) as desk:
+        await desk.run()
+        venue.meddle(PERP, "-100", "100", forced=True)
+        await desk.run()
+        assert await emptied(desk.journal, await desk.journal.standing("btc3l")) == {PERP}
+        await venue.clock.sleep_until(venue.clock.now() + timedelta(minutes=1))
+        await desk.journal.set_state("btc3l", FundState.ACTIVE, reason="looked at", at=venue.clock.now())
+        assert await emptied(desk.journal, await desk.journal.standing("btc3l")) == frozenset()
+        again = replace(await desk.journal.standing("btc3l"), state=FundState.REDUCE_ONLY, cause=Cause.FORCED_HEDGE)
+        assert again.cleared_at is not None
+        assert await emptied(desk.journal, again) == frozenset()
 
 
 async def test_the_daemon_cuts_the_twin_of_a_leg_that_the_venue_cut_within_its_slot() -> None:
