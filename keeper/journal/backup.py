@@ -40,16 +40,14 @@ def back_up(url: str, target: Path) -> int:
     """Copy the journal at ``url`` to ``target``, beside whoever uses it, for its owner alone; how many events it holds.
 
     JournalError when the journal is not sound, or ``target`` is there already or can't be written; nothing is left there then.
+    The copy grows beside it, as ``target`` with .part behind its name, which must not be there already either.
     """
-    with _sound(url) as database, _as_journal_error(target), _reserved(target):
-        part = target.with_name(f"{target.name}.part")
-        try:
-            database.copy_to(part)
-            with _sound(_url(part)) as copy:
-                events = copy.read(audit.head).count
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+    part = target.with_name(f"{target.name}.part")
+    with _sound(url) as database, _as_journal_error(target), _reserved(target), _reserved(part):
+        database.copy_to(part)
+        with _sound(_url(part)) as copy:
+            events = copy.read(audit.head).count
+        part.replace(target)
     return events
 
 
@@ -138,7 +136,7 @@ def _reserved(target: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        target.unlink()
+        target.unlink(missing_ok=True)
         raise
 
 
@@ -147,7 +145,7 @@ def _as_journal_error(target: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError as error:
-        raise JournalError(f"{target}: it is there already: name another file, or move it away") from error
+        raise JournalError(f"{error.filename or target}: it is there already: name another file, or move it away") from error
     except OSError as error:
         raise JournalError(f"{target}: {error.strerror}: {remedy_of(error)}") from error
 

@@ -83,6 +83,15 @@ def test_a_copy_goes_over_no_file_and_leaves_none_that_is_not_whole(path: Path, 
     assert {entry.name for entry in tmp_path.iterdir()} == {"var", "copy.db"}
 
 
+def test_a_copy_grows_over_nobodys_file(path: Path, tmp_path: Path) -> None:
+    somebodys = tmp_path / "copy.db.part"
+    somebodys.write_text("mine")
+    with pytest.raises(JournalError, match=rf"{somebodys}: it is there already: name another file, or move it away"):
+        back_up(url(path), tmp_path / "copy.db")
+    assert somebodys.read_text() == "mine"
+    assert {entry.name for entry in tmp_path.iterdir()} == {"var", somebodys.name}
+
+
 def test_what_is_put_back_halts_every_fund_and_keeps_what_stood_there(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     back_up(url(path), copy)
