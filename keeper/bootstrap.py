@@ -143,15 +143,20 @@ async def open_journal(settings: Settings, name: str, *, damaged: bool = False) 
         await journal.close()
 
 
-async def order(settings: Settings, names: Sequence[str], kind: CommandKind, reason: str) -> None:
-    """Record an operator's request to halt or resume funds, of all or none; it holds whether a process keeps them or not."""
+async def order(settings: Settings, names: Sequence[str], kind: CommandKind, reason: str) -> str:
+    """Record an operator's request to halt or resume funds, of all or none; it holds whether a process keeps them or not.
+
+    What is doubtful about the journal comes back, in words. A halt is recorded all the same: it may be the one a daemon uses.
+    """
     entropy, now = SystemEntropy(), SystemClock().now()
     asked = [Command(id=f"{now:%Y%m%dT%H%M%S}-{entropy.token()}", fund=name, kind=kind, reason=reason, at=now) for name in names]
-    journal = SqlJournal.open(settings.journal_url, mode=Mode.WRITER)
+    mode = Mode.HALTER if kind is CommandKind.HALT else Mode.WRITER
+    journal = SqlJournal.open(settings.journal_url, mode=mode)
     try:
         await asyncio.gather(*(journal.submit_command(command) for command in asked))  # of one turn, so of one transaction
     finally:
         await journal.close()
+    return journal.doubt
 
 
 async def check_markets(settings: Settings) -> None:

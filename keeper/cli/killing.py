@@ -66,12 +66,14 @@ async def _halt(settings: "Settings", names: "Sequence[str]", reason: str) -> st
     from keeper.domain.run import CommandKind
 
     try:
-        await order(settings, names, CommandKind.HALT, f"killed: {reason}" if reason else "killed")
+        doubt = await order(settings, names, CommandKind.HALT, f"killed: {reason}" if reason else "killed")
     except Exception as error:  # noqa: BLE001 - whatever it is, orders that rest are canceled next
         why = str(error) or repr(error)
         typer.echo(f"keeper: the halt was NOT recorded: {why}", err=True)
         typer.echo(f"keeper: {by_hand(settings)}", err=True)
         return why
+    if doubt:
+        typer.echo(f"keeper: the halt is recorded, in a journal that is doubtful: {doubt}", err=True)
     for name in names:
         typer.echo(f"keeper: {name} is halted: nothing is sent until `keeper resume {name}`", err=True)
     return ""

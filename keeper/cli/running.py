@@ -73,10 +73,12 @@ def halt(
     settings = options.settings_to_halt()
     names = [one_fund(settings, fund)] if fund else sorted(settings.funds)
     try:
-        asyncio.run(order(settings, names, CommandKind.HALT, reason))
+        doubt = asyncio.run(order(settings, names, CommandKind.HALT, reason))
     except JournalError:
         typer.echo(f"keeper: nothing was halted; {by_hand(settings)}", err=True)
         raise
+    if doubt:
+        typer.echo(f"keeper: the halt is recorded, in a journal that is doubtful: {doubt}", err=True)
     for name in names:
         console().print(f"{name} is halted: nothing is sent until `keeper resume {name}`.", soft_wrap=True)
 

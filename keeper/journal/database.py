@@ -118,11 +118,14 @@ class Database:
                 raise JournalError("there is no such file")
             self._files.check_stump()
 
+    def check_chain(self) -> None:
+        """JournalError unless the chain ends where its head says."""
+        self.read(audit.check_end)
+
     def check_end(self) -> None:
-        """JournalError unless the chain ends where its head says, and no earlier than where it was once seen to."""
+        """JournalError unless the chain goes through where it was once seen to end."""
         with reporting(self.where):
             known = self.remembered  # before the chain is read, or a write in between would make the chain look short
-            self.read(audit.check_end)
             if known is not None and not self.read(lambda connection: audit.holds(connection, known)):
                 raise JournalError(shorter_than(known))
 
@@ -132,10 +135,11 @@ class Database:
         return None if self._path is None else remembered.recall(self._path)
 
     def remember(self) -> None:
-        """Note where the chain ends, for whoever finds another journal in this one's place."""
+        """Note where the chain ends, for whoever finds another journal in this one's place; JournalError in that one itself."""
         if self._path is not None:
             with reporting(self.where):
                 self._files.check(self._save, self._look)
+                self.check_end()  # or a halt there, an event more, would make it pass for the one that is gone
                 remembered.remember(self._path, self.read(audit.head))
 
     def copy_to(self, target: Path) -> None:

@@ -31,37 +31,48 @@ R = TypeVar("R")
 
 
 class Mode(StrEnum):
-    """What a process wants of the journal. An AUDITOR reads what is left of it, where the others want it sound."""
+    """What a process wants of the journal. An AUDITOR reads what is left of it, where the others want it sound.
+
+    A HALTER writes too, and to a journal that others were put in the place of as well: a halt does no harm there.
+    """
 
     WRITER = "writer"
+    HALTER = "halter"
     READER = "reader"
     AUDITOR = "auditor"
 
 
-class SqlJournal:
-    """The durable record; see ``ports.Journal`` for what each method promises. Made by ``open``, ended by ``close``."""
+_WRITERS = (Mode.WRITER, Mode.HALTER)
 
-    def __init__(self, base: database.Database, *, inline: bool) -> None:
+
+class SqlJournal:
+    """The durable record; see ``ports.Journal`` for what each method promises. Made by ``open``, ended by ``close``.
+
+    doubt: why nobody but a HALTER may use it, in words; empty where all may.
+    """
+
+    def __init__(self, base: database.Database, *, inline: bool, doubt: str = "") -> None:
         self._base = base
+        self.doubt = doubt
         self._closed = False
         self._writer = Writer(base, inline=inline)
         self._readers = None if inline else ThreadPoolExecutor(2, "journal-reader")
 
     @classmethod
     def open(cls, url: str, *, mode: Mode, inline: bool = False) -> Self:
-        """Open the journal at ``url``; a WRITER creates a missing one, private to its owner.
+        """Open the journal at ``url``; a WRITER or HALTER creates a missing one, private to its owner.
 
-        JournalError when it is missing (but for a WRITER), of another version, damaged (but for an AUDITOR), or may not be
+        JournalError when it is missing (but for these), of another version, damaged (but for an AUDITOR), or may not be
         used so. Blocks for as long as that takes: open before the event loop has other work.
         """
         if not inline and database.is_in_memory(url):
             message = "a journal in memory works inline only: give it a file"
             raise JournalError(message)
         there = database.exists(url)
-        if mode is not Mode.WRITER and not there:
+        if mode not in _WRITERS and not there:
             message = f"{database.describe(url)}: nothing was recorded yet; the first run creates it"
             raise JournalError(message)
-        base = database.Database(url, writes=mode is Mode.WRITER)
+        base, doubt = database.Database(url, writes=mode in _WRITERS), ""
         try:
             if there:
                 base.check_version()
@@ -69,11 +80,12 @@ class SqlJournal:
                 base.upgrade()
             if mode is not Mode.AUDITOR:
                 base.check_structure()
-                base.check_end()
+                base.check_chain()
+                doubt = _doubt(base, mode)
         except JournalError:
             base.close()
             raise
-        return cls(base, inline=inline)
+        return cls(base, inline=inline, doubt=doubt)
 
     @classmethod
     def over(cls, image: bytes) -> Self:
@@ -354,6 +366,21 @@ def upgrade(url: str) -> None:
         if faults := base.read_as_it_stands(audit.verify):
             message = f"{base.where}: its tables are of this version, but its chain is broken at event {faults[0].seq}"
             raise JournalError(f"{message} ({faults[0].what}): {DAMAGED}")
+        base.check_chain()
         base.check_end()
     finally:
         base.close()
+
+
+def _doubt(base: database.Database, mode: Mode) -> str:
+    """Why the journal may not be the one that was kept here; empty where it goes through all that is known.
+
+    JournalError where whoever wants it in ``mode`` may not use it so.
+    """
+    try:
+        base.check_end()
+    except JournalError as error:
+        if mode is not Mode.HALTER:
+            raise
+        return str(error)
+    return ""
