@@ -20,11 +20,14 @@ from keeper.journal import audit, funds, remembered
 from keeper.journal.database import Database, describe, directory_of, file_of
 from keeper.journal.events import Chain, Head
 from keeper.journal.failures import remedy_of, reporting
+from keeper.journal.files import marker_of
 from keeper.journal.lock import AccountLock, accounts_in
 from keeper.journal.schema import commands, first_starts, fund_states, runs
 from keeper.policy.breakers import Cause
 
 _BESIDE = ("-wal", "-shm")
+_LOG_STARTS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+"""The first bytes of a write-ahead log, by https://sqlite.org/fileformat2.html#the_write_ahead_log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def restore(url: str, source: Path, names: Sequence[str], *, at: datetime) -> Re
     path = file_of(url)
     if path is None:
         raise JournalError(f"{describe(url)}: it lies in no file, so nothing can be put in its place")
-    fresh = path.with_name(f"{path.name}.restoring")
+    fresh = path.with_name(f"{path.name}.copying")
     with ExitStack() as stack:
         for account in accounts_in(directory_of(url)):
             stack.enter_context(AccountLock(directory_of(url), account))
@@ -72,8 +75,10 @@ def restore(url: str, source: Path, names: Sequence[str], *, at: datetime) -> Re
             copy.copy_to(fresh)
         halted, head = _halted(fresh, source, names, at)
         with reporting(describe(url)):
+            _gather(path, url)
+            fresh.replace(marker_of(path))  # what is half moved opens for nobody, however this ends
             aside = _moved_aside(path, f"{path.name}.before-{at:%Y%m%dT%H%M%SZ}")
-            fresh.replace(path)
+            marker_of(path).replace(path)
             remembered.remember(path, head, anew=True)
     return Restored(events, aside, halted)
 
@@ -100,6 +105,25 @@ def _halted(fresh: Path, source: Path, names: Sequence[str], at: datetime) -> tu
 def _funds(connection: Connection) -> Iterator[str]:
     told = union(*(select(table.c.fund) for table in (fund_states, runs, first_starts, commands)))
     return (str(fund) for (fund,) in connection.execute(told))
+
+
+def _gather(path: Path, url: str) -> None:
+    """Bring the log of the journal that goes into its file, and note where it ended; one that can't be used stays as it is.
+
+    Without its log a journal is an older one, and opens as if nothing had come after.
+    """
+    with suppress(OSError, JournalError):
+        with path.with_name(f"{path.name}-wal").open("rb") as log:
+            if log.read(4) not in _LOG_STARTS:
+                return  # SQLite would throw it away
+        database = Database(url, writes=True)
+        try:
+            database.check_is_there()
+            database.check_version()
+            database.check_structure()
+            database.gather()
+        finally:
+            database.close()
 
 
 def _moved_aside(path: Path, name: str) -> Path | None:

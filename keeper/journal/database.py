@@ -233,12 +233,17 @@ class Database:
             raise JournalError(message)
         return self._writing()
 
-    def _save(self) -> None:
+    def gather(self) -> None:
+        """Bring the log into the file, and note where the chain ends."""
+        self._save("TRUNCATE")
+        self.remember()
+
+    def _save(self, how: str = "PASSIVE") -> None:
         """Bring what only the write-ahead log holds into the file itself: our handle on the log outlives its name."""
         with self._begin_writing() as connection:
             raw = driver(connection)
             raw.execute("COMMIT")  # a checkpoint is no part of a transaction
-            raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            raw.execute(f"PRAGMA wal_checkpoint({how})")
 
     def _look(self) -> None:
         """JournalError when the file was written to by others than SQLite.

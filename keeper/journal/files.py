@@ -85,8 +85,23 @@ class Files:
         return JournalError(f"{self._where}: {what}")
 
 
+def marker_of(path: Path) -> Path:
+    """What stands beside the journal at ``path`` from before it is moved aside until a copy is in its place: that copy, whole."""
+    return path.with_name(f"{path.name}.restoring")
+
+
+def _check_not_halfway(path: Path) -> None:
+    if os.path.lexists(marker_of(path)):
+        message = "a copy was being put in its place, which was not ended: run `keeper db restore FILE` again"
+        raise JournalError(f"{message} ({marker_of(path).name} says so, and is that copy)")
+
+
 def is_there(path: Path) -> bool:
-    """Whether there is a file at ``path``. OSError when a link, or what should be a directory, leads nowhere."""
+    """Whether there is a file at ``path``. OSError when a link, or what should be a directory, leads nowhere.
+
+    JournalError where a copy was being put in the journal's place, and that was not ended.
+    """
+    _check_not_halfway(path)
     for place in (path, *path.parents):
         try:
             place.lstat()

@@ -129,6 +129,55 @@ def test_nothing_is_put_back_while_a_process_holds_an_account(path: Path, tmp_pa
     put_back(path, tmp_path / "copy.db")
 
 
+DIE = """
+import asyncio, os, sys
+from keeper.journal import Mode, SqlJournal
+from tests.fakes.journal_values import later
+journal = SqlJournal.open(sys.argv[1], mode=Mode.WRITER, inline=True)
+for number in range(3):
+    asyncio.run(journal.set_trouble("btc3l", str(number), at=later(9)))
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("moves", range(3))
+def test_a_copy_that_was_put_back_halfway_leaves_no_older_journal_that_opens(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int
+) -> None:
+    copy = tmp_path / "copy.db"
+    back_up(url(path), copy)
+    subprocess.run([sys.executable, "-c", DIE, url(path)], check=True)  # noqa: S603 - our own interpreter
+    assert path.with_name("keeper.db-wal").stat().st_size > 0
+    left = [moves]
+
+    def until_killed(move: Callable[[Path, Path], Path]) -> Callable[[Path, Path], Path]:
+        def moved(entry: Path, target: Path) -> Path:
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return move(entry, target)
+
+        return moved
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", until_killed(Path.rename))
+        patch.setattr(Path, "replace", until_killed(Path.replace))
+        with pytest.raises(KeyboardInterrupt):
+            put_back(path, copy)
+    known = recall(path)
+    assert known is not None
+    assert known.count == len(HISTORY) + 3
+    if moves == 0:
+        assert ask(path, "SELECT count FROM chain_head") == [(known.count,)]  # as it was, its log included
+    else:
+        for mode in Mode:
+            with pytest.raises(JournalError, match=r"was not ended: run `keeper db restore FILE` again"):
+                SqlJournal.open(url(path), mode=mode, inline=True)
+    put_back(path, copy)
+    assert standing(path).cause == "journal"
+    assert {entry.name for entry in path.parent.iterdir() if "before" not in entry.name} == {path.name, file_beside(path).name}
+
+
 def cut(copy: Path) -> None:
     os.truncate(copy, copy.stat().st_size // 2)
 
