@@ -261,7 +261,10 @@ def test_an_older_copy_without_the_halt_that_came_after_it_trades_nothing(
     shutil.copy(path, tmp_path / "copy.db")
     assert keeper_here("halt").code == 0
     shutil.copy(tmp_path / "copy.db", path)
-    for command in (("status",), ("plan",), ("rebalance", "--yes"), ("halt",), ("db", "verify")):
+    halted = keeper_here("halt")
+    assert halted.code == 0
+    assert "older copy" in halted.err
+    for command in (("status",), ("plan",), ("rebalance", "--yes"), ("resume", "--yes"), ("db", "verify")):
         told = keeper_here(*command)
         assert told.code == 73, command
         assert "an older copy" in f"{told.out} {told.err}"
