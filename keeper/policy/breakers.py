@@ -208,6 +208,12 @@ def _binding(record: Record, breakers: Breakers) -> Iterator[Trip]:
     def bound(cause: Cause, why: str) -> Trip:
         return Trip(state=FundState.REDUCE_ONLY, cause=cause, why=why)
 
+    # first: it alone says what is to be reduced
+    for each in record.changes:
+        if each.change.kind is ChangeKind.FORCED and each.hedged:
+            yield bound(
+                Cause.FORCED_HEDGE, f"the venue liquidated or deleveraged {each.symbol}, one leg of a hedge: {each.change}"
+            )
     small = record.traded.is_finite() and record.traded < LEAST_TRADED
     if record.slippage_bps is not None and not small and not _at_most(record.slippage_bps, breakers.slippage_bps):
         limit = plain(breakers.slippage_bps)
@@ -226,11 +232,6 @@ def _binding(record: Record, breakers: Breakers) -> Iterator[Trip]:
             Cause.ERROR_RATE,
             f"{record.errors} orders were rejected or unknown within an hour, breakers.errors_per_hour is {limit}",
         )
-    for each in record.changes:
-        if each.change.kind is ChangeKind.FORCED and each.hedged:
-            yield bound(
-                Cause.FORCED_HEDGE, f"the venue liquidated or deleveraged {each.symbol}, one leg of a hedge: {each.change}"
-            )
     if not (record.unseen <= breakers.stale_after):
         yield bound(Cause.STALE_DATA, f"account and market were last seen {_seconds(record.unseen)} ago")
     if not (record.trouble <= breakers.trouble_after):

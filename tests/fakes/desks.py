@@ -38,8 +38,8 @@ class WatchedJournal(SqlJournal):
     log: what and whose, in order, shared with the venue; broken: the writes that fail.
     """
 
-    def __init__(self, base: Database, *, inline: bool) -> None:
-        super().__init__(base, inline=inline)
+    def __init__(self, base: Database, *, inline: bool, doubt: str = "") -> None:
+        super().__init__(base, inline=inline, doubt=doubt)
         self.log: list[tuple[str, str]] = []
         self.broken: set[str] = set()
 
