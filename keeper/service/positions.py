@@ -159,7 +159,7 @@ class PositionBook:
             return await PositionBook(self._fund, self._venue, self._journal, elsewhere).agrees(child)
         _, found = await self.patient_changes(await self.settled(), symbol)
         return all(
-            one.change.kind is ChangeKind.FOREIGN
+            one.change.kind in (ChangeKind.FOREIGN, ChangeKind.FORCED)
             # coins that came or went as the child would have made them are no transfer that anybody made
             or (one.change.kind is ChangeKind.TRANSFER and not _may_be(child, one.change.transfer))
             for one in found

@@ -167,3 +167,16 @@ async def test_a_fund_that_moves_to_another_account_is_not_compared_with_the_old
         assert await state_of(desk) is FundState.ACTIVE
         assert run.status is RunStatus.COMPLETED
         assert [point.cause for point in await desk.journal.nav_points("btc3l", limit=2)] == ["after", "anew"]
+
+
+async def test_an_order_that_never_arrived_is_settled_although_the_venue_cut_the_position_meanwhile(tmp_path: Path) -> None:
+    """The forced trade explains all of what is held, so that the order explains none of it."""
+    async with desk_of(drifted(), tmp_path) as desk:
+        desk.venue.faults = {2: Fault.LOST_REQUEST}
+        await desk.run()
+        lost = desk.venue.sent[1].client_id
+        desk.venue.meddle(PERP, "-500", "105", forced=True)
+        assert await desk.rebalancer.recover() == ()
+        child = await desk.journal.child(lost)
+        assert child is not None
+        assert child.state is ChildState.NOT_PLACED
