@@ -282,3 +282,21 @@ def test_coins_that_only_take_back_what_was_bought_are_no_withdrawal() -> None:
 def test_a_leg_is_emptied_where_the_venue_took_all_of_it(after: str, *, forced: bool, hedged: bool, emptied: bool) -> None:
     taken = change("3", after, orders=(order(str(D(after) - 3), forced=forced),))
     assert PositionChange(symbol=BTC, change=taken, hedged=hedged).emptied is emptied
+
+
+@pytest.mark.parametrize(
+    ("moved", "hedged", "alarms"),
+    [
+        (change("3", "1"), False, True),
+        (change("3", "1"), True, True),
+        (FORCED, False, True),
+        (FORCED, True, False),
+        (change("3", "4", orders=(order("1"),)), False, False),
+        (change("3", "2", kind=MarketKind.SPOT), False, False),
+    ],
+)
+def test_what_halts_a_fund_is_not_to_be_taken_for_settled(moved: Change, hedged: bool, alarms: bool) -> None:  # noqa: FBT001
+    one = PositionChange(symbol=BTC, change=moved, hedged=hedged)
+    assert one.alarms is alarms
+    halted = [trip.state for trip in trips(Record(changes=(one,)), BREAKERS)]
+    assert (FundState.HALTED in halted) is alarms
