@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from keeper.domain.market import MarketKind
 from keeper.domain.numbers import ZERO, exact, sign
 from keeper.domain.observation import Observation
 from keeper.domain.order import Child, ChildState, OrderReport
@@ -64,20 +65,25 @@ def resolve(child: Child, lookups: Sequence[Lookup], read_lag: timedelta) -> Res
 def assumed(observation: Observation, unknown: Sequence[Child], expected: Mapping[str, Decimal]) -> Observation:
     """``observation`` as if every order of ``unknown`` that only reduces had filled, and none that adds had.
 
-    expected: what the fills that are known lead to, signed contracts by symbol. What the venue shows may hold some of the
-    unknown fills already, so the smaller position of the two counts.
+    On spot, where orders don't say so, to sell is to reduce. expected: what the fills that are known lead to, signed contracts
+    by symbol. What the venue shows may hold some of the unknown fills already, so the smaller position of the two counts.
     """
-    positions = dict(observation.account.positions)
-    for symbol, held in observation.account.positions.items():
-        closing = [child.request for child in unknown if child.request.symbol == symbol and child.request.reduce_only]
-        taken = sum((request.amount for request in closing if request.side.sign == -sign(held.contracts)), ZERO)
-        left = max(ZERO, abs(expected.get(symbol, held.contracts)) - taken)
-        if not taken or left >= abs(held.contracts):
+    positions, balances = dict(observation.account.positions), dict(observation.account.balances)
+    for symbol, market in observation.markets.items():
+        held = observation.account.held(market)
+        spot = market.kind is MarketKind.SPOT
+        closing = [child.request for child in unknown if child.request.symbol == symbol and (spot or child.request.reduce_only)]
+        taken = sum((request.amount for request in closing if request.side.sign == -sign(held)), ZERO)
+        left = max(ZERO, abs(expected.get(symbol, held)) - taken)
+        if not taken or left >= abs(held):
             continue
-        positions.pop(symbol)
+        if spot:
+            balances[market.base] = left * sign(held)
+            continue
+        position = positions.pop(symbol)
         if left:
-            positions[symbol] = replace(held, contracts=left * sign(held.contracts))
-    return replace(observation, account=replace(observation.account, positions=positions))
+            positions[symbol] = replace(position, contracts=left * sign(held))
+    return replace(observation, account=replace(observation.account, positions=positions, balances=balances))
 
 
 def state_of(resolution: Found | NeverPlaced) -> ChildState:

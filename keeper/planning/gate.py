@@ -253,7 +253,8 @@ def _caps(case: _Case) -> Iterator[Refusal]:
             "order_notional", f"order of {case.notional:.2f} is above {_times(case)}limits.max_order_notional = {ceiling}"
         )
     beside = [f"one of {plain(contracts)} beside it" for symbol, contracts in situation.beside if symbol == request.symbol]
-    if beside or (situation.open_children and not (situation.urgent and request.reduce_only and case.reduces)):
+    says_so = request.reduce_only or case.market.kind is MarketKind.SPOT  # where there is no such word
+    if beside or (situation.open_children and not (situation.urgent and says_so and case.reduces)):
         unknown = ", ".join((*situation.open_children, *beside))
         yield Refusal("open_child", f"{request.symbol} has to wait: the outcome of {unknown} is not known yet")
     if not (request.amount <= situation.left):

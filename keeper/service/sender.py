@@ -23,6 +23,7 @@ from keeper.execution.engine import Slice
 from keeper.planning.gate import Approved, Refused, Situation, check, intended, reduces
 from keeper.planning.limits import Limits, halt_refusal, reduce_only_refusal
 from keeper.ports import Clock, Journal, Venue
+from keeper.service.guard import HELD_BACK
 from keeper.service.reconciliation import ACCEPTED
 
 CONFIRMATIONS = 5
@@ -62,7 +63,9 @@ class Sender:
         was not sent. What one of them raised hides nothing of the others.
         """
         if self._epoch is None:
-            self._epoch = await self._journal.last_hash(ACCEPTED, run.key.fund)
+            # a journal that was put back would number the same children again, to flatten also before a human accepts it
+            lives = [await self._journal.last_hash(kind, run.key.fund) for kind in (ACCEPTED, HELD_BACK)]
+            self._epoch = "".join(lives)
         epoch = self._epoch
         requests = [self._request(run, one, epoch) for one in slices]
         async with self._turnstile:  # two steps may not pass the caps on the same figures

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from keeper.domain.market import Side
 from keeper.domain.order import Child, ChildState, OrderRequest
 from keeper.execution.recovery import assumed
-from tests.fakes.markets import BTC, ETH, NOON, holding, linear, observe, quote
+from tests.fakes.markets import BTC, ETH, NOON, holding, linear, observe, quote, spot
 
 D = Decimal
+SPOT = "BTC/USDT"
 
 
 def child(side: Side, amount: str, *, reduce_only: bool, symbol: str = BTC) -> Child:
@@ -61,6 +62,25 @@ def test_an_unknown_reduction_counts_as_filled(held: str, expected: str | None, 
     seen = assumed(observation, [unknown], {} if expected is None else {BTC: D(expected)})
     position = seen.account.positions.get(BTC)
     assert (position.contracts if position else None) == (None if left is None else D(left))
+    assert replace(seen, account=observation.account) == observation
+
+
+@pytest.mark.parametrize(
+    ("held", "expected", "unknown", "left"),
+    [
+        pytest.param("10", "10", child(Side.SELL, "4", reduce_only=False, symbol=SPOT), "6", id="it may have sold"),
+        pytest.param("6", "10", child(Side.SELL, "4", reduce_only=False, symbol=SPOT), "6", id="it did, and shows"),
+        pytest.param("3", None, child(Side.SELL, "4", reduce_only=False, symbol=SPOT), "0", id="it may have sold all"),
+        pytest.param("10", "10", child(Side.BUY, "4", reduce_only=False, symbol=SPOT), "10", id="a purchase did not fill"),
+        pytest.param(
+            "-10", "-10", child(Side.BUY, "4", reduce_only=False, symbol=SPOT), "-6", id="what was borrowed is bought back"
+        ),
+    ],
+)
+def test_an_unknown_sale_of_coins_counts_as_filled(held: str, expected: str | None, unknown: Child, left: str) -> None:
+    observation = observe({"USDT": "1000", "BTC": held}, {spot(SPOT): quote("100")})
+    seen = assumed(observation, [unknown], {} if expected is None else {SPOT: D(expected)})
+    assert seen.account.balances == {"USDT": D(1000), "BTC": D(left)}
     assert replace(seen, account=observation.account) == observation
 
 

@@ -192,9 +192,11 @@ def test_on_spot_a_sale_of_what_is_held_reduces_and_one_of_more_does_not() -> No
     bound = situation(coins, standing=Standing(fund="b", state=FundState.REDUCE_ONLY))
     assert refusals(request("BTC/USDT", D(-2), reduce_only=False), bound) == set()
     assert refusals(request("BTC/USDT", D(1), reduce_only=False), bound) == {"reduce_only_state"}
-    # without reduce-only at the venue, an order that may have landed could be sold twice
-    waiting = replace(bound, open_children=("kpr9",), urgent=True)
+    # what an unknown order may have sold is not held any more for whoever decides in an emergency, so that nothing is sold twice
+    waiting = replace(bound, open_children=("kpr9",))
     assert refusals(request("BTC/USDT", D(-1), reduce_only=False), waiting) == {"open_child"}
+    assert refusals(request("BTC/USDT", D(-1), reduce_only=False), replace(waiting, urgent=True)) == set()
+    assert refusals(request("BTC/USDT", D(-3), reduce_only=False), replace(waiting, urgent=True)) >= {"open_child"}
 
 
 def test_none_of_the_codes_of_risk_is_ever_said_of_a_reduction() -> None:

@@ -65,6 +65,7 @@ class Operator:
         world = self.world
         for process in list(world.holders):
             process.kill("for its journal to be put back")
+        world.not_before = world.now() + 2 * world.rules.order_ttl
         world.judge.about_to_put_back()
         world.disk.put_back(backup)
         world.judge.put_back()

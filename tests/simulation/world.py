@@ -128,7 +128,7 @@ class World:
         self.exchange.on_change = self.judge.on_change
         self.judge.look()
         self.machine = seconds(self.faults.skew)
-        self.maintenance_until = START
+        self.maintenance_until = self.not_before = START
         self.holders: list[Process] = []
         self.processes: list[Process] = []
         self.over = False
@@ -247,7 +247,8 @@ class World:
             self._bury(process, main)
             if not self.over:
                 delay = self.rng.choice((0.0, 0.05, 2.0, 60.0, 60.0, 3 * 3600.0)) if not self.faults.ended else 2.0
-                await self.until(self.now() + seconds(delay))
+                # nobody copies a file faster than an order takes to arrive or to expire
+                await self.until(max(self.now() + seconds(delay), self.not_before))
 
     def _bury(self, process: Process, main: "asyncio.Task[None]") -> None:
         self.holders.remove(process)
