@@ -233,6 +233,9 @@ class World:
     async def _supervise(self) -> None:
         """What a service manager does: start a process, and start it again when it ended."""
         while not self.over:
+            if self.now() < self.not_before:  # nobody copies a file faster than an order takes to arrive or to expire
+                await self.until(self.not_before)
+                continue
             if self.reserved or (self.holders and self.scenario.locked):
                 self.trace.add("world", "refused", "another process holds the account")
                 await asyncio.shield(self.freed)
@@ -247,8 +250,7 @@ class World:
             self._bury(process, main)
             if not self.over:
                 delay = self.rng.choice((0.0, 0.05, 2.0, 60.0, 60.0, 3 * 3600.0)) if not self.faults.ended else 2.0
-                # nobody copies a file faster than an order takes to arrive or to expire
-                await self.until(max(self.now() + seconds(delay), self.not_before))
+                await self.until(self.now() + seconds(delay))
 
     def _bury(self, process: Process, main: "asyncio.Task[None]") -> None:
         self.holders.remove(process)
