@@ -324,10 +324,7 @@ class Journal(Protocol):
         ...
 
     async def lately(self, fund: str, *, cleared: datetime, hour: datetime, day: datetime) -> Lately:
-        """What happened to a fund since ``hour``, and what it was worth since ``day`` and right before (aware UTC).
-
-        Nothing of it is from before ``cleared``.
-        """
+        """What happened since ``hour``, what the fund was worth since ``day`` and right before; nothing before ``cleared``."""
         ...
 
     async def fills_since_settled(self, fund: str) -> tuple[Fill, ...]:
