@@ -201,6 +201,9 @@ class World:
         self.exchange.prices.frozen = True
         self.maintenance_until = self.now()
         self.account_moves()
+        for order in self.exchange.orders:
+            if order.client_id.startswith("web_"):
+                self.exchange.withdraw(order)  # while others' orders rest the fund may not add risk
         self.set_clock(timedelta(0))
         self.judge.look()
         await self.until(self.now() + timedelta(minutes=2))
