@@ -332,7 +332,8 @@ class World:
     def account_stands(self) -> None:
         """From now on the account is read as it is now."""
         if self.stands_since is None:
-            self.stands_since = self.judge.stood_since = self.now()
+            self.stands_since, self.judge.stood_until = self.now(), None
+            self.judge.stood_since = self.stands_since
             self.trace.add("world", "the account stands still")
 
     def account_moves(self) -> None:
