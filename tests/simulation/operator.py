@@ -80,11 +80,13 @@ class Operator:
                 await self._pause(AGAIN)
             if Happening.ADL in kinds:
                 world.fate.deleverages(next(iter(world.rules.mandate.targets)))
-            for _ in range(ATTEMPTS):  # one run need not find a book that is deep enough
+            for attempt in range(ATTEMPTS):  # one run need not find a book that is deep enough
                 await self.submit(CommandKind.FLATTEN)
                 await self._pause(LONG_ENOUGH)
                 if world.judge.is_flat:
                     break
+                if attempt == ATTEMPTS // 2 and not world.judge.all_is_told:
+                    await self._accept()  # what came or went just like our own fills only a human can tell
             world.judge.must_be_flat()
         if world.judge.lost:
             await self._reconciled()
