@@ -132,6 +132,8 @@ class PositionBook:
         """
         if any(one.alarms for one in changes):
             return
+        if self._urgent and (observation.unread or (await self._settled()).keys() - observation.markets.keys()):
+            return  # of a market that could not be read nothing would be known from here on
         account = self._venue.info.account
         await self._journal.record_settled(self._fund, run, holdings(observation), at=observation.at, account=account)
 

@@ -175,3 +175,13 @@ async def test_the_daemon_flattens_the_rest_once_its_market_is_back(answer: Answ
         run = await desk.journal.run("btc3l-c1")
         assert run is not None
         assert run.status is RunStatus.COMPLETED
+
+
+async def test_what_is_on_record_of_a_market_that_can_not_be_read_stays_on_record(tmp_path: Path) -> None:
+    venue = ScriptedVenue(paper_venue(moving_feed({"BTC/USDT": "100", COIN: "10"}), opening({"USDT": "1000"})))
+    async with desk_of(venue, tmp_path, {"BTC/USDT": "0.5", COIN: "0.3"}) as desk:
+        await desk.run()
+        before = await desk.settled()
+        answering(desk.venue, COIN, dead)
+        await desk.flatten()
+        assert (await desk.settled())[COIN].contracts == before[COIN].contracts == desk.venue.held.balances["ETH"]
