@@ -252,6 +252,18 @@ class Exchange:
 
     def elsewhere(self, symbol: str, signed: Decimal, *, client_id: str, forced: bool = False) -> None:
         """Somebody else's order, or the venue's own, filled whole at the mark."""
+        order = self._outside(symbol, signed, client_id, forced=forced)
+        order.told.append(Told(self.now(), ChildState.FILLED, 1))
+        self._trade(order, order.amount, order.price)
+
+    def rest(self, symbol: str, signed: Decimal, *, client_id: str) -> Order:
+        """Somebody else's order, which rests at the mark until ``meet`` or ``withdraw``."""
+        order = self._outside(symbol, signed, client_id)
+        order.told.append(Told(self.now(), ChildState.LIVE, 0))
+        self.on_change("order rests", order)
+        return order
+
+    def _outside(self, symbol: str, signed: Decimal, client_id: str, *, forced: bool = False) -> Order:
         order = Order(
             order_id=str(8_000_000 + len(self.orders)),
             client_id=client_id,
@@ -264,24 +276,6 @@ class Exchange:
             forced=forced,
         )
         self.orders.append(order)
-        order.told.append(Told(self.now(), ChildState.FILLED, 1))
-        self._trade(order, order.amount, order.price)
-
-    def rest(self, symbol: str, signed: Decimal, *, client_id: str) -> Order:
-        """Somebody else's order, which rests at the mark until ``meet`` or ``withdraw``."""
-        order = Order(
-            order_id=str(8_000_000 + len(self.orders)),
-            client_id=client_id,
-            symbol=symbol,
-            side=Side.of(signed),
-            amount=abs(signed),
-            price=self.prices.mark(symbol),
-            reduce_only=False,
-            at=self.now(),
-        )
-        self.orders.append(order)
-        order.told.append(Told(self.now(), ChildState.LIVE, 0))
-        self.on_change("order rests", order)
         return order
 
     def meet(self, order: Order, amount: Decimal) -> None:
