@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from keeper.venues.feeds.market_spec import MarketSpec
 
 ORDER_TTL = 5.0
-READ_LAG = 0.5
 NO_SUCH_MARKET, CLOSED_MARKET = "symbol", "inactive"
 """Codes of a venue's refusal of a market: it does not have it, or keeps it closed for now."""
 
@@ -275,20 +274,21 @@ def _venue(settings: Settings, name: str, account: str, *, daily: bool = False) 
     if venue.exchange == PAPER:
         return _paper(settings, name, venue, account, daily=daily)
     from keeper.venues.ccxt_venue import CcxtVenue
+    from keeper.venues.dialects import dialect_of
 
-    credentials = credentials_of(name, venue)
+    row = dialect_of(name, venue.exchange, venue.environment)
     info = VenueInfo(
         name=name,
         exchange=venue.exchange,
         environment=venue.environment,
         account=account,
-        read_lag=READ_LAG,
-        order_ttl=ORDER_TTL,
+        read_lag=row.read_lag,
+        order_ttl=row.order_life.total_seconds(),
+        client_id_length=row.client_id_length,
     )
     return CcxtVenue(
         info,
-        api_key=credentials.api_key.get_secret_value(),
-        secret=credentials.secret.get_secret_value(),
+        credentials={part: held.get_secret_value() for part, held in credentials_of(name, venue).items()},
         hosts=venue.hosts,
         clock=SystemClock(),
     )

@@ -33,8 +33,9 @@ class Account:
 
     balances: units per asset without open profit, negative when borrowed; positions: by symbol, none of them zero;
     open_orders: those that rest in any market of the account; free_margin: what new positions may still bind, in the
-    venue's unit of account, None where nothing is bound or the venue does not say; at: since when it may have changed
-    unseen, aware UTC.
+    venue's unit of account, None where nothing is bound or the venue does not say; equities: what the venue itself says that
+    each asset comes to, open profit in it included, empty where it says nothing; at: since when it may have changed unseen,
+    aware UTC.
     """
 
     balances: Mapping[str, Decimal]
@@ -42,6 +43,7 @@ class Account:
     positions: Mapping[str, Position] = field(default_factory=dict)
     open_orders: tuple[VenueOrder, ...] = ()
     free_margin: Decimal | None = None
+    equities: Mapping[str, Decimal] = field(default_factory=dict)
 
     def held(self, market: Market) -> Decimal:
         """Signed contracts held in ``market``; on spot the balance of its base asset."""

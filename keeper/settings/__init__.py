@@ -16,14 +16,13 @@ from keeper.settings.feeds import (
 )
 from keeper.settings.loading import assemble, find, load
 from keeper.settings.schema import Effective, Known, effective, known_keys, schema, schema_text
-from keeper.settings.secrets import Credentials, account_fingerprint, credentials_of, read_secret
+from keeper.settings.secrets import account_fingerprint, credentials_of, read_secret
 from keeper.settings.sections import FundSettings, KeeperSettings, VenueSettings
 from keeper.settings.sources import Settings
 
 __all__ = [
     "AccountSettings",
     "CcxtFeed",
-    "Credentials",
     "Effective",
     "FixedFeed",
     "FundSettings",

@@ -4,6 +4,7 @@ Only their form is judged, and whether this installation knows them; nothing is 
 """
 
 import re
+from collections.abc import Mapping
 from datetime import time
 from functools import cache
 from importlib.util import find_spec
@@ -17,8 +18,16 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from keeper.settings.values import did_you_mean, fault, read_text
 
 PAPER = "paper"
-SUPPORTED = ("binance", "binanceusdm")
-"""The exchanges that have a dialect; a test compares."""
+_KEY_AND_SECRET = ("api_key", "secret")
+SUPPORTED: Mapping[str, tuple[str, ...]] = {
+    "binance": _KEY_AND_SECRET,
+    "binanceusdm": _KEY_AND_SECRET,
+}
+"""The exchanges that have a dialect, and what signs for an account there; a test compares."""
+SECRETS = ("api_key", "secret", "passphrase", "private_key")
+"""What stands in a file of its own or in the environment, never in the configuration file."""
+SECRET_FILES = tuple(f"{part}_file" for part in SECRETS)
+_WALLET = re.compile(r"0x[0-9a-fA-F]{40}")
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
 _LOOPBACK = re.compile(r"https?://(127(?:\.[0-9]{1,3}){3}|\[::1\])(?::([0-9]{1,5}))?/?")
 _HIGHEST_PORT = 65535
@@ -54,6 +63,13 @@ def read_host(value: object) -> str:
     if isinstance(value, str) and _HOST.fullmatch(value):
         return str(value)
     raise fault('must be a bare host name such as "fapi.binance.com"')
+
+
+def read_wallet_address(value: object) -> str:
+    """The public address of an account on a decentralised exchange."""
+    if isinstance(value, str) and _WALLET.fullmatch(value):
+        return str(value)
+    raise fault("must be 0x and 40 hexadecimal digits")
 
 
 def read_loopback(value: object) -> str:
@@ -116,6 +132,7 @@ Host = Annotated[str, BeforeValidator(read_host)]
 Loopback = Annotated[str, BeforeValidator(read_loopback), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 Exchange = Annotated[str, BeforeValidator(read_exchange)]
 JournalUrl = Annotated[str, BeforeValidator(read_journal)]
+WalletAddress = Annotated[str, BeforeValidator(read_wallet_address)]
 Zone = Annotated[str, BeforeValidator(read_zone)]
 TimeOfDay = Annotated[
     time,

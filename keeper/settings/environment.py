@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keeper.domain.errors import Problem
+from keeper.settings.addresses import SECRETS
 from keeper.settings.document import Document, Table
 from keeper.settings.keys import Path, dotted, entry_of, is_table, keys_at, leaves, step
 from keeper.settings.masking import display
@@ -87,7 +88,7 @@ def _assign(found: Overrides, path: Path, place: Any, variable: str, text: str) 
     below[path[-1]] = value
     found.variables[path] = variable
     found.replaced.append(path)
-    if path[-1] in ("api_key", "secret"):
+    if path[-1] in SECRETS:
         found.replaced.append((*path[:-1], f"{path[-1]}_file"))
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from keeper.domain.errors import ConfigError, Problem
+from keeper.settings.addresses import SECRET_FILES, SECRETS
 from keeper.settings.diagnostics import Configuration, problems_in
 from keeper.settings.document import Document, Table, read_document
 from keeper.settings.environment import read_environment
@@ -24,7 +25,6 @@ from keeper.settings.values import EnvText
 
 M = TypeVar("M", bound=BaseModel)
 _FILE = "keeper.toml"
-_SECRET_FILES = ("api_key_file", "secret_file")
 
 
 def find(option: Path | None, env: Mapping[str, str], cwd: Path, home: Path) -> Path:
@@ -120,7 +120,7 @@ def _credentials(table: Mapping[str, object]) -> Iterator[tuple[KeyPath, Table]]
 
 def _inline_secrets(table: Mapping[str, object]) -> Iterator[KeyPath]:
     for path, credentials in _credentials(table):
-        yield from ((*path, key) for key in ("api_key", "secret") if key in credentials)
+        yield from ((*path, key) for key in SECRETS if key in credentials)
 
 
 def _inline_problem(path: KeyPath, document: Document) -> Problem:
@@ -136,7 +136,7 @@ def _anchored(table: Table, directory: Path, env: Mapping[str, str]) -> Table:
         files = {
             key: EnvText(_from(directory, str(text), env.get("HOME")))
             for key, text in credentials.items()
-            if key in _SECRET_FILES and isinstance(text, str) and text.strip()
+            if key in SECRET_FILES and isinstance(text, str) and text.strip()
         }
         anchored = _merge(anchored, {"venues": {path[1]: {"credentials": files}}})
     return _merge(table, anchored)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pydantic import SecretStr
 
 from keeper.domain.numbers import plain
+from keeper.settings.addresses import SECRET_FILES
 from keeper.settings.keys import Path, dotted
 from keeper.settings.values import FloatText, duration_text
 
@@ -63,7 +64,7 @@ def without_password(text: str) -> str:
 def _is_secret(path: Path) -> bool:
     """Whether a key's own name, or that of a table around it, says that it holds a secret; names given by people don't count."""
     keys = [key for place, key in enumerate(path) if place != 1 or path[0] not in ("venues", "funds")]
-    if not keys or keys[-1] in ("api_key_file", "secret_file"):
+    if not keys or keys[-1] in SECRET_FILES:
         return False
     return any(_SECRET_KEY.search(key) for key in keys)
 

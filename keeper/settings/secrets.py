@@ -15,21 +15,13 @@ from pydantic import SecretStr
 
 from keeper.domain.errors import ConfigError, Problem
 from keeper.ports import Environment
+from keeper.settings.addresses import SUPPORTED
 from keeper.settings.keys import dotted
 from keeper.settings.masking import display
 from keeper.settings.sections import VenueSettings
 
 _LONGEST = 65536
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_PARTS = ("api_key", "secret")
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """The keys of one account."""
-
-    api_key: SecretStr
-    secret: SecretStr
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +41,25 @@ def read_secret(path: Path) -> SecretStr:
     return found
 
 
-def credentials_of(name: str, venue: VenueSettings) -> Credentials:
-    """The keys of the venue called ``name``, read now. ConfigError when one is missing or unfit."""
-    found = {part: _part(name, venue, part) for part in _PARTS}
-    api_key, secret = found["api_key"], found["secret"]
-    if isinstance(api_key, SecretStr) and isinstance(secret, SecretStr):
-        return Credentials(api_key, secret)
-    raise ConfigError(
-        *(
-            Problem(each.value or f"venue {name}", dotted(each.path), display(each.path, each.value), each.remedy)
-            for each in found.values()
-            if isinstance(each, Unfit)
+def credentials_of(name: str, venue: VenueSettings) -> dict[str, SecretStr]:
+    """What signs for the venue called ``name``, by the configuration's names. ConfigError when it is missing or unfit."""
+    found = {part: _part(name, venue, part) for part in SUPPORTED[venue.exchange]}
+    unfit = [each for each in found.values() if isinstance(each, Unfit)]
+    if unfit:
+        raise ConfigError(
+            *(
+                Problem(each.value or f"venue {name}", dotted(each.path), display(each.path, each.value), each.remedy)
+                for each in unfit
+            )
         )
-    )
+    return {part: each for part, each in found.items() if isinstance(each, SecretStr)}
 
 
 def unfit_secrets(name: str, venue: VenueSettings) -> Iterator[Unfit]:
     """What is wrong with the keys of the venue called ``name``; nothing on paper."""
     if venue.environment is Environment.PAPER:
         return
-    for part in _PARTS:
+    for part in SUPPORTED[venue.exchange]:
         found = _part(name, venue, part)
         if isinstance(found, Unfit):
             yield found
@@ -81,7 +72,7 @@ def account_fingerprint(name: str, venue: VenueSettings) -> str:
     """
     if venue.environment is Environment.PAPER:
         return f"paper-{name}"
-    key = credentials_of(name, venue).api_key.get_secret_value()
+    key = next(iter(credentials_of(name, venue).values())).get_secret_value()
     return hashlib.sha256(f"{venue.exchange}\x1f{venue.environment}\x1f{key}".encode()).hexdigest()[:16]
 
 
@@ -89,6 +80,9 @@ def _part(name: str, venue: VenueSettings, part: str) -> SecretStr | Unfit:
     held = getattr(venue.credentials, part)
     if isinstance(held, SecretStr):
         return held
+    if part == "wallet_address":
+        remedy = "name the address of the account, 0x and 40 hexadecimal digits, not that of the wallet that signs for it"
+        return SecretStr(held) if held else Unfit(("venues", name, "credentials", part), None, remedy)
     path = ("venues", name, "credentials", f"{part}_file")
     file = getattr(venue.credentials, f"{part}_file")
     if file is None:

@@ -21,7 +21,7 @@ from keeper.policy.breakers import Breakers
 from keeper.policy.mandate import BandGoal, Mandate
 from keeper.policy.schedule import CATCH_UP, SHORTEST_DAY, Schedule
 from keeper.ports import Environment
-from keeper.settings.addresses import PAPER, Exchange, Host, JournalUrl, Loopback, TimeOfDay, Zone
+from keeper.settings.addresses import PAPER, SECRETS, Exchange, Host, JournalUrl, Loopback, TimeOfDay, WalletAddress, Zone
 from keeper.settings.feeds import AccountSettings, Feed, Section, feed_markets
 from keeper.settings.limits import LEVERAGE_CEILING, BreakerSettings, LimitSettings
 from keeper.settings.symbols import Assets, Symbol, symbol_parts
@@ -70,10 +70,21 @@ class CredentialsSettings(Section):
         default=None, description="file that holds the API key, mode 600; a relative path starts at the configuration file"
     )
     secret_file: Text | None = Field(default=None, description="file that holds the API secret, mode 600")
+    passphrase_file: Text | None = Field(
+        default=None, description="file that holds the passphrase of the API key, mode 600; on okx, kucoinfutures and bitget"
+    )
+    wallet_address: WalletAddress | None = Field(
+        default=None, description="address of the account, 0x and 40 hexadecimal digits; on hyperliquid"
+    )
+    private_key_file: Text | None = Field(
+        default=None, description="file that holds the private key of the wallet that signs, mode 600; on hyperliquid"
+    )
     api_key: SkipJsonSchema[SecretText | None] = Field(default=None, description="the API key, from the environment only")
     secret: SkipJsonSchema[SecretText | None] = Field(default=None, description="the API secret, from the environment only")
+    passphrase: SkipJsonSchema[SecretText | None] = Field(default=None, description="the passphrase, from the environment only")
+    private_key: SkipJsonSchema[SecretText | None] = Field(default=None, description="the private key, from the environment only")
 
-    @field_validator("api_key", "secret")
+    @field_validator(*SECRETS)
     @classmethod
     def _one_of_both(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if value is not None and info.data.get(f"{info.field_name}_file") is not None:

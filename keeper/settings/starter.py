@@ -6,6 +6,7 @@ Each option says what it means and what holds without it, in the words of the mo
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from keeper.settings.addresses import SECRETS
 from keeper.settings.schema import Known, known_keys
 
 WIDTH = 120
@@ -69,11 +70,19 @@ STARTERS = {
             **_FUND,
         },
         feed="synthetic",
-        leaves_out=("venues.NAME.feed", "venues.NAME.account", "venues.NAME.hosts", "funds.NAME.assets"),
+        leaves_out=(
+            "venues.NAME.feed",
+            "venues.NAME.account",
+            "venues.NAME.hosts",
+            "venues.NAME.credentials.passphrase",
+            "venues.NAME.credentials.wallet_address",
+            "venues.NAME.credentials.private_key",
+            "funds.NAME.assets",
+        ),
         names={"venues": "binance", "funds": "btc3l", "target": SYMBOL},
     ),
 }
-_ENVIRONMENT_ONLY = ("venues.NAME.credentials.api_key", "venues.NAME.credentials.secret")
+_ENVIRONMENT_ONLY = tuple(f"venues.NAME.credentials.{part}" for part in SECRETS)
 
 
 def starter(kind: str) -> str:

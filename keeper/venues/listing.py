@@ -1,17 +1,18 @@
-"""Orders as Binance tells them, whoever sent them: each is read whole, or refused, and so is a list of them.
+"""Orders as an exchange tells them, whoever sent them: each is read whole, or refused, and so is a list of them.
 
 A list that was cut short is never taken for the whole: where a window holds as many orders as one answer can, it is halved, and
-where a page of trades is full, they are read by their ids.
+where a page is full, the next one is asked for.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from keeper.domain.errors import StaleData, VenueUnavailable
 from keeper.domain.market import Side
-from keeper.domain.numbers import exact
+from keeper.domain.numbers import ZERO, exact
 from keeper.domain.order import ChildState, OrderReport, VenueOrder
 from keeper.venues import parsing
 
@@ -21,126 +22,122 @@ MOST_PAGES = 20
 """How many full pages of trades one order may take."""
 AHEAD = timedelta(minutes=1)
 ROUNDING = Decimal("1e-6")
-SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
-_LIVE, _DONE, _GONE = ChildState.LIVE, ChildState.FILLED, ChildState.CANCELED
-STATES = {
-    "NEW": _LIVE,
-    "PENDING_NEW": _LIVE,
-    "PARTIALLY_FILLED": _LIVE,
-    "PENDING_CANCEL": _LIVE,
-    # the insurance fund, or whoever is deleveraged, takes the other side
-    "NEW_INSURANCE": _LIVE,
-    "NEW_ADL": _LIVE,
-    "FILLED": _DONE,
-    "CANCELED": _GONE,
-    "EXPIRED": _GONE,
-    "EXPIRED_IN_MATCH": _GONE,
-    "REJECTED": ChildState.REJECTED,
-}
-TAKEN_OVER = ("NEW_INSURANCE", "NEW_ADL")
-
-Average = Callable[[object, Decimal], Decimal]
-"""What was paid on average for the contracts filled, quote per base."""
 
 
-def orders(message: object, symbol: Callable[[str], str], average: Average, forced: Collection[str]) -> tuple[VenueOrder, ...]:
-    """The orders of a list, oldest first. StaleData for a list with one that can't be read.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRow:
+    """One order as the venue tells it.
 
-    symbol: turns the venue's name of a market into ccxt's; forced: how client ids begin of orders that the venue placed.
+    symbol: ccxt's; amount, filled: contracts, amount zero where an order closes whatever there is; average: quote per base,
+    asked for only where something was filled; limit: likewise, None where it has none; state: what its status stands for;
+    forced: the venue itself placed it; at, changed_at: aware UTC.
     """
-    read = {}
-    for row in parsing.rows(message, "orders"):
-        order = _order(row, symbol, average, tuple(forced))
-        read[order.symbol, order.order_id] = order
+
+    order_id: str
+    client_id: str
+    symbol: str
+    side: Side
+    amount: Decimal
+    filled: Decimal
+    average: Decimal | None
+    limit: Decimal | None
+    state: ChildState
+    at: datetime
+    changed_at: datetime
+    forced: bool = False
+
+
+def orders(rows: Iterable[OrderRow]) -> tuple[VenueOrder, ...]:
+    """The orders of a list, oldest first, each of them once: as it was told last."""
+    read = {
+        (row.symbol, row.order_id): VenueOrder(
+            order_id=row.order_id,
+            client_id=row.client_id,
+            symbol=row.symbol,
+            side=row.side,
+            amount=row.amount,
+            filled=row.filled,
+            average=row.average if row.filled else None,
+            state=row.state,
+            forced=row.forced,
+            at=row.at,
+            changed_at=row.changed_at,
+        )
+        for row in rows
+    }
     return tuple(sorted(read.values(), key=lambda order: (order.at, len(order.order_id), order.order_id)))
 
 
-def report(row: object, client_id: str, average: Average) -> OrderReport:
-    """What one order's row proves. StaleData when it is not whole, contradicts itself or is not the order of ``client_id``."""
-    if parsing.word(row, "clientOrderId") != client_id:
+def report(row: OrderRow, symbol: str, client_id: str) -> OrderReport:
+    """What one order's row proves. StaleData when it contradicts itself or is not the order of ``client_id`` in ``symbol``."""
+    if row.client_id != client_id:
         raise StaleData("the venue's answer is not about this order: another client order id")
-    amount, filled = _amounts(row)
+    if row.symbol != symbol:
+        raise StaleData(f"the venue's answer is about {row.symbol[:40]}, asked was {symbol}")
     return OrderReport(
-        order_id=_order_id(row),
+        order_id=row.order_id,
         client_id=client_id,
-        state=_state(row, amount, filled),
-        filled=filled,
-        average=_within_limit(row, average(row, filled)) if filled else None,
+        state=row.state,
+        filled=row.filled,
+        average=_within_limit(row) if row.filled else None,
     )
 
 
-def _order(row: object, symbol: Callable[[str], str], average: Average, forced: tuple[str, ...]) -> VenueOrder:
-    client_id = parsing.word(row, "clientOrderId")
-    amount, filled = _amounts(row)
-    return VenueOrder(
-        order_id=_order_id(row),
-        client_id=client_id,
-        symbol=symbol(parsing.word(row, "symbol")),
-        side=parsing.chosen(row, "side", SIDES),
-        amount=amount,
-        filled=filled,
-        average=average(row, filled) if filled else None,
-        state=_state(row, amount, filled),
-        forced=client_id.startswith(forced),
-        at=parsing.instant(parsing.part(row, "time"), "time of an order"),
-        changed_at=parsing.instant(parsing.part(row, "updateTime"), "time of an order's last change"),
-    )
-
-
-def _order_id(row: object) -> str:
-    return parsing.identity(parsing.part(row, "orderId"), "order id")
-
-
-def _amounts(row: object) -> tuple[Decimal, Decimal]:
-    """Asked for and filled."""
-    amount, filled = (parsing.not_negative(parsing.part(row, name), name) for name in ("origQty", "executedQty"))
-    return amount, filled
+def taken(order_id: str, client_id: str) -> OrderReport:
+    """What an answer proves that tells the ids alone: the venue has the order."""
+    return OrderReport(order_id=order_id, client_id=client_id, state=ChildState.LIVE, filled=ZERO, average=None)
 
 
 @exact
-def _within_limit(row: object, average: Decimal) -> Decimal:
-    """``average``, unless it is worse than the order's own limit by more than the venue's rounding."""
-    side, limit = parsing.chosen(row, "side", SIDES), parsing.positive(row, "price")
-    if (average - limit) * side.sign > limit * ROUNDING:
-        raise StaleData(f"the venue's answer says that a {side} at {limit} was filled at an average of {average}")
-    return average
+def _within_limit(row: OrderRow) -> Decimal:
+    """The average, unless it is worse than the order's own limit by more than the venue's rounding."""
+    if row.average is None or row.limit is None:
+        raise StaleData("the venue's answer tells a filled order without its price")
+    if (row.average - row.limit) * row.side.sign > row.limit * ROUNDING:
+        raise StaleData(f"the venue's answer says that a {row.side} at {row.limit} was filled at an average of {row.average}")
+    return row.average
 
 
 @exact
-def _state(row: object, amount: Decimal, filled: Decimal) -> ChildState:
-    """Where the order stands. StaleData when its amounts say otherwise; an order that closes a position has none (0)."""
-    status, state = parsing.part(row, "status"), parsing.chosen(row, "status", STATES)
-    if status in TAKEN_OVER and filled and filled == amount:
-        state = _DONE
-    prevented = parsing.not_negative(row.get("preventedQuantity", "0"), "preventedQuantity") if isinstance(row, dict) else 0
+def consistent(  # the amounts that a status must agree with
+    status: object, state: ChildState, amount: Decimal, filled: Decimal, *, prevented: Decimal = ZERO, untouched: bool = False
+) -> ChildState:
+    """``state``, unless the amounts say otherwise: then StaleData. An order that closes a position may have none (0).
+
+    prevented: contracts taken off against an order of one's own; untouched: whether the status says that nothing was filled.
+    """
     missing = amount - filled - prevented
     wrong = (
         (missing < 0 and amount > 0)
-        or (state is _DONE and (not filled or (missing != 0 and amount > 0)))
-        or (status == "NEW" and filled > 0)
-        or (status == "PARTIALLY_FILLED" and not (filled > 0 and missing != 0))
+        or (state is ChildState.FILLED and (not filled or (missing != 0 and amount > 0)))
+        or (untouched and filled > 0)
     )
     if wrong:
-        raise StaleData(f"the venue's answer says {status}, and that {filled} of {amount} was filled")
+        raise StaleData(f"the venue's answer says {str(status)[:40]}, and that {filled} of {amount} was filled")
     return state
 
 
-def paid_in_quote(row: object, filled: Decimal) -> Decimal:
-    """The average from what was paid in all."""
-    return _quotient(parsing.positive(row, "cummulativeQuoteQty"), filled)
-
-
 @exact
-def _quotient(paid: Decimal, filled: Decimal) -> Decimal:
+def quotient(paid: Decimal, filled: Decimal) -> Decimal:
+    """What was paid on average."""
     return paid / filled
 
 
-async def every_row(ask: Callable[[int, int], Awaitable[Any]], since: datetime, now: datetime, *, span: timedelta) -> list[Any]:
+async def every_row(
+    ask: Callable[[int, int], Awaitable[Any]],
+    since: datetime,
+    now: datetime,
+    *,
+    span: timedelta,
+    most: int | None = None,
+) -> list[Any]:
     """The rows of every order placed from ``since`` on, in no order, some twice perhaps.
 
-    ask: for the rows between two times (milliseconds, both included), at most ``span`` apart; now: by the venue's clock.
-    Nothing is assumed of which rows an answer leaves out. VenueUnavailable when it would take too many answers.
+    ask: for the rows between two times (milliseconds, both included), at most ``span`` apart; now: by the venue's clock; most:
+    rows that one answer may hold, MOST_ROWS unless told. Nothing is assumed of which rows an answer leaves out.
+    VenueUnavailable when it would take too many answers.
     """
+    full = MOST_ROWS if most is None else most
     first, last = parsing.milliseconds(min(since, now)), parsing.milliseconds(now + AHEAD)
     step = span // timedelta(milliseconds=1)
     starts = range(first, last + 1, step + 1)
@@ -154,7 +151,7 @@ async def every_row(ask: Callable[[int, int], Awaitable[Any]], since: datetime, 
             raise VenueUnavailable(message)
         start, end = windows.pop()
         rows = parsing.rows(await ask(start, end), "orders")
-        if len(rows) < MOST_ROWS:
+        if len(rows) < full:
             found += rows
         elif start < end:
             middle = (start + end) // 2
@@ -162,6 +159,26 @@ async def every_row(ask: Callable[[int, int], Awaitable[Any]], since: datetime, 
         else:
             raise VenueUnavailable(f"{len(rows)} orders of one millisecond in one answer, so some may be missing")
     return found
+
+
+async def every_page(ask: Callable[[str | None], Awaitable[tuple[list[Any], str | None]]], what: str) -> list[Any]:
+    """The rows of every page of a list that is told in pages.
+
+    ask: for the page at a cursor (None: the first one); its rows, and the cursor of the next page or None where it is the last.
+    StaleData where there is no end to them, or a cursor comes twice.
+    """
+    found: list[Any] = []
+    cursor: str | None = None
+    seen: set[str] = set()
+    for _ in range(MOST_ANSWERS):
+        rows, cursor = await ask(cursor)
+        found += rows
+        if cursor is None:
+            return found
+        if cursor in seen:
+            raise StaleData(f"the venue's pages of {what} go round in a circle, so some may be missing")
+        seen.add(cursor)
+    raise StaleData(f"its {what} fill more than {MOST_ANSWERS} pages, so some may be missing")
 
 
 async def every_trade(ask: Callable[[int | None], Awaitable[list[Any]]]) -> list[Any]:

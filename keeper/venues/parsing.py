@@ -1,19 +1,18 @@
 """The edge: what an exchange answered, as values of the domain or StaleData. Nothing unread passes.
 
-Takes ccxt's unified markets, and Binance's own words for everything else; where its markets differ, ``wording`` says how.
+What the answers of all exchanges are made of is read here, and ccxt's unified markets; the words of one are its speech's.
 Numbers are read from text; NaN, infinity, None, a missing field and a negative price are StaleData.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from keeper.domain.account import Position
 from keeper.domain.book import Level, OrderBook
 from keeper.domain.errors import StaleData, VenueRefused
-from keeper.domain.market import FeeAsset, Market, MarketKind, Side
+from keeper.domain.market import FeeAsset, Market, MarketKind
 from keeper.domain.numbers import exact, parse_wire
 from keeper.domain.observation import MarketStats
 from keeper.domain.order import Fill
@@ -22,6 +21,7 @@ T = TypeVar("T")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MISSING = object()
 _IDENTITY = re.compile(r"[1-9][0-9]{0,29}")
+_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_:.-]{0,79}")
 
 
 def part(message: object, name: str) -> Any:
@@ -90,11 +90,25 @@ def identity(raw: object, name: str) -> str:
     raise StaleData(f"{name} is {_shown(raw)}, which identifies nothing")
 
 
-def about(message: object, market: str) -> object:
-    """``message``, once it says that it is about ``market`` (the venue's name). StaleData when it is about another."""
-    if word(message, "symbol") != market:
-        raise StaleData(f"the venue's answer is about {_shown(part(message, 'symbol'))}, asked was {market}")
+def named(raw: object, name: str) -> str:
+    """One id off the wire that is letters and digits, or a whole number, as text. StaleData when it is none."""
+    if isinstance(raw, str | int) and not isinstance(raw, bool) and _NAME.fullmatch(str(raw)):
+        return str(raw)
+    raise StaleData(f"{name} is {_shown(raw)}, which identifies nothing")
+
+
+def about(message: object, market: str, name: str = "symbol") -> object:
+    """``message``, once its field ``name`` says that it is about ``market`` (the venue's). StaleData when it is about another."""
+    if word(message, name) != market:
+        raise StaleData(f"the venue's answer is about {_shown(part(message, name))}, asked was {market}")
     return message
+
+
+def only(found: list[Any], what: str) -> Any:
+    """The one row that was asked for. StaleData when there are none, or more."""
+    if len(found) != 1:
+        raise StaleData(f"the venue's answer holds {len(found)} {what}, asked was one")
+    return found[0]
 
 
 def chosen(message: object, name: str, choices: Mapping[Any, T]) -> T:
@@ -110,6 +124,33 @@ def chosen(message: object, name: str, choices: Mapping[Any, T]) -> T:
 def added(one: Decimal, other: Decimal) -> Decimal:
     """The sum of two amounts."""
     return one + other
+
+
+@exact
+def summed(balances: dict[str, Decimal], asset: str, amount: Decimal) -> None:
+    """Add ``amount`` to the balance of ``asset``."""
+    balances[asset] = balances.get(asset, Decimal(0)) + amount
+
+
+def moment(raw: object, name: str) -> datetime:
+    """A time in words (ISO 8601, with its zone), as aware UTC."""
+    if isinstance(raw, str):
+        try:
+            read = datetime.fromisoformat(raw)
+        except ValueError:
+            read = None
+        if read is not None and read.tzinfo is not None:
+            return read.astimezone(UTC)
+    raise StaleData(f"{name} is {_shown(raw)}, no time")
+
+
+def since_epoch(raw: object, name: str, *, per_second: int) -> datetime:
+    """A count of seconds, or of parts of them (``per_second``), since 1970, as aware UTC, to the microsecond below."""
+    value = above_zero(raw, name)
+    try:
+        return EPOCH + timedelta(microseconds=int(value * 1_000_000 / per_second))
+    except OverflowError:
+        raise StaleData(f"{name} is {value}, no time") from None
 
 
 def instant(raw: object, name: str) -> datetime:
@@ -128,11 +169,15 @@ def milliseconds(at: datetime) -> int:
     return (at - EPOCH) // timedelta(milliseconds=1)
 
 
-def market(symbol: str, entry: Mapping[str, Any], fee_in: FeeAsset) -> Market:
-    """A market structure of ccxt as a Market that takes its fees in ``fee_in``. VenueRefused for one that Keeper can't trade."""
+def market(symbol: str, entry: Mapping[str, Any], fee_in: FeeAsset, stated: Collection[str] = ()) -> Market:
+    """A market structure of ccxt as a Market that takes its fees in ``fee_in``. VenueRefused for one that Keeper can't trade.
+
+    stated: the limits (``price``, ``amount``, ``cost``) that this exchange states for every market, so that one without is
+    StaleData; of the others, what is not stated is zero.
+    """
     kind = _kind(symbol, entry)
     precision, limits = part(entry, "precision"), part(entry, "limits")
-    _least(limits, "price")  # without the rule that holds it, ccxt takes the digits shown for the tick
+    least = {name: _least(limits, name, stated=name in stated) for name in ("price", "amount", "cost")}
     base, quote = str(part(entry, "base")), str(part(entry, "quote"))
     return Market(
         symbol=symbol,
@@ -143,8 +188,8 @@ def market(symbol: str, entry: Mapping[str, Any], fee_in: FeeAsset) -> Market:
         contract_size=Decimal(1) if kind is MarketKind.SPOT else positive(entry, "contractSize"),
         tick=positive(precision, "price"),
         lot=positive(precision, "amount"),
-        min_amount=_least(limits, "amount"),
-        min_cost=_least(limits, "cost"),
+        min_amount=least["amount"],
+        min_cost=least["cost"],
         taker=number(entry, "taker"),
         maker=number(entry, "maker"),
         fee_in=fee_in,
@@ -167,39 +212,9 @@ def _kind(symbol: str, entry: Mapping[str, Any]) -> MarketKind:
     raise VenueRefused("quanto", f"{symbol} settles in neither its base nor its quote: name another market")
 
 
-def _least(limits: object, name: str) -> Decimal:
-    return not_negative(part(part(limits, name), "min"), f"minimum {name}")
-
-
-def balances(message: object, code: Callable[[str], str]) -> dict[str, Decimal]:
-    """Wallet balances by asset, without open profit and without zeros; ``code`` turns the venue's asset into ccxt's."""
-    held: dict[str, Decimal] = {}
-    for row in rows(part(message, "assets"), "assets"):
-        asset, amount = code(word(row, "asset")), number(row, "walletBalance")
-        if asset in held:
-            raise StaleData(f"the venue's answer has two balances of {asset}")
-        held[asset] = amount
-    return {asset: amount for asset, amount in held.items() if amount}
-
-
-def positions(message: object, symbol: Callable[[str], str]) -> dict[str, Position]:
-    """Open positions by ccxt symbol, signed. VenueRefused when the account is in hedge mode."""
-    held: dict[str, Position] = {}
-    for row in rows(message, "positions"):
-        name = symbol(word(row, "symbol"))
-        contracts = number(row, "positionAmt")
-        if not contracts:
-            continue
-        if part(row, "positionSide") != "BOTH" or name in held:
-            raise hedge_mode()
-        held[name] = Position(
-            symbol=name,
-            contracts=contracts,
-            entry=positive(row, "entryPrice"),
-            mark=positive(row, "markPrice"),
-            liquidation=not_negative(part(row, "liquidationPrice"), "liquidationPrice") or None,
-        )
-    return held
+def _least(limits: object, name: str, *, stated: bool) -> Decimal:
+    raw = part(part(limits, name), "min")
+    return Decimal(0) if raw is None and not stated else not_negative(raw, f"minimum {name}")
 
 
 def hedge_mode() -> VenueRefused:
@@ -209,12 +224,13 @@ def hedge_mode() -> VenueRefused:
 
 
 def book(message: object, at: datetime) -> OrderBook:
-    """Binance's depth, dated ``at``. StaleData for a book that can't be traded on."""
-    read = OrderBook(
-        bids=_levels(part(message, "bids"), "bids"),
-        asks=_levels(part(message, "asks"), "asks"),
-        at=at,
-    )
+    """``bids`` and ``asks``, rows of price and amount, dated ``at``. StaleData for a book that can't be traded on."""
+    return levels(part(message, "bids"), part(message, "asks"), at)
+
+
+def levels(bids: object, asks: object, at: datetime) -> OrderBook:
+    """Rows of price and amount (contracts), best first, as a book dated ``at``. StaleData for one that can't be traded on."""
+    read = OrderBook(bids=_levels(bids, "bids"), asks=_levels(asks, "asks"), at=at)
     faults = read.faults()
     if faults:
         raise StaleData(f"the order book is unfit: {'; '.join(faults)}")
@@ -222,46 +238,27 @@ def book(message: object, at: datetime) -> OrderBook:
 
 
 def _levels(side: object, name: str) -> tuple[Level, ...]:
-    levels = []
+    found = []
     for row in rows(side, name):
         price, amount, *_ = [*rows(row, name), None, None]
-        levels.append(Level(above_zero(price, f"a price of {name}"), above_zero(amount, f"an amount of {name}")))
-    return tuple(levels)
+        found.append(Level(above_zero(price, f"a price of {name}"), above_zero(amount, f"an amount of {name}")))
+    return tuple(found)
 
 
 @exact
-def stats(message: object) -> MarketStats:
-    """A day's volume and, from its high and low, volatility: ln(high / low) / sqrt(4 ln 2) (Parkinson 1980)."""
-    high, low = positive(message, "highPrice"), positive(message, "lowPrice")
+def day(*, volume: Decimal, high: Decimal, low: Decimal) -> MarketStats:
+    """A day of a market. volume: base; its volatility from high and low: ln(high / low) / sqrt(4 ln 2) (Parkinson 1980)."""
     if high < low:
         raise StaleData(f"the day's high {high} is below its low {low}")
-    return MarketStats(
-        volume=not_negative(part(message, "volume"), "volume"), volatility=(high / low).ln() / (4 * Decimal(2).ln()).sqrt()
-    )
+    return MarketStats(volume=volume, volatility=(high / low).ln() / (4 * Decimal(2).ln()).sqrt())
 
 
-def fills(
-    message: object, symbol: str, order_id: str, code: Callable[[str], str], side: Callable[[object], Side]
-) -> tuple[Fill, ...]:
-    """The trades of one order, oldest first, each of the ``side`` its row tells; a fee that the venue pays us is negative."""
-    own = [row for row in rows(message, "trades") if identity(part(row, "orderId"), "order id") == order_id]
-    read = [_fill(row, symbol, code, side(row)) for row in own]
+def trades(found: Iterable[Fill]) -> tuple[Fill, ...]:
+    """The trades of one order, oldest first. StaleData when one comes twice."""
+    read = list(found)
     if len({fill.trade_id for fill in read}) != len(read):
         raise StaleData("the venue's answer has one trade twice")
     return tuple(sorted(read, key=lambda fill: (fill.at, len(fill.trade_id), fill.trade_id)))
-
-
-def _fill(row: object, symbol: str, code: Callable[[str], str], side: Side) -> Fill:
-    return Fill(
-        trade_id=identity(part(row, "id"), "trade id"),
-        symbol=symbol,
-        side=side,
-        amount=positive(row, "qty"),
-        price=positive(row, "price"),
-        fee=number(row, "commission"),
-        fee_asset=code(word(row, "commissionAsset")),
-        at=instant(part(row, "time"), "time of a trade"),
-    )
 
 
 def _shown(raw: object) -> str:

@@ -6,26 +6,23 @@ proves. ccxt is imported on connecting, not before.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from difflib import get_close_matches
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
-from keeper.domain.book import OrderBook
 from keeper.domain.errors import InvariantViolation, StaleData, VenueRefused, VenueUnavailable
 from keeper.domain.market import Market
 from keeper.domain.observation import MarketStats, Quote
 from keeper.ports import Clock, Environment
 from keeper.venues import parsing, verdicts
 from keeper.venues.dialects import dialect_of
+from keeper.venues.speech.base import Mark, Wire
 from keeper.venues.transport import GuardedSession, Silence, loopback_origins, note_answer, watched
-from keeper.venues.wording import Mark
 
 T = TypeVar("T")
 LARGEST_OFFSET = timedelta(seconds=1)
-BOOK_LEVELS = 100
 FIRST_WAIT, LONGEST_WAIT = 0.2, 2.0
 NEAREST = 3
 
@@ -86,7 +83,7 @@ class PublicData:
 
     def _on_connecting(self) -> list[Awaitable[Any]]:
         """What is read on connecting, in flight together."""
-        return [self._read("markets", self._load_markets)]
+        return [self._again("markets", self._load_markets, ())]
 
     def _keys(self) -> dict[str, str]:
         """What ccxt signs with; public data needs none."""
@@ -114,7 +111,7 @@ class PublicData:
         exchange.on_rest_response = note_answer
         exchange.milliseconds = lambda: parsing.milliseconds(self._clock.now())
         if self._environment is Environment.TESTNET:
-            getattr(exchange, self._dialect.testnet_switch)(enable=True)
+            getattr(exchange, self._dialect.testnet_switch)(True)  # noqa: FBT003 - ccxt names it differently from switch to switch
         self._connected = exchange
 
     async def _disconnect(self) -> None:
@@ -127,7 +124,7 @@ class PublicData:
 
     async def _check_clock(self) -> None:
         # the first request also opens the connection, so the second one measures better
-        samples = [await self._read("clock", self._sample_clock) for _ in range(2)]
+        samples = [await self._sample_clock() for _ in range(2)]
         _, self._offset = min(samples)
         if not abs(self._offset) <= LARGEST_OFFSET:
             seconds = self._offset.total_seconds()
@@ -139,12 +136,9 @@ class PublicData:
 
     async def _sample_clock(self) -> tuple[timedelta, timedelta]:
         before = self._clock.now()
-        told = await self._told_time()
+        told = await self._asked("clock", self._dialect.speech.time, attempts=1)
         after = self._clock.now()
         return after - before, before + (after - before) / 2 - told
-
-    async def _told_time(self) -> datetime:
-        return parsing.instant(parsing.part(await self._call("time"), "serverTime"), "time of the venue")
 
     async def _load_markets(self) -> None:
         if not await self._exchange.load_markets(reload=True):
@@ -152,10 +146,7 @@ class PublicData:
 
     async def time(self) -> datetime:
         """The venue's clock, aware UTC, no later than it is by the time the answer is here. VenueUnavailable."""
-        try:
-            return cast("datetime", await self._read("clock", self._told_time))
-        except StaleData as error:
-            raise VenueUnavailable(f"clock: {error}") from None
+        return await self._whole("clock", self._dialect.speech.time)
 
     async def markets(self, symbols: Sequence[str]) -> Mapping[str, Market]:
         """The markets named; from what was loaded on connecting."""
@@ -166,7 +157,7 @@ class PublicData:
                 raise VenueRefused(
                     "symbol", f"{self._dialect.exchange} has no market {symbol}{'; near: ' + near if near else ''}"
                 )
-        return {symbol: parsing.market(symbol, known[symbol], self._dialect.fee_in) for symbol in symbols}
+        return {symbol: self._dialect.speech.market(symbol, known[symbol]) for symbol in symbols}
 
     async def quote(self, symbol: str) -> Quote:
         """Book, mark, index and last price of one market, read together, none older than ``max_age`` by the venue's clock.
@@ -174,11 +165,12 @@ class PublicData:
         Where the exchange has no mark (spot) it is the mid of the book, and there is no index. A market without a trade in
         that time has no last price either: what was paid before says nothing of now.
         """
-        market = self._market_id(symbol)
+        speech = self._dialect.speech
+        self._known(symbol)
         book, mark, (last, traded) = await together(
-            self._read(f"book of {symbol}", lambda: self._book(market)),
-            self._read(f"mark of {symbol}", lambda: self._mark(market)),
-            self._read(f"last price of {symbol}", lambda: self._last(market)),
+            self._asked(f"book of {symbol}", lambda wire: speech.book(wire, symbol)),
+            self._asked(f"mark of {symbol}", lambda wire: speech.mark(wire, symbol)),
+            self._asked(f"last price of {symbol}", lambda wire: speech.last(wire, symbol)),
         )
         self._refuse_stale(f"book of {symbol}", book.at)
         mark = mark or Mark(price=book.mid, index=None, at=book.at)
@@ -188,24 +180,10 @@ class PublicData:
             self._refuse_stale(f"last price of {symbol}", traded)  # one from the future
         return Quote(mark=mark.price, book=book, index=mark.index, last=last if fresh else None)
 
-    async def _book(self, market: str) -> OrderBook:
-        asked = self._venue_time()
-        return self._dialect.wording.book(await self._call("book", symbol=market, limit=BOOK_LEVELS), asked)
-
-    async def _mark(self, market: str) -> Mark | None:
-        if "mark" not in self._dialect.calls:
-            return None
-        return self._dialect.wording.mark(parsing.about(await self._call("mark", symbol=market), market))
-
-    async def _last(self, market: str) -> tuple[Decimal, datetime]:
-        asked = self._venue_time()
-        return self._dialect.wording.last(parsing.about(await self._call("last", symbol=market), market), asked)
-
     async def stats(self, symbol: str) -> MarketStats:
         """The last 24 hours of one market."""
-        market = self._market_id(symbol)
-        day = await self._read(f"day of {symbol}", lambda: self._call("day", symbol=market))
-        return parsing.stats(parsing.about(day, market))
+        self._known(symbol)
+        return await self._asked(f"day of {symbol}", lambda wire: self._dialect.speech.stats(wire, symbol))
 
     @property
     def _exchange(self) -> Any:
@@ -213,13 +191,9 @@ class PublicData:
             raise InvariantViolation(f"venue {self._name} is used while it is not connected")
         return self._connected
 
-    def _market_id(self, symbol: str) -> str:
+    def _known(self, symbol: str) -> None:
         if symbol not in self._exchange.markets:
             raise VenueRefused("symbol", f"{self._dialect.exchange} has no market {symbol}")
-        return str(self._exchange.markets[symbol]["id"])
-
-    async def _call(self, name: str, **parameters: object) -> Any:
-        return await getattr(self._exchange, self._dialect.calls[name])(parameters)
 
     def _venue_time(self) -> datetime:
         """Now, by the venue's clock."""
@@ -233,25 +207,47 @@ class PublicData:
         if not abs(age) <= self._max_age:
             raise StaleData(f"{what} is {age.total_seconds():.1f} s old, allowed is {self._max_age.total_seconds():.0f} s")
 
-    async def _read(self, what: str, call: Callable[[], Awaitable[T]], absent: frozenset[str] = frozenset()) -> Any:
-        """The answer of ``call``, tried again while the venue is unavailable; None when its code is one of ``absent``."""
+    async def _asked(self, what: str, question: Callable[[Wire], Awaitable[T]], attempts: int | None = None) -> T:
+        """The answer to ``question``, each request of which is tried again while the venue is unavailable."""
+        try:
+            return await question(self._wire(what, attempts))
+        except verdicts.GARBAGE as error:
+            raise verdicts.unreadable(what, error) from None
+
+    def _wire(self, what: str, attempts: int | None = None) -> Wire:
+        async def send(method: str, arguments: tuple[Any, ...], absent: Collection[str]) -> Any:
+            call = getattr(self._exchange, method)
+            return await self._again(what, lambda: call(*arguments), absent, attempts)
+
+        return Wire(exchange=self._exchange, now=self._venue_time(), send=send)
+
+    async def _whole(self, what: str, question: Callable[[Wire], Awaitable[T]], attempts: int | None = None) -> T:
+        """As ``_asked``; VenueUnavailable, too, when the answer can't be read."""
+        try:
+            return await self._asked(what, question, attempts)
+        except StaleData as error:
+            raise VenueUnavailable(f"{what}: {error}") from None
+
+    async def _again(
+        self, what: str, call: Callable[[], Awaitable[T]], absent: Collection[str], attempts: int | None = None
+    ) -> T | None:
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(self._worth_retrying),
-            stop=stop_after_attempt(self._attempts),
+            stop=stop_after_attempt(attempts or self._attempts),
             wait=wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
             sleep=self._sleep,
             reraise=True,
         )
-        return await retrying(self._read_once, what, call, absent)
+        return await retrying(self._once, what, call, absent)
 
-    async def _read_once(self, what: str, call: Callable[[], Awaitable[T]], absent: frozenset[str]) -> T | None:
+    async def _once(self, what: str, call: Callable[[], Awaitable[T]], absent: Collection[str]) -> T | None:
         with watched() as flight:
             try:
                 return await call()
             except verdicts.wire_faults() as error:
-                if verdicts.says(absent, flight):
+                if verdicts.says(self._dialect, absent, flight):
                     return None
                 raise verdicts.of_read(self._dialect, flight, what, error) from None
 

@@ -15,7 +15,6 @@ from keeper.venues.dialects import Dialect
 from keeper.venues.transport import Flight
 
 NEVER_SENT = "never_sent"
-CLIENT_ERRORS = range(400, 500)
 SHOWN = 160
 GARBAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, AssertionError, EOFError)
 
@@ -29,37 +28,36 @@ def wire_faults() -> tuple[type[Exception], ...]:
     return (BaseError, aiohttp.ClientError, OSError, VenueError, StaleData, *GARBAGE)
 
 
-def code_of(flight: Flight) -> tuple[str, str] | None:
-    """Code and message of an answer that is one whole JSON object with a code in it, else None."""
+def code_of(dialect: Dialect, flight: Flight) -> tuple[str, str] | None:
+    """Code and message of an answer that is whole JSON and says no, else None."""
     try:
         message = json.loads(flight.body)
     except ValueError:
         return None
-    if not isinstance(message, dict) or isinstance(message.get("code"), bool) or not isinstance(message.get("code"), int | str):
-        return None
-    return str(message["code"]), str(message.get("msg", ""))[:SHOWN]
+    told = dialect.speech.refusal(message)
+    return None if told is None else (told[0][:SHOWN], told[1][:SHOWN])
 
 
 def of_order(dialect: Dialect, flight: Flight, error: Exception) -> Outcome:
     """What became of an order whose call raised ``error``."""
     if not flight.sent:
         return Rejected(NEVER_SENT, f"the order never left: {_reason(error)}")
-    coded = code_of(flight)
+    coded = code_of(dialect, flight)
     if coded is None:
         return Unknown(_what_happened(flight, error))
     code, said = coded
     if _entry(dialect.duplicate, coded) is not None:
         return Unknown(f"{code}: the venue has an order of this client id already ({said})")
     entry = _entry(dialect.rejections, coded)
-    if entry is None or flight.status not in CLIENT_ERRORS:
+    if entry is None or flight.status not in dialect.refused_with:
         return Unknown(f"{_what_happened(flight, error)}; {code}: {said}")
     return Rejected(code, f"{dialect.rejections[entry]} (the venue says: {said})")
 
 
-def says(table: Collection[str], flight: Flight) -> bool:
+def says(dialect: Dialect, table: Collection[str], flight: Flight) -> bool:
     """Whether the venue refused a request with one of the codes of ``table``."""
-    coded = code_of(flight)
-    return coded is not None and flight.status in CLIENT_ERRORS and _entry(table, coded) is not None
+    coded = code_of(dialect, flight)
+    return coded is not None and flight.status in dialect.refused_with and _entry(table, coded) is not None
 
 
 def _entry(table: Collection[str], coded: tuple[str, str]) -> str | None:
@@ -74,17 +72,22 @@ def of_read(dialect: Dialect, flight: Flight, what: str, error: Exception) -> Ke
 
     if isinstance(error, KeeperError):
         return error
-    coded = code_of(flight)
-    if coded is not None and coded[0] in dialect.refusals:
-        return VenueRefused(coded[0], f"{what}: {dialect.refusals[coded[0]]} (the venue says: {coded[1]})")
+    coded = code_of(dialect, flight)
+    if coded is not None and (entry := _entry(dialect.refusals, coded)) is not None:
+        return VenueRefused(coded[0], f"{what}: {dialect.refusals[entry]} (the venue says: {coded[1]})")
     definitive = (errors.AuthenticationError, errors.BadSymbol, errors.NotSupported, errors.ArgumentsRequired)
     if isinstance(error, definitive):
         code, said = coded or (type(error).__name__, "no reason")
         return VenueRefused(code, f"{what} was refused (the venue says: {said})")
     if not isinstance(error, errors.BaseError | OSError) and flight.status is not None:
-        return StaleData(f"{what}: the venue's answer can't be read ({_reason(error)})")
+        return unreadable(what, error)
     said = f"; {coded[0]}: {coded[1]}" if coded else ""
     return VenueUnavailable(f"{what} failed: {_what_happened(flight, error)}{said}")
+
+
+def unreadable(what: str, error: Exception) -> StaleData:
+    """The error to raise for an answer to ``what`` on which a parser failed."""
+    return StaleData(f"{what}: the venue's answer can't be read ({_reason(error)})")
 
 
 def _what_happened(flight: Flight, error: Exception) -> str:

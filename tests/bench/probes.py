@@ -164,7 +164,9 @@ def _venue(url: str) -> Any:
     from tests.fakes.binance_usdm import API_KEY, HOSTS, SECRET
     from tests.fakes.loopback_venue import info
 
-    return CcxtVenue(info(), api_key=API_KEY, secret=SECRET, hosts=dict.fromkeys(HOSTS, url), clock=SystemClock())
+    return CcxtVenue(
+        info(), credentials={"api_key": API_KEY, "secret": SECRET}, hosts=dict.fromkeys(HOSTS, url), clock=SystemClock()
+    )
 
 
 def _fund(make: Callable[..., Any]) -> Any:

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from keeper.bootstrap import ORDER_TTL, READ_LAG
 from keeper.journal import Mode, SqlJournal
 from keeper.system import SystemClock
+from keeper.venues.dialects import BINANCE_USDM
 from tests.fakes.binance_desk import LOT, drifted_exchange, gap, written_fund
 from tests.fakes.binance_usdm import BinanceUsdm, Fault, in_thread
 from tests.fakes.command_line import CommandLine, Running, keeper, started
@@ -117,7 +117,9 @@ def test_kill_beside_a_daemon_stops_its_run_before_the_next_child(tmp_path: Path
             took = monotonic() - began
             sent = len(exchange.core.orders)
             assert killed.code == 0, killed.err
-            assert took >= ORDER_TTL + READ_LAG, "an order that passed the gate before the halt may arrive as late as that"
+            assert took >= BINANCE_USDM.order_life.total_seconds() + BINANCE_USDM.read_lag, (
+                "an order that passed the gate before the halt may arrive as late as that"
+            )
             assert resting(exchange) == set()
             running.until("run.closed")
             asked = asking.ended()

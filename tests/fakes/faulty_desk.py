@@ -156,7 +156,9 @@ async def faulty_desk(folder: Path, seed: str, *, two: bool, line: Line | None =
         async with exchange:
             quick = replace(info(), read_lag=0.05, order_ttl=DEADLINE)
             told_hosts, clock = exchange.hosts, SystemClock()
-            made = CcxtVenue(quick, api_key=API_KEY, secret=SECRET, hosts=told_hosts, clock=clock, timeout=TIMEOUT)
+            made = CcxtVenue(
+                quick, credentials={"api_key": API_KEY, "secret": SECRET}, hosts=told_hosts, clock=clock, timeout=TIMEOUT
+            )
             async with made as venue:
                 observer = await Observer.on(venue, fund.symbols, None, venue.clock)
                 yield FaultyDesk(fund, targets, exchange, venue, journal, observer, stream(f"{seed} prices"))

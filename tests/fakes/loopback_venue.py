@@ -48,7 +48,7 @@ def info(environment: Environment = Environment.TESTNET, exchange: str = "binanc
 def venue_at(server: BinanceServer, environment: Environment = Environment.TESTNET, **changes: Any) -> CcxtVenue:
     """A venue that reaches ``server``; ``changes`` replace arguments of CcxtVenue."""
     exchange = "binance" if isinstance(server, BinanceSpot) else "binanceusdm"
-    told: dict[str, Any] = {"api_key": API_KEY, "secret": SECRET, "hosts": server.hosts, "clock": ShiftedClock()}
+    told: dict[str, Any] = {"credentials": {"api_key": API_KEY, "secret": SECRET}, "hosts": server.hosts, "clock": ShiftedClock()}
     return CcxtVenue(info(environment, exchange), **(told | changes))
 
 

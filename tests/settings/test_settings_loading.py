@@ -296,7 +296,10 @@ def test_the_schema_on_disk_is_the_schema_in_the_code() -> None:
 
 def test_the_schema_offers_no_place_for_a_secret_and_closes_every_table() -> None:
     document = schema()
-    assert set(document["$defs"]["CredentialsSettings"]["properties"]) == {"api_key_file", "secret_file"}
+    assert set(document["$defs"]["CredentialsSettings"]["properties"]) == {
+        *("api_key_file", "secret_file", "passphrase_file", "private_key_file"),
+        "wallet_address",
+    }
     assert all(each["additionalProperties"] is False for each in document["$defs"].values() if "properties" in each)
     assert document["properties"]["funds"]["patternProperties"] == {"^[a-z0-9_]+$": {"$ref": "#/$defs/FundSettings"}}
 

@@ -114,9 +114,9 @@ def test_one_newline_at_the_end_is_no_part_of_a_secret(tmp_path: Path, content: 
 def test_credentials_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
     folder = secret_files(tmp_path)
     venue = loaded(tmp_path, BINANCE).venues["binance"]
-    assert credentials_of("binance", venue).api_key.get_secret_value() == API_KEY
+    assert credentials_of("binance", venue)["api_key"].get_secret_value() == API_KEY
     (folder / "api_key").write_text("rotated\n", encoding="utf-8")
-    assert credentials_of("binance", venue).api_key.get_secret_value() == "rotated"
+    assert credentials_of("binance", venue)["api_key"].get_secret_value() == "rotated"
     (folder / "secret").chmod(0o644)
     with pytest.raises(ConfigError, match=r"secret: venues\.binance\.credentials\.secret_file = .*chmod 600"):
         credentials_of("binance", venue)
@@ -148,7 +148,7 @@ def test_secrets_come_from_the_environment(tmp_path: Path) -> None:
     env = {KEY_VARIABLE: API_KEY, SECRET_VARIABLE.lower(): SECRET}
     settings = loaded(tmp_path, BINANCE, env)
     found = credentials_of("binance", settings.venues["binance"])
-    assert (found.api_key.get_secret_value(), found.secret.get_secret_value()) == (API_KEY, SECRET)
+    assert {part: held.get_secret_value() for part, held in found.items()} == {"api_key": API_KEY, "secret": SECRET}
     shown = {each.key: (each.value, each.source) for each in effective(settings)}
     assert shown["venues.binance.credentials.api_key"] == ("***", KEY_VARIABLE)
     assert shown["venues.binance.credentials.secret_file"] == (None, "default")

@@ -159,7 +159,7 @@ BUGS: Mapping[str, Bug] = {
     ),
     "unpinned deadline": Bug(
         changes=[
-            Change(WIRE, "window=min(left, timedelta(milliseconds=self._dialect.order_window)),", "window=timedelta(hours=1),"),
+            Change(WIRE, "window=min(left, timedelta(milliseconds=LONGEST_WINDOW)),", "window=timedelta(hours=1),"),
             Change(WIRE, "self._rng.uniform(0.3, 8.0)", "self._rng.uniform(0.3, 30.0)"),
         ],
         faults={"late": 0.3},

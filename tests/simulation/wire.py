@@ -23,6 +23,8 @@ from keeper.ports import Clock, VenueInfo
 from keeper.simulation.clock import VirtualLoop
 from keeper.venues import listing, verdicts
 from keeper.venues.dialects import BINANCE_SPOT, BINANCE_USDM
+from keeper.venues.parsing import milliseconds
+from keeper.venues.speech.binance import LONGEST_WINDOW, Binance
 from keeper.venues.transport import Flight
 from tests.simulation.exchange import AT_ONCE, Asked, Exchange, Matching, Order, Refused
 from tests.simulation.faults import Faults, OrderFault, ReadFault
@@ -38,13 +40,16 @@ LARGEST_OFFSET = timedelta(seconds=1)
 STALE = timedelta(seconds=10)
 TAKEN = (OrderFault.LOST_REPLY, OrderFault.ERROR_AFTER, OrderFault.TRUNCATED, OrderFault.LIE)
 WORDS = {ChildState.LIVE: "NEW", ChildState.FILLED: "FILLED", ChildState.CANCELED: "EXPIRED"}
+REST = (
+    '"orderId": 1, "symbol": "BTC/USDT:USDT", "side": "BUY", "price": "1", "time": 1, "updateTime": 1, "cummulativeQuoteQty": "1"'
+)
 GARBAGE = (
     "<html>upstream</html>",
     "null",
     "[]",
     '{"orderId": 0}',
-    '{"orderId": "1", "clientOrderId": "another", "status": "FILLED", "origQty": "1", "executedQty": "1", "avgPrice": "1"}',
-    '{"orderId": "1", "clientOrderId": null, "status": null, "origQty": "1", "executedQty": "NaN", "avgPrice": "-1"}',
+    f'{{"clientOrderId": "another", "status": "FILLED", "origQty": "1", "executedQty": "1", "avgPrice": "1", {REST}}}',
+    f'{{"clientOrderId": null, "status": null, "origQty": "1", "executedQty": "NaN", "avgPrice": "-1", {REST}}}',
 )
 LIES = ((503, -1000), (400, -1001), (408, -1007), (400, -1006), (400, -4116), (503, -2019))
 
@@ -143,7 +148,7 @@ class Wire:
         at = self._read_at()
         for order in reversed(self._exchange.under(client_id)):
             if order.symbol == symbol and (answer := self._told(order, at)) is not None:
-                return listing.report(answer, client_id, self._dialect.wording.average)
+                return self._report(answer, symbol, client_id)
         return None
 
     async def fills(self, symbol: str, order_id: str) -> tuple[Fill, ...]:
@@ -185,7 +190,7 @@ class Wire:
         flight = Flight()
         try:
             answer = await self._send(self._asked(request), flight)
-            report = listing.report(answer, request.client_id, self._dialect.wording.average)
+            report = self._report(answer, request.symbol, request.client_id)
         except (Refusal, WireFault, VenueRefused, VenueUnavailable, StaleData, ValueError) as error:
             outcome = verdicts.of_order(self._dialect, flight, error)
             self._trace.add("wire", str(type(outcome).__name__).lower(), f"{request.client_id} {outcome}")
@@ -193,6 +198,11 @@ class Wire:
         if flight.status not in OK:
             return Unknown(f"HTTP {flight.status} with an order in it")
         return Accepted(report)
+
+    def _report(self, answer: object, symbol: str, client_id: str) -> OrderReport:
+        speech = self._dialect.speech
+        assert isinstance(speech, Binance)
+        return listing.report(speech.row(answer, lambda market: market), symbol, client_id)
 
     def _asked(self, request: OrderRequest) -> Asked:
         stamp = self.clock.now() - self._offset
@@ -207,7 +217,7 @@ class Wire:
             price=request.price,
             reduce_only=request.reduce_only,
             sent=stamp,
-            window=min(left, timedelta(milliseconds=self._dialect.order_window)),
+            window=min(left, timedelta(milliseconds=LONGEST_WINDOW)),
             host=min(self._dialect.hosts[self.info.environment]),
         )
 
@@ -311,6 +321,9 @@ class Wire:
         return {
             "orderId": order.order_id,
             "clientOrderId": order.client_id,
+            "symbol": order.symbol,
+            "time": milliseconds(order.at),
+            "updateTime": milliseconds(told.at),
             "side": order.side.value.upper(),
             "price": plain(order.price),
             "origQty": plain(order.amount),

@@ -251,18 +251,18 @@ async def test_a_rate_limited_read_is_not_repeated_and_silences_the_rest(
 
 
 def test_an_exchange_without_a_dialect_is_a_configuration_error_that_names_those_with_one() -> None:
-    told: dict[str, Any] = {"api_key": API_KEY, "secret": SECRET, "hosts": {}, "clock": ShiftedClock()}
+    told: dict[str, Any] = {"credentials": {"api_key": API_KEY, "secret": SECRET}, "hosts": {}, "clock": ShiftedClock()}
     with pytest.raises(ConfigError, match="binanceusdm"):
-        CcxtVenue(info(exchange="kraken"), **told)
+        CcxtVenue(info(exchange="no_such_exchange"), **told)
     with pytest.raises(ConfigError, match=r"live, testnet"):
         CcxtVenue(info(Environment.PAPER), **told)
 
 
 @pytest.mark.parametrize("missing", ["api_key", "secret"])
 async def test_a_missing_key_is_a_configuration_error(server: BinanceUsdm, missing: str) -> None:
-    told: dict[str, Any] = {missing: ""}
+    told = {"api_key": API_KEY, "secret": SECRET} | {missing: ""}
     with pytest.raises(ConfigError, match=f"venues.loop.credentials.{missing}"):
-        venue_at(server, **told)
+        venue_at(server, credentials=told)
 
 
 async def test_a_venue_that_is_not_connected_says_so(server: BinanceUsdm) -> None:

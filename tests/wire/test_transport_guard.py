@@ -139,7 +139,7 @@ async def test_neither_key_nor_secret_nor_signed_query_is_in_any_error_outcome_o
     caplog.set_level(logging.DEBUG)
     server.api_key, server.secret = KEY_CANARY, SECRET_CANARY
     said = io.StringIO()
-    async with venue_at(server, api_key=KEY_CANARY, secret=SECRET_CANARY, timeout=0.1, attempts=1) as venue:
+    async with venue_at(server, credentials={"api_key": KEY_CANARY, "secret": SECRET_CANARY}, timeout=0.1, attempts=1) as venue:
         server.faults.append(Fault("", kind))
         for place in PLACES:
             try:
@@ -158,11 +158,11 @@ async def test_neither_key_nor_secret_nor_signed_query_is_in_any_error_outcome_o
 
 @pytest.mark.parametrize("spoil", ["api_key", "secret"])
 async def test_a_refused_key_is_not_repeated_in_the_refusal(server: BinanceUsdm, spoil: str) -> None:
-    given: dict[str, Any] = {"api_key": KEY_CANARY, "secret": SECRET_CANARY}
+    given = {"api_key": KEY_CANARY, "secret": SECRET_CANARY}
     server.api_key, server.secret = given["api_key"], given["secret"]
     setattr(server, spoil, "another")
     with pytest.raises(VenueRefused) as refusal:
-        await venue_at(server, **given).__aenter__()
+        await venue_at(server, credentials=given).__aenter__()
     text = "".join(traceback.format_exception(refusal.value))
     assert KEY_CANARY not in text
     assert SECRET_CANARY not in text

@@ -1,60 +1,8 @@
-"""What differs between exchanges: one row each. An exchange without a row can't be traded.
+"""Binance: USD-M futures and spot."""
 
-Rows are facts about the wire, never behaviour: whoever needs a new branch adds a field. Codes that are in no list prove
-nothing, and an order answered by one of them stays unknown.
-"""
-
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-
-from keeper.domain.errors import ConfigError, Problem
-from keeper.domain.market import FeeAsset
 from keeper.ports import Environment
-from keeper.venues import wording
-from keeper.venues.wording import Wording
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """How one exchange speaks through ccxt.
-
-    Raw codes stand alone in the tables or, where the venue uses one for several things, with what it says to each:
-    ``-2010 Market is closed.``; such an entry goes before the code alone.
-
-    hosts: the only ones that may be called, by environment; testnet_switch: the ccxt method that leaves live trading;
-    options: ccxt's, each one set for a reason; client_id: the parameter of a new order, lookup_id: of a query by it;
-    client_id_shape: a pattern of the client ids that it takes; cancel_echo: where the answer to a cancel repeats that id;
-    forced: how the client ids begin of orders that the venue itself placed, to liquidate, to deleverage or to settle;
-    rejections: raw codes that prove an order was not taken, and what to do about them;
-    refusals: raw codes of a read that asking again will not cure; not_found: raw codes that say there is no such order;
-    nothing_rests: those that say so to a cancel;
-    duplicate: raw codes that say that an order of this client id exists; order_window: milliseconds, the longest life that
-    the venue grants to a request on its way; history_span: the longest time that one question about past orders may cover;
-    calls: ccxt's methods for what is read, or canceled, without its parsers, less those that the exchange does not have;
-    wording: the parsers; fee_in: what fees are taken in.
-    """
-
-    exchange: str
-    hosts: Mapping[Environment, frozenset[str]]
-    testnet_switch: str
-    options: Mapping[str, object]
-    client_id: str
-    lookup_id: str
-    client_id_shape: str
-    cancel_echo: str
-    rejections: Mapping[str, str]
-    refusals: Mapping[str, str]
-    not_found: frozenset[str]
-    nothing_rests: frozenset[str]
-    duplicate: frozenset[str]
-    order_window: int
-    history_span: timedelta
-    calls: Mapping[str, str]
-    wording: Wording
-    forced: tuple[str, ...] = ()
-    fee_in: FeeAsset = FeeAsset.SETTLE
-
+from keeper.venues.dialects.row import Dialect
+from keeper.venues.speech.binance import BinanceSpot, BinanceUsdm
 
 _KEYS = {
     "-1022": "the signature is wrong: check that the secret belongs to the API key",
@@ -74,11 +22,10 @@ _REQUEST = {
     "-1131": "the receive window is too long",
 }
 _CLIENT_ID = r"[.A-Z:/a-z0-9_-]{1,36}"
-# spot says more than this with the code, such as that an account may not cancel
-_NOTHING_RESTS = frozenset({"-2011 Unknown order sent."})
 
 BINANCE_USDM = Dialect(
     exchange="binanceusdm",
+    speech=BinanceUsdm(),
     hosts={
         Environment.LIVE: frozenset({"fapi.binance.com"}),
         Environment.TESTNET: frozenset({"demo-fapi.binance.com"}),
@@ -89,10 +36,7 @@ BINANCE_USDM = Dialect(
         "adjustForTimeDifference": False,  # the offset is measured apart, and refused when large
         "maxRetriesOnFailure": 0,  # a retried order is a second order
     },
-    client_id="newClientOrderId",
-    lookup_id="origClientOrderId",
     client_id_shape=_CLIENT_ID,
-    cancel_echo="clientOrderId",
     rejections={
         **_KEYS,
         **_TIME,
@@ -132,32 +76,7 @@ BINANCE_USDM = Dialect(
         "-5028": "the order arrived after its deadline",
     },
     refusals={**_KEYS, **_TIME, **_SYMBOL},
-    not_found=frozenset({"-2013"}),
-    nothing_rests=_NOTHING_RESTS,
     duplicate=frozenset({"-4116"}),
-    order_window=60_000,
-    history_span=timedelta(days=7, milliseconds=-1),
-    # ccxt's unified reads lose what a size depends on: fetch_balance gives the margin balance for the wallet,
-    # fetch_positions drops a row whose entry price it can't read, fetch_order_book turns text into floats, fetch_order takes
-    # any script's digits, and fetch_open_orders and fetch_my_trades answer {} and HTML with an empty list
-    calls={
-        "time": "fapiPublicGetTime",
-        "account": "fapiPrivateV3GetAccount",
-        "positions": "fapiPrivateV3GetPositionRisk",
-        "mode": "fapiPrivateGetPositionSideDual",
-        "orders": "fapiPrivateGetOpenOrders",
-        "order": "fapiPrivateGetOrder",
-        "history": "fapiPrivateGetAllOrders",
-        "trades": "fapiPrivateGetUserTrades",
-        "book": "fapiPublicGetDepth",
-        "mark": "fapiPublicGetPremiumIndex",
-        "last": "fapiPublicV2GetTickerPrice",
-        "day": "fapiPublicGetTicker24hr",
-        "cancel": "fapiPrivateDeleteOrder",
-        "dead_man": "fapiPrivatePostCountdownCancelAll",
-    },
-    wording=wording.BINANCE_USDM,
-    forced=("autoclose-", "adl_autoclose", "settlement_autoclose-", "delivery_autoclose-"),
 )
 
 # what spot's matching engine says with -2010 (and, rarely, -1010); "Duplicate order sent." says the opposite of a rejection
@@ -186,6 +105,7 @@ _FILTERS = {
 
 BINANCE_SPOT = Dialect(
     exchange="binance",
+    speech=BinanceSpot(),
     hosts={
         Environment.LIVE: frozenset({"api.binance.com"}),
         Environment.TESTNET: frozenset({"demo-api.binance.com"}),
@@ -199,10 +119,7 @@ BINANCE_SPOT = Dialect(
         "maxRetriesOnFailure": 0,  # a retried order is a second order
         "newOrderRespType": {"limit": "RESULT"},  # trades are read apart: an answer with some of them is one more to misread
     },
-    client_id="newClientOrderId",
-    lookup_id="origClientOrderId",
     client_id_shape=_CLIENT_ID,
-    cancel_echo="origClientOrderId",  # its clientOrderId names the cancel
     rejections={
         **_KEYS,
         **_TIME,
@@ -220,40 +137,5 @@ BINANCE_SPOT = Dialect(
         **{f"{code} {said}": meaning for code in ("-1010", "-2010") for said, meaning in _ENGINE.items()},
     },
     refusals={**_KEYS, **_TIME, **_SYMBOL},
-    not_found=frozenset({"-2013"}),
-    nothing_rests=_NOTHING_RESTS,
     duplicate=frozenset({"-1010 Duplicate order sent.", "-2010 Duplicate order sent."}),
-    order_window=60_000,
-    history_span=timedelta(days=1, milliseconds=-1),
-    # as on USD-M, ccxt's unified reads blur what a size depends on; spot has neither positions nor a mark
-    calls={
-        "time": "publicGetTime",
-        "account": "privateGetAccount",
-        "mode": "privateGetAccount",
-        "orders": "privateGetOpenOrders",
-        "order": "privateGetOrder",
-        "history": "privateGetAllOrders",
-        "trades": "privateGetMyTrades",
-        "book": "publicGetDepth",
-        "last": "publicGetTickerPrice",
-        "day": "publicGetTicker24hr",
-        "cancel": "privateDeleteOrder",
-    },
-    wording=wording.BINANCE_SPOT,
-    fee_in=FeeAsset.RECEIVED,
 )
-
-DIALECTS = {row.exchange: row for row in (BINANCE_USDM, BINANCE_SPOT)}
-
-
-def dialect_of(venue: str, exchange: str, environment: Environment) -> Dialect:
-    """The row of ``exchange``. ConfigError when there is none, or none for ``environment``."""
-    row = DIALECTS.get(exchange)
-    source = f"venue {venue}"
-    if row is None:
-        remedy = f"orders can be sent to {', '.join(sorted(DIALECTS))}; for a dry run write paper"
-        raise ConfigError(Problem(source, f"venues.{venue}.exchange", exchange, remedy))
-    if environment not in row.hosts:
-        remedy = f"{exchange} knows {', '.join(sorted(row.hosts))}; for a dry run set exchange to paper"
-        raise ConfigError(Problem(source, f"venues.{venue}.environment", environment, remedy))
-    return row

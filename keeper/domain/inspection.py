@@ -1,0 +1,56 @@
+"""What an exchange tells of an account beside what it holds: its keys, its modes, its fees, how far a position may grow."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+class MarginMode(StrEnum):
+    """Whether a position is backed by the whole account or by what was set aside for it."""
+
+    CROSS = "cross"
+    ISOLATED = "isolated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFacts:
+    """What an API key may do. None where the exchange does not say.
+
+    ip_bound: whether it works from named addresses only; expires_at: aware UTC, None where it never does.
+    """
+
+    may_trade: bool | None = None
+    may_withdraw: bool | None = None
+    ip_bound: bool | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modes:
+    """How an account trades one market. None where the exchange does not say.
+
+    hedged: whether long and short positions are kept apart; leverage: the setting, which bounds a position and is not the
+    leverage that a fund has.
+    """
+
+    hedged: bool | None = None
+    margin: MarginMode | None = None
+    leverage: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeeRates:
+    """Fractions of the notional, of this account in one market; negative where the exchange pays."""
+
+    taker: Decimal
+    maker: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bracket:
+    """One step of a market's leverage table. up_to: notional (quote), None without end; maintenance: fraction of notional."""
+
+    up_to: Decimal | None
+    max_leverage: Decimal
+    maintenance: Decimal

@@ -1,0 +1,52 @@
+"""What differs between exchanges, as facts: one row each. How they are asked is their speech.
+
+Codes that are in no list prove nothing, and an order answered by one of them stays unknown.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from keeper.ports import Environment
+from keeper.venues.speech.base import Speech
+
+CLIENT_ERRORS = range(400, 500)
+ANY_WHOLE_ANSWER = range(200, 500)
+"""For exchanges that say no with HTTP 200."""
+KEY_AND_SECRET: Mapping[str, str] = {"api_key": "apiKey", "secret": "secret"}
+WITH_PASSPHRASE: Mapping[str, str] = {**KEY_AND_SECRET, "passphrase": "password"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How one exchange speaks through ccxt.
+
+    Raw codes stand alone in the tables or, where the venue uses one for several things, with what it says to each:
+    ``-2010 Market is closed.``; such an entry goes before the code alone.
+
+    exchange: ccxt's id; speech: how it is asked, and read; hosts: the only ones that may be called, by environment;
+    testnet_switch: the ccxt method that leaves live trading, called with True; options: ccxt's, each one set for a reason;
+    credentials: what signs, by the configuration's name, and what ccxt calls it; client_id_shape: a pattern of the client ids
+    that it takes; client_id_length: characters of those that Keeper makes; rejections: raw codes that prove an order was not
+    taken, and what to do about them; refused_with: HTTP status of an answer that proves it; refusals: raw codes of a read that
+    asking again will not cure; duplicate: raw codes that say that an order of this client id exists; order_life: the longest
+    that a sent order may take to arrive, after which the venue refuses it (or, where it has no such rule, after which it is
+    taken to be lost once two lookups say so); read_lag: seconds after which a read shows an earlier write; unique_ids: whether
+    the venue refuses a second order of a client id for as long as the first one rests.
+    """
+
+    exchange: str
+    speech: Speech
+    hosts: Mapping[Environment, frozenset[str]]
+    testnet_switch: str
+    options: Mapping[str, object]
+    client_id_shape: str
+    rejections: Mapping[str, str]
+    refusals: Mapping[str, str]
+    duplicate: frozenset[str]
+    refused_with: range = CLIENT_ERRORS
+    credentials: Mapping[str, str] = field(default_factory=lambda: KEY_AND_SECRET)
+    client_id_length: int = 32
+    order_life: timedelta = timedelta(seconds=5)
+    read_lag: float = 0.5
+    unique_ids: bool = True

@@ -1,0 +1,220 @@
+"""What a venue behind ccxt can be asked, whichever exchange it is; each exchange has its own way to put it.
+
+A Speech knows the words of one exchange and nothing of retries, deadlines or what an exception proves: that is the venue's
+part. It holds no state. What it may use of a connection is a Wire.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from keeper.domain.account import Position
+from keeper.domain.book import OrderBook
+from keeper.domain.errors import StaleData
+from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, Modes
+from keeper.domain.market import FeeAsset, Market
+from keeper.domain.observation import MarketStats
+from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, VenueOrder
+from keeper.venues import listing, parsing
+from keeper.venues.listing import OrderRow
+
+BOOK_LEVELS = 100
+NOTHING: frozenset[str] = frozenset()
+Ask = Callable[[str, tuple[Any, ...], Collection[str]], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What the venue reckons with. price: the mark; index: what it follows, None where there is none; both quote per base."""
+
+    price: Decimal
+    index: Decimal | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wallet:
+    """What an account holds beside its positions.
+
+    balances: units per asset, without open profit and without zeros, negative when borrowed; free_margin: what new positions
+    may still bind, in the venue's unit of account, None where nothing is bound or the venue does not say; equities: what the
+    venue itself says that each asset comes to, open profit in it included, empty where it says nothing.
+    """
+
+    balances: Mapping[str, Decimal]
+    free_margin: Decimal | None = None
+    equities: Mapping[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """What a Speech may use of a connection, for one question or one cancel.
+
+    exchange: the ccxt instance, connected, whose markets are loaded; now: by the venue's clock, aware UTC; send: calls a
+    method of ccxt with arguments, as often as the question may be put, and returns None for the codes it is given.
+    """
+
+    exchange: Any
+    now: datetime
+    send: Ask
+
+    async def ask(self, method: str, /, **parameters: object) -> Any:
+        """The answer of one of ccxt's raw methods, unread."""
+        return await self.send(method, (parameters,), NOTHING)
+
+    async def find(self, method: str, absent: Collection[str], /, **parameters: object) -> Any:
+        """As ``ask``; None where the venue refuses with one of the codes ``absent``, by which it says that there is none."""
+        return await self.send(method, (parameters,), absent)
+
+    async def unified(self, method: str, *arguments: object) -> Any:
+        """The answer of one of ccxt's unified methods, as ccxt read it."""
+        return await self.send(method, arguments, NOTHING)
+
+    def market_id(self, symbol: str) -> str:
+        """The venue's name of a market that is loaded."""
+        return str(self.exchange.markets[symbol]["id"])
+
+    def entry(self, symbol: str) -> Mapping[str, Any]:
+        """What ccxt knows of a market that is loaded."""
+        found: Mapping[str, Any] = self.exchange.markets[symbol]
+        return found
+
+    def contract(self, market: str) -> str:
+        """What ccxt calls a derivative; the venue's own word where that has none."""
+        return str(self.exchange.safe_symbol(market, None, None, "contract"))
+
+    def pair(self, market: str) -> str:
+        """What ccxt calls a spot market; the venue's own word where that has none."""
+        return str(self.exchange.safe_symbol(market, None, None, "spot"))
+
+    def asset(self, name: str) -> str:
+        """What ccxt calls an asset."""
+        return str(self.exchange.safe_currency_code(name))
+
+    @property
+    def stamp(self) -> int:
+        """``now`` in milliseconds."""
+        return parsing.milliseconds(self.now)
+
+
+class Speech(ABC):
+    """The words of one exchange.
+
+    Symbols are ccxt's. Every answer is read whole: StaleData when it can't be, or is about something else than was asked.
+    VenueRefused where the venue can't do what is asked, or Keeper can't work with what it says.
+    """
+
+    fee_in = FeeAsset.SETTLE
+    """What spot markets take their fees in."""
+    stated: Collection[str] = ()
+    """The limits that the exchange states for every market: see ``parsing.market``."""
+
+    @abstractmethod
+    def refusal(self, message: object) -> tuple[str, str] | None:
+        """Code and words of an answer (JSON, whole) that says no; None for one that does not, or names no code."""
+
+    def market(self, symbol: str, entry: Mapping[str, Any]) -> Market:
+        """What ccxt knows of a market, as a Market whose contracts are what the venue's orders count."""
+        return parsing.market(symbol, entry, self.fee_in, self.stated)
+
+    @abstractmethod
+    async def time(self, wire: Wire) -> datetime:
+        """The venue's clock, aware UTC, no later than it is by the time the answer is here."""
+
+    @abstractmethod
+    async def book(self, wire: Wire, symbol: str) -> OrderBook:
+        """The order book, BOOK_LEVELS a side where there are as many, in contracts. One that tells no time is of ``wire.now``."""
+
+    async def mark(self, _wire: Wire, _symbol: str) -> Mark | None:
+        """Mark and index; None where the market has no mark (spot)."""
+        return None
+
+    @abstractmethod
+    async def last(self, wire: Wire, symbol: str) -> tuple[Decimal, datetime]:
+        """The last price, quote per base, and when it was paid. One that tells no time is of ``wire.now``."""
+
+    @abstractmethod
+    async def stats(self, wire: Wire, symbol: str) -> MarketStats:
+        """The last 24 hours."""
+
+    @abstractmethod
+    async def check_account(self, wire: Wire) -> None:
+        """Return when Keeper can work with this account: keys that are good, one position for each market, leave to trade."""
+
+    @abstractmethod
+    async def wallet(self, wire: Wire) -> Wallet:
+        """What the account holds beside its positions."""
+
+    async def positions(self, _wire: Wire) -> Mapping[str, Position]:
+        """Open positions by symbol, in signed contracts; none on spot."""
+        return {}
+
+    @abstractmethod
+    async def open_orders(self, wire: Wire) -> tuple[VenueOrder, ...]:
+        """Every order that rests in any market of the account, whoever sent it."""
+
+    @abstractmethod
+    def parameters(self, request: OrderRequest, stamp: int, left: int) -> dict[str, object]:
+        """What ccxt's ``create_order`` is told beside symbol, side, amount and price of an immediate-or-cancel limit order.
+
+        stamp: the venue's time in milliseconds; left: milliseconds that the order has to arrive, where the venue honours it.
+        """
+
+    @abstractmethod
+    def placed(self, wire: Wire, answer: object, request: OrderRequest) -> OrderReport | str:
+        """What the answer to an order (ccxt's ``info``) proves: a report, LIVE where it tells the ids alone.
+
+        Where the venue does not repeat the client id it is the order's id alone, and proves nothing before it was looked up.
+        """
+
+    @abstractmethod
+    async def lookup(self, wire: Wire, symbol: str, client_id: str) -> OrderReport | None:
+        """The order under a client id; None only when the venue says that there is none, open or ended."""
+
+    @abstractmethod
+    async def fills(self, wire: Wire, symbol: str, order_id: str) -> tuple[Fill, ...]:
+        """Every trade of one order, oldest first, in contracts; a fee that the venue pays us is negative."""
+
+    @abstractmethod
+    async def orders(self, wire: Wire, symbol: str, since: datetime) -> tuple[VenueOrder, ...]:
+        """Every order of one market placed at ``since`` or later, whoever placed it, resting ones too, oldest first."""
+
+    @abstractmethod
+    async def cancel(self, wire: Wire, symbol: str, client_id: str) -> None:
+        """Ask for the order under a client id to be canceled; nothing happens when the venue says that it does not rest."""
+
+    async def dead_man(self, _wire: Wire, _symbols: Sequence[str], _within: timedelta | None) -> bool:
+        """Have the venue cancel what rests unless asked again ``within``; None takes that off. False where it has no switch."""
+        return False
+
+    async def key(self, _wire: Wire) -> KeyFacts:
+        """What the key may do, as far as the venue tells."""
+        return KeyFacts()
+
+    async def modes(self, _wire: Wire, _symbol: str) -> Modes:
+        """How the account trades a market, as far as the venue tells."""
+        return Modes()
+
+    async def fees(self, _wire: Wire, _symbol: str) -> FeeRates | None:
+        """What this account pays in a market; None where the venue does not tell."""
+        return None
+
+    async def brackets(self, _wire: Wire, _symbol: str) -> tuple[Bracket, ...]:
+        """A market's leverage table, smallest positions first; empty where the venue does not tell, or nothing is borrowed."""
+        return ()
+
+
+def whole(rows: Sequence[OrderRow], since: datetime | None = None) -> tuple[VenueOrder, ...]:
+    """Orders that were told, perhaps twice, as VenueOrders, oldest first; those placed before ``since`` are left out."""
+    return listing.orders([row for row in rows if since is None or row.at >= since])
+
+
+def resting(rows: Sequence[OrderRow]) -> tuple[VenueOrder, ...]:
+    """Orders that were told to be open. StaleData for one that has ended."""
+    found = listing.orders(rows)
+    if any(order.state is not ChildState.LIVE for order in found):
+        raise StaleData("the venue's answer lists an order as open that has ended")
+    return found
