@@ -10,8 +10,7 @@ from decimal import Decimal
 from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import Field, ValidationInfo, field_validator
 
 from keeper.domain.market import MarketKind
 from keeper.domain.numbers import ZERO, exact, plain
@@ -21,7 +20,8 @@ from keeper.policy.breakers import Breakers
 from keeper.policy.mandate import BandGoal, Mandate
 from keeper.policy.schedule import CATCH_UP, SHORTEST_DAY, Schedule
 from keeper.ports import Environment
-from keeper.settings.addresses import PAPER, SECRETS, Exchange, Host, JournalUrl, Loopback, TimeOfDay, WalletAddress, Zone
+from keeper.settings.addresses import PAPER, Exchange, Host, JournalUrl, Loopback, TimeOfDay, Zone
+from keeper.settings.credentials import CredentialsSettings
 from keeper.settings.feeds import AccountSettings, Feed, Section, feed_markets
 from keeper.settings.limits import LEVERAGE_CEILING, BreakerSettings, LimitSettings
 from keeper.settings.symbols import Assets, Symbol, symbol_parts
@@ -29,7 +29,6 @@ from keeper.settings.values import (
     Duration,
     Name,
     Ratio,
-    Text,
     Whole,
     Within,
     chosen,
@@ -45,14 +44,6 @@ EMERGENCY_CEILING = Decimal(100)
 V = TypeVar("V")
 
 
-def read_secret_text(value: object) -> SecretStr:
-    """A secret that came in through the environment."""
-    return value if isinstance(value, SecretStr) else SecretStr(read_text(value))
-
-
-SecretText = Annotated[SecretStr, BeforeValidator(read_secret_text)]
-
-
 class KeeperSettings(Section):
     """What concerns the whole process."""
 
@@ -61,35 +52,6 @@ class KeeperSettings(Section):
         description="where runs, orders and fills are recorded; a relative path starts at the configuration file",
         repr=False,
     )
-
-
-class CredentialsSettings(Section):
-    """Where the keys of an account are: files, or environment variables, never the configuration file itself."""
-
-    api_key_file: Text | None = Field(
-        default=None, description="file that holds the API key, mode 600; a relative path starts at the configuration file"
-    )
-    secret_file: Text | None = Field(default=None, description="file that holds the API secret, mode 600")
-    passphrase_file: Text | None = Field(
-        default=None, description="file that holds the passphrase of the API key, mode 600; on okx, kucoinfutures and bitget"
-    )
-    wallet_address: WalletAddress | None = Field(
-        default=None, description="address of the account, 0x and 40 hexadecimal digits; on hyperliquid"
-    )
-    private_key_file: Text | None = Field(
-        default=None, description="file that holds the private key of the wallet that signs, mode 600; on hyperliquid"
-    )
-    api_key: SkipJsonSchema[SecretText | None] = Field(default=None, description="the API key, from the environment only")
-    secret: SkipJsonSchema[SecretText | None] = Field(default=None, description="the API secret, from the environment only")
-    passphrase: SkipJsonSchema[SecretText | None] = Field(default=None, description="the passphrase, from the environment only")
-    private_key: SkipJsonSchema[SecretText | None] = Field(default=None, description="the private key, from the environment only")
-
-    @field_validator(*SECRETS)
-    @classmethod
-    def _one_of_both(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if value is not None and info.data.get(f"{info.field_name}_file") is not None:
-            raise fault(f"is given twice: keep {info.field_name} or {info.field_name}_file")
-        return value
 
 
 class VenueSettings(Section):
