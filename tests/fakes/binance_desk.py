@@ -57,7 +57,7 @@ def assert_signed(exchange: BinanceUsdm) -> None:
     private = [one for one in exchange.requests if not one.path.endswith(public)]
     assert private
     for one in private:
-        assert one.key == API_KEY
+        assert one.header("X-MBX-APIKEY") == API_KEY
         assert b"&signature=" in one.raw
     for one in exchange.requests:
         assert SECRET.encode() not in one.raw

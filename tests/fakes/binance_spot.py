@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from tests.fakes import spot_messages as messages
-from tests.fakes.binance_server import BinanceServer, Rejection, Routes, Skin, page, span, wall_clock, which
+from tests.fakes.binance_server import BinanceServer, Rejection, Routes, Skin, binance_skin, page, span, wall_clock, which
 from tests.fakes.exchange_core import Instrument, Ladder
 from tests.fakes.spot_core import SpotCore, SpotTrade
 
@@ -87,7 +87,8 @@ PRIVATE: Routes = {
 class BinanceSpot(BinanceServer):
     """The spot exchange."""
 
-    skin: ClassVar[Skin] = Skin(
+    skin: ClassVar[Skin] = binance_skin(
+        "binance",
         hosts=("demo-api.binance.com", "api.binance.com"),
         prefix="/api/v3/",
         public=PUBLIC,

@@ -22,6 +22,7 @@ from tests.fakes.binance_server import (
     Routes,
     Seen,
     Skin,
+    binance_skin,
     in_thread,
     page,
     span,
@@ -107,7 +108,8 @@ PRIVATE: Routes = {
 class BinanceUsdm(BinanceServer):
     """The USD-M exchange."""
 
-    skin: ClassVar[Skin] = Skin(
+    skin: ClassVar[Skin] = binance_skin(
+        "binanceusdm",
         hosts=HOSTS,
         prefix="/fapi/",
         public=PUBLIC,

@@ -11,8 +11,7 @@ from keeper.domain.market import Side
 from keeper.domain.order import OrderRequest
 from keeper.ports import Environment, VenueInfo
 from keeper.venues.ccxt_venue import CcxtVenue
-from tests.fakes.binance_server import API_KEY, SECRET, BinanceServer
-from tests.fakes.binance_spot import BinanceSpot
+from tests.fakes.loopback_server import API_KEY, SECRET, LoopbackServer
 
 BTC = "BTC/USDT:USDT"
 ETH = "ETH/USDT:USDT"
@@ -45,11 +44,10 @@ def info(environment: Environment = Environment.TESTNET, exchange: str = "binanc
     )
 
 
-def venue_at(server: BinanceServer, environment: Environment = Environment.TESTNET, **changes: Any) -> CcxtVenue:
+def venue_at(server: LoopbackServer, environment: Environment = Environment.TESTNET, **changes: Any) -> CcxtVenue:
     """A venue that reaches ``server``; ``changes`` replace arguments of CcxtVenue."""
-    exchange = "binance" if isinstance(server, BinanceSpot) else "binanceusdm"
     told: dict[str, Any] = {"credentials": {"api_key": API_KEY, "secret": SECRET}, "hosts": server.hosts, "clock": ShiftedClock()}
-    return CcxtVenue(info(environment, exchange), **(told | changes))
+    return CcxtVenue(info(environment, server.skin.exchange), **(told | changes))
 
 
 def order(**changes: Any) -> OrderRequest:

@@ -141,7 +141,7 @@ async def test_every_private_request_is_signed_and_no_public_one_carries_the_key
     assert len(spot.requests) == 7
     for one in spot.requests:
         private = one.path.rsplit("/", 1)[-1] not in ("depth", "price", "24hr")
-        assert (one.key == API_KEY) == private
+        assert (one.header("X-MBX-APIKEY") == API_KEY) == private
         assert ("signature" in one.parameters) == private
 
 
