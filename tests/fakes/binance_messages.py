@@ -4,7 +4,7 @@ import time
 from decimal import Decimal
 from typing import Any
 
-from tests.fakes.exchange_core import ZERO, ExchangeCore, Order, Reason, Trade
+from tests.fakes.exchange_core import ZERO, ExchangeCore, Forced, Order, Reason, Status, Trade
 
 CODES = {
     Reason.UNKNOWN_SYMBOL: -1121,
@@ -23,7 +23,17 @@ CODES = {
     Reason.NO_SUCH_ORDER: -2013,
     Reason.NOTHING_RESTS: -2011,
     Reason.TOO_LONG_A_TIME: -1127,
+    Reason.CLOSED: -4141,
 }
+STATUSES = {
+    Status.NEW: "NEW",
+    Status.PARTIAL: "PARTIALLY_FILLED",
+    Status.FILLED: "FILLED",
+    Status.EXPIRED: "EXPIRED",
+    Status.CANCELED: "CANCELED",
+}
+FORCED = {Forced.LIQUIDATION: "autoclose-", Forced.DELEVERAGING: "adl_autoclose-"}
+PERPETUAL_DELIVERY = 4_133_404_800_000
 TEXTS = {
     -1003: (429, "Too many requests."),
     -1006: (400, "An unexpected response was received from the message bus. Execution status unknown."),
@@ -50,6 +60,7 @@ TEXTS = {
     -4024: (400, "Limit price can't be lower than the floor."),
     -4061: (400, "Order's position side does not match user's setting."),
     -4116: (400, "ClientOrderId is duplicated."),
+    -4141: (400, "Symbol is closed."),
     -4164: (400, "Order's notional must be no smaller than the minimum (unless you choose reduce only)."),
 }
 
@@ -69,10 +80,10 @@ def exchange_info(core: ExchangeCore, now: int) -> dict[str, Any]:
         {
             "symbol": one.symbol,
             "pair": one.base + one.quote,
-            "contractType": one.contract,
-            "deliveryDate": one.delivery,
+            "contractType": "PERPETUAL" if one.delivery is None else "CURRENT_QUARTER",
+            "deliveryDate": one.delivery or PERPETUAL_DELIVERY,
             "onboardDate": 1_570_000_000_000,
-            "status": one.status,
+            "status": "TRADING" if one.open else "SETTLING",
             "baseAsset": one.base,
             "quoteAsset": one.quote,
             "marginAsset": one.settle,
@@ -112,7 +123,7 @@ def premium(core: ExchangeCore, symbol: str, now: int) -> dict[str, Any]:
     return {
         "symbol": symbol,
         "markPrice": mark,
-        "indexPrice": _text(core.indexes.get(symbol, core.mark(symbol))),
+        "indexPrice": _text(core.index(symbol)),
         "lastFundingRate": "0.00010000",
         "nextFundingTime": now + 3_600_000,
         "time": now,
@@ -216,8 +227,8 @@ def order(one: Order) -> dict[str, Any]:
     return {
         "orderId": one.id,
         "symbol": one.symbol,
-        "status": one.status,
-        "clientOrderId": one.client_id,
+        "status": STATUSES[one.status],
+        "clientOrderId": f"{FORCED[one.forced]}{one.id}" if one.forced else one.client_id,
         "price": str(one.price),
         "avgPrice": _text(one.average),
         "origQty": str(one.amount),
@@ -238,7 +249,7 @@ def order(one: Order) -> dict[str, Any]:
     }
 
 
-def trade(one: Trade, asset: str) -> dict[str, Any]:
+def trade(one: Trade) -> dict[str, Any]:
     return {
         "id": one.id,
         "orderId": one.order_id,
@@ -251,8 +262,8 @@ def trade(one: Trade, asset: str) -> dict[str, Any]:
         "quoteQty": _text(one.amount * one.price),
         "realizedPnl": _text(one.profit),
         "commission": _text(one.fee),
-        "commissionAsset": asset,
-        "marginAsset": asset,
+        "commissionAsset": one.fee_asset,
+        "marginAsset": one.fee_asset,
         "positionSide": "BOTH",
         "time": one.at,
     }
@@ -266,5 +277,5 @@ def truth(core: ExchangeCore, requests: int) -> dict[str, Any]:
         "positions": {symbol: {"amount": str(held.amount), "entry": str(held.entry)} for symbol, held in core.holdings.items()},
         "marks": {symbol: str(core.mark(symbol)) for symbol in core.ladders},
         "orders": [order(one) for one in core.orders.values()],
-        "trades": [trade(one, core.instruments[one.symbol].settle) for one in core.trades],
+        "trades": [trade(one) for one in core.trades],
     }

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from tests.fakes.exchange_core import Reason, Trade
 from tests.fakes.loopback_requests import Fault, Seen
@@ -29,7 +29,6 @@ __all__ = ["API_KEY", "SECRET", "BinanceServer", "Fault", "Rejection", "Routes",
 AHEAD = 1000
 DEFAULT_WINDOW = 5000
 LONGEST_WINDOW = 60_000
-T = TypeVar("T", bound=Trade)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,7 +93,7 @@ def span(told: dict[str, str]) -> dict[str, Any]:
     return {"first": first, "last": last, "limit": min(int(told.get("limit", 500)), 1000)}
 
 
-def page(trades: list[T], told: dict[str, str]) -> list[T]:
+def page(trades: list[Trade], told: dict[str, str]) -> list[Trade]:
     """One answer of ``trades``, oldest first: those from an id on where the request names one, else the newest."""
     limit = min(int(told.get("limit", 500)), 1000)
     if "fromId" in told:

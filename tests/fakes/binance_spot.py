@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from tests.fakes import spot_messages as messages
 from tests.fakes.binance_server import BinanceServer, Rejection, Routes, Skin, binance_skin, page, span, wall_clock, which
 from tests.fakes.exchange_core import Instrument, Ladder
-from tests.fakes.spot_core import SpotCore, SpotTrade
+from tests.fakes.spot_core import SpotCore
 
 DAY = 86_400_000
 ORDER_PARAMETERS = frozenset(
@@ -52,15 +52,7 @@ def _history(exchange: "BinanceSpot", told: dict[str, str]) -> Any:
 
 
 def _trades(exchange: "BinanceSpot", told: dict[str, str]) -> Any:
-    core = exchange.core
-    core.instrument(told["symbol"])
-    wanted = [
-        trade
-        for trade in core.trades
-        if isinstance(trade, SpotTrade)
-        and trade.symbol == told["symbol"]
-        and ("orderId" not in told or trade.order_id == int(told["orderId"]))
-    ]
+    wanted = exchange.core.trades_of(told["symbol"], int(told["orderId"]) if "orderId" in told else None)
     return [messages.trade(trade) for trade in page(wanted, told)]
 
 
@@ -112,7 +104,7 @@ def spot_core(**changes: Any) -> SpotCore:
             **(common | {"step": Decimal("0.0001"), "min_amount": Decimal("0.0001")}),
         ),
         Instrument(symbol="BNBUSDT", base="BNB", tick=Decimal("0.1"), min_notional=Decimal(5), **common),
-        Instrument(symbol="DEADUSDT", base="DEAD", status="BREAK", **common),
+        Instrument(symbol="DEADUSDT", base="DEAD", open=False, **common),
     ]
     parts: dict[str, Any] = {
         "now": wall_clock,

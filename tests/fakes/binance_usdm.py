@@ -65,12 +65,8 @@ def _history(exchange: BinanceServer, told: dict[str, str]) -> Any:
 
 
 def _trades(exchange: BinanceServer, told: dict[str, str]) -> Any:
-    core = exchange.core
-    core.instrument(told["symbol"])
-    wanted = [
-        t for t in core.trades if t.symbol == told["symbol"] and ("orderId" not in told or t.order_id == int(told["orderId"]))
-    ]
-    return [messages.trade(trade, core.instruments[trade.symbol].settle) for trade in page(wanted, told)]
+    wanted = exchange.core.trades_of(told["symbol"], int(told["orderId"]) if "orderId" in told else None)
+    return [messages.trade(trade) for trade in page(wanted, told)]
 
 
 def _depth(exchange: BinanceServer, told: dict[str, str]) -> Any:
@@ -124,8 +120,8 @@ def usual_core(**changes: Any) -> ExchangeCore:
     instruments = [
         Instrument(symbol="BTCUSDT", base="BTC"),
         Instrument(symbol="ETHUSDT", base="ETH", tick=Decimal("0.01"), min_notional=Decimal(20)),
-        Instrument(symbol="BTCUSDT_270326", base="BTC", contract="CURRENT_QUARTER", delivery=1_806_048_000_000),
-        Instrument(symbol="DEADUSDT", base="DEAD", status="SETTLING"),
+        Instrument(symbol="BTCUSDT_270326", base="BTC", delivery=1_806_048_000_000),
+        Instrument(symbol="DEADUSDT", base="DEAD", open=False),
         Instrument(symbol="ODDUSDT", base="ODD", settle="BTC"),
     ]
     parts: dict[str, Any] = {

@@ -6,14 +6,7 @@ Like the margin account it extends it keeps its own arithmetic: what it says is 
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from tests.fakes.exchange_core import CENT, ZERO, ExchangeCore, Order, Reason, Refusal, Trade
-
-
-@dataclass(slots=True)
-class SpotTrade(Trade):
-    """One execution. fee: units of ``fee_asset``."""
-
-    fee_asset: str = ""
+from tests.fakes.exchange_core import CENT, ZERO, ExchangeCore, Order, Reason, Refusal
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,15 +36,13 @@ class SpotCore(ExchangeCore):
     def free(self, asset: str) -> Decimal:
         return self.total(asset) - self.locked(asset)
 
-    def _check_account(self, order: Order) -> None:
-        if any(order.client_id == other.client_id for other in self.open_orders()):
-            raise Refusal(Reason.DUPLICATE)
+    def check_account(self, order: Order) -> None:
         market = self.instruments[order.symbol]
         asset, needed = (market.quote, order.amount * order.price) if order.sign > 0 else (market.base, order.amount)
         if needed > self.free(asset):
             raise Refusal(Reason.MARGIN)
 
-    def _book(self, order: Order, amount: Decimal, price: Decimal) -> None:
+    def book(self, order: Order, amount: Decimal, price: Decimal) -> None:
         market = self.instruments[order.symbol]
         cost = amount * price
         self._change(market.base, order.sign * amount)
@@ -60,22 +51,8 @@ class SpotCore(ExchangeCore):
         owed = (amount if fee_asset == market.base else cost / self._price_of(fee_asset)) * self.fee_rate
         fee = owed.quantize(CENT)
         self._change(fee_asset, -fee)
-        order.filled += amount
-        order.cost += cost
-        self.trades.append(
-            SpotTrade(
-                id=len(self.trades) + 501,
-                order_id=order.id,
-                symbol=order.symbol,
-                sign=order.sign,
-                amount=amount,
-                price=price,
-                fee=fee,
-                profit=ZERO,
-                at=self.now(),
-                fee_asset=fee_asset,
-            )
-        )
+        order.fill(amount, price, cost)
+        self.note_trade(order, amount, price, fee=fee, fee_asset=fee_asset)
 
     def _price_of(self, asset: str) -> Decimal:
         """USDT per unit of ``asset``."""

@@ -4,8 +4,9 @@ import time
 from decimal import Decimal
 from typing import Any
 
-from tests.fakes.exchange_core import Order, Reason
-from tests.fakes.spot_core import SpotCore, SpotTrade
+from tests.fakes.binance_messages import STATUSES as ORDER_STATUSES
+from tests.fakes.exchange_core import Order, Reason, Trade
+from tests.fakes.spot_core import SpotCore
 
 Said = tuple[int, str]
 INSUFFICIENT = (-2010, "Account has insufficient balance for requested action.")
@@ -19,6 +20,7 @@ REASONS: dict[Reason, Said] = {
     Reason.NOTIONAL: (-1013, "Filter failure: NOTIONAL"),
     Reason.PRICE_TOO_HIGH: (-1013, "Filter failure: PERCENT_PRICE_BY_SIDE"),
     Reason.PRICE_TOO_LOW: (-1013, "Filter failure: PERCENT_PRICE_BY_SIDE"),
+    Reason.CLOSED: (-2010, "Market is closed."),
     Reason.DUPLICATE: (-2010, "Duplicate order sent."),
     Reason.MARGIN: INSUFFICIENT,
     Reason.NO_SUCH_ORDER: (-2013, "Order does not exist."),
@@ -54,7 +56,7 @@ def exchange_info(core: SpotCore, now: int) -> dict[str, Any]:
     symbols = [
         {
             "symbol": one.symbol,
-            "status": one.status,
+            "status": "TRADING" if one.open else "BREAK",
             "baseAsset": one.base,
             "baseAssetPrecision": 8,
             "quoteAsset": one.quote,
@@ -148,7 +150,7 @@ def order(one: Order) -> dict[str, Any]:
         "origQty": _text(one.amount),
         "executedQty": _text(one.filled),
         "cummulativeQuoteQty": _text(one.cost),
-        "status": one.status,
+        "status": ORDER_STATUSES[one.status],
         "timeInForce": one.time_in_force,
         "type": "LIMIT",
         "side": "BUY" if one.sign > 0 else "SELL",
@@ -158,7 +160,7 @@ def order(one: Order) -> dict[str, Any]:
         "time": one.at,
         "updateTime": one.at,
         "workingTime": one.at,
-        "isWorking": one.status == "NEW",
+        "isWorking": one.status.rests,
         "origQuoteOrderQty": "0.00000000",
         "selfTradePreventionMode": "EXPIRE_MAKER",
     }
@@ -170,7 +172,7 @@ def canceled(one: Order) -> dict[str, Any]:
     return told | {"origClientOrderId": one.client_id, "clientOrderId": f"cancel-of-{one.id}"}
 
 
-def trade(one: SpotTrade) -> dict[str, Any]:
+def trade(one: Trade) -> dict[str, Any]:
     return {
         "symbol": one.symbol,
         "id": one.id,
@@ -196,5 +198,5 @@ def truth(core: SpotCore, requests: int) -> dict[str, Any]:
         "lowest": {asset: str(amount) for asset, amount in core.lowest.items()},
         "marks": {symbol: str(core.mark(symbol)) for symbol in core.ladders},
         "orders": [order(one) for one in core.orders.values()],
-        "trades": [trade(one) for one in core.trades if isinstance(one, SpotTrade)],
+        "trades": [trade(one) for one in core.trades],
     }

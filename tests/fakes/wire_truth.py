@@ -8,13 +8,14 @@ from keeper.domain.order import CLIENT_ID_PREFIX, Child, ChildState, Fill
 from keeper.domain.run import Run
 from keeper.ports import Journal
 from tests.fakes.binance_usdm import BinanceUsdm
-from tests.fakes.exchange_core import Order
+from tests.fakes.exchange_core import Order, Status
 
 AT_THE_EXCHANGE = {
-    "NEW": ChildState.LIVE,
-    "FILLED": ChildState.FILLED,
-    "EXPIRED": ChildState.CANCELED,
-    "CANCELED": ChildState.CANCELED,
+    Status.NEW: ChildState.LIVE,
+    Status.PARTIAL: ChildState.LIVE,
+    Status.FILLED: ChildState.FILLED,
+    Status.EXPIRED: ChildState.CANCELED,
+    Status.CANCELED: ChildState.CANCELED,
 }
 MANY = 100_000
 

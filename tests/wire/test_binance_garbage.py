@@ -174,7 +174,7 @@ async def test_garbage_in_a_trade_makes_the_fills_unavailable(server: BinanceUsd
 async def test_trades_that_go_back_may_not_be_all(server: BinanceUsdm, venue: CcxtVenue) -> None:
     outcome = await venue.place(order())
     assert isinstance(outcome, Accepted)
-    [row] = [binance_messages.trade(one, "USDT") for one in server.core.trades]
+    [row] = [binance_messages.trade(one) for one in server.core.trades]
     server.faults.append(Fault("userTrades", "alter", alter=lambda _rows: [row] * 1000))
     with pytest.raises(VenueUnavailable, match="from 502 on, the venue answers with 501: some may be missing"):
         await venue.fills(BTC, outcome.report.order_id)

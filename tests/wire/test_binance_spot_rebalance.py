@@ -14,7 +14,7 @@ from keeper.domain.run import Run, RunStatus
 from tests.fakes.binance_server import API_KEY, SECRET, Fault, in_thread
 from tests.fakes.binance_spot import BinanceSpot, spot_core
 from tests.fakes.configurations import secret_files
-from tests.fakes.spot_core import SpotCore, SpotTrade
+from tests.fakes.spot_core import SpotCore
 from tests.fakes.spot_desk import SpotDesk, spot_desk
 
 D = Decimal
@@ -43,7 +43,6 @@ async def check_journal(desk: SpotDesk, run: Run) -> list[Side]:
     real = {
         (str(trade.id), trade.symbol, trade.sign, trade.amount, trade.price, trade.fee, trade.fee_asset)
         for trade in desk.spot.core.trades
-        if isinstance(trade, SpotTrade)
     }
     assert booked == real
     children = await desk.journal.children(run.id)
