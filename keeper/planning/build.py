@@ -11,6 +11,7 @@ from keeper.domain.fund import Standing, Usage
 from keeper.domain.market import Market, MarketKind, Side
 from keeper.domain.numbers import BPS, ONE, ZERO, exact, plain, sign
 from keeper.domain.observation import Observation, Quote
+from keeper.planning.agreement import apart
 from keeper.planning.cash import borrows, funded
 from keeper.planning.costs import estimate
 from keeper.planning.exposure import Gap, Slicer, gaps, paid_in_coin, reducing
@@ -61,7 +62,9 @@ def build(brief: Brief, observation: Observation) -> Plan:
     if words := unsound(observation):
         raise StaleData("; ".join(words))
     valuation = observation.valuation()
-    targets, faults = brief.mandate.targets, _book_faults(observation)
+    targets = brief.mandate.targets
+    # what is not so may look so at a wrong price: legs that were planned on one would be traded once it is right again
+    faults = (*_book_faults(observation), *apart(observation.quotes, brief.limits.max_slippage_bps))
     left: tuple[Refusal, ...] = ()
     if brief.urgent:
         faults, left = (), _out_of_reach(observation)

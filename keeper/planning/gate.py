@@ -18,8 +18,9 @@ from keeper.domain.errors import StaleData
 from keeper.domain.fund import Standing, Usage
 from keeper.domain.market import Market, MarketKind
 from keeper.domain.numbers import BPS, ONE, ZERO, exact, is_multiple, plain, sign
-from keeper.domain.observation import Observation, Quote
+from keeper.domain.observation import Observation
 from keeper.domain.order import CLIENT_ID_PREFIX, OrderRequest
+from keeper.planning.agreement import apart
 from keeper.planning.limits import BOUND, Limits, Refusal, halt_refusal, reduce_only_refusal
 from keeper.planning.soundness import unfit, unsound, unsound_usage
 
@@ -231,18 +232,7 @@ def _book(case: _Case) -> Iterator[Refusal]:
         )
     if not ((quote.book.collar(request.side, bps) - request.price) * request.side.sign >= 0):
         yield Refusal("collar", f"limit {plain(request.price)} is more than {plain(bps)} bps from the mid {plain(mid)}")
-    # a size rests on NAV, and so on the mark of every market
-    for symbol, other in situation.observation.quotes.items():
-        yield from _apart(symbol, other, bps * (case.slack if situation.urgent else 1))
-
-
-def _apart(symbol: str, quote: Quote, bps: Decimal) -> Iterator[Refusal]:
-    """Where a market's prices are further apart than ``bps``, so that at least one of them is wrong."""
-    mid = None if quote.book.faults() else quote.book.mid
-    for code, name, price in (("mark", "mid", mid), ("index", "index", quote.index), ("last", "last price", quote.last)):
-        if price is not None and not (abs(price - quote.mark) <= quote.mark * bps / BPS):
-            apart = f"{name} {plain(price)} and mark {plain(quote.mark)} of {symbol} are further apart than {plain(bps)} bps"
-            yield Refusal(code, apart)
+    yield from apart(situation.observation.quotes, bps * (case.slack if situation.urgent else 1))
 
 
 def _caps(case: _Case) -> Iterator[Refusal]:

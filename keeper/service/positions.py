@@ -21,6 +21,7 @@ from keeper.domain.run import NavCause
 from keeper.execution.recovery import CLOCK_SKEW
 from keeper.policy.breakers import Change, ChangeKind, PositionChange, explain_change
 from keeper.ports import Clock, Journal, Venue
+from keeper.service.fund import Fund
 from keeper.service.observer import Observer
 from keeper.service.reconciliation import LONGEST_LOOK, adopted, reach
 from keeper.service.sender import total
@@ -36,11 +37,12 @@ log = structlog.get_logger()
 
 
 class PositionBook:
-    """The positions of one fund. urgent: whoever asks does not wait for what the venue does not tell."""
+    """The positions of one fund; where it is urgent, nobody waits for what the venue does not tell."""
 
-    def __init__(self, fund: str, venue: Venue, journal: Journal, observer: Observer, *, urgent: bool = False) -> None:
-        self._fund = fund
-        self._urgent = urgent
+    def __init__(self, fund: Fund, venue: Venue, journal: Journal, observer: Observer) -> None:
+        self._fund = fund.name
+        self._mandated = fund
+        self._urgent = fund.urgent
         self._venue = venue
         self._journal = journal
         self._clock: Clock = venue.clock
@@ -80,14 +82,16 @@ class PositionBook:
                 )
             if change is not None:
                 moved.append(PositionChange(symbol=symbol, change=change))
-        signs = {symbol: sign(contracts) for symbol, contracts in held.items() if markets[symbol].kind is not MarketKind.SPOT}
-        return tuple(
-            PositionChange(
-                symbol=one.symbol,
-                change=one.change,
-                hedged=any(signs[other] == -sign(one.change.before) for other in signs if other != one.symbol),
-            )
-            for one in moved
+        return tuple(replace(one, hedged=self._is_hedged(one, held, markets)) for one in moved)
+
+    def _is_hedged(self, moved: PositionChange, held: Mapping[str, Decimal], markets: Mapping[str, Market]) -> bool:
+        """Whether another position is on the other side, and not by accident: no mandate for the same side holds both."""
+        targets = self._mandated.mandate.targets
+        meant = sign(targets.get(moved.symbol, ZERO))
+        return any(
+            sign(contracts) == -sign(moved.change.before) and meant * sign(targets.get(other, ZERO)) <= 0
+            for other, contracts in held.items()
+            if other != moved.symbol and markets[other].kind is not MarketKind.SPOT
         )
 
     async def _looked_for(self, market: Market, markets: Mapping[str, Market], before: Settled, held: Decimal) -> Change | None:
@@ -132,7 +136,7 @@ class PositionBook:
         """
         if any(one.alarms for one in changes):
             return
-        if self._urgent and (observation.unread or (await self._settled()).keys() - observation.markets.keys()):
+        if self._urgent and (await self._settled()).keys() - observation.markets.keys():
             return  # of a market that could not be read nothing would be known from here on
         account = self._venue.info.account
         await self._journal.record_settled(self._fund, run, holdings(observation), at=observation.at, account=account)
@@ -158,7 +162,7 @@ class PositionBook:
             return False  # there is nothing to compare with
         if symbol not in self._observer.markets:
             elsewhere = await Observer.on(self._venue, [symbol], None, self._clock)
-            return await PositionBook(self._fund, self._venue, self._journal, elsewhere).agrees(child)
+            return await PositionBook(self._mandated, self._venue, self._journal, elsewhere).agrees(child)
         _, found = await self.patient_changes(await self.settled(), symbol)
         return all(
             one.change.kind in (ChangeKind.FOREIGN, ChangeKind.FORCED)

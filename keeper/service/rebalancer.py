@@ -73,7 +73,7 @@ class Rebalancer:
         self._observer = observer
         self._sender = Sender(venue, journal, venue.clock, fund.limits, urgent=fund.urgent)
         self._runs = RunBook(fund.name, venue, journal, observer)
-        self._positions = PositionBook(fund.name, venue, journal, observer, urgent=fund.urgent)
+        self._positions = PositionBook(fund, venue, journal, observer)
         self._guard = Guard(fund.name, fund.breakers, venue.clock, journal, urgent=fund.urgent)
         self._dead_man = DeadMan(venue, fund.symbols)
         self._waiting = Waiting(fund.name, venue.clock)

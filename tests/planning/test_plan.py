@@ -225,3 +225,14 @@ def test_without_a_band_every_market_is_brought_to_its_target() -> None:
     plan = plan_of(observation, {BTC: "3", ETH: "1"})
     assert {leg.symbol: leg.side.value for leg in plan.legs} == {BTC: "sell", ETH: "buy"}
     assert all(rounded(leg.leverage_after - leg.goal, 6) == 0 for leg in plan.legs)
+
+
+@pytest.mark.parametrize(("wrong", "code"), [("mark", "mark"), ("index", "index"), ("last", "last")])
+def test_nothing_is_planned_on_prices_that_do_not_agree(wrong: str, code: str) -> None:
+    seen = drifted()
+    right = seen.quotes[BTC]
+    prices = dict.fromkeys(("mark", "index", "last"), right.mark) | {wrong: right.mark * Decimal("0.9")}
+    odd = Quote(book=right.book, **prices)
+    plan = plan_of(replace(seen, quotes={BTC: odd}), {BTC: "3"})
+    assert not plan.legs
+    assert code in {refusal.code for refusal in plan.refusals}

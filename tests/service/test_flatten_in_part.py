@@ -185,3 +185,10 @@ async def test_what_is_on_record_of_a_market_that_can_not_be_read_stays_on_recor
         answering(desk.venue, COIN, dead)
         await desk.flatten()
         assert (await desk.settled())[COIN].contracts == before[COIN].contracts == desk.venue.held.balances["ETH"]
+
+
+async def test_what_can_be_read_is_on_record_before_the_first_order_even_where_nothing_was_before(tmp_path: Path) -> None:
+    async with desk_of(hedge(), tmp_path, {PERP: "1", ETH: "-0.05"}) as desk:
+        answering(desk.venue, ETH, dead)
+        await desk.flatten()
+        assert (await desk.settled())[PERP].contracts == 0

@@ -338,3 +338,15 @@ async def test_a_fill_long_after_its_cancel_is_booked_and_halts_nothing(tmp_path
         assert (child.state, child.filled) == (ChildState.FILLED, last.amount)
         assert (await desk.journal.standing("btc3l")).state is FundState.ACTIVE
         assert run.status in (RunStatus.COMPLETED, RunStatus.NOTHING_DUE)
+
+
+async def test_two_positions_that_only_happen_to_be_on_two_sides_are_no_hedge(tmp_path: Path) -> None:
+    # the mandate wants both long; somebody has just sold one of them short by hand
+    held = opening({"USDT": "100000"}, {PERP: ("1000", "100"), ETH: ("-500", "10")})
+    venue = ScriptedVenue(paper_venue(moving_feed({PERP: "100", ETH: "10"}), held))
+    async with desk_of(venue, tmp_path, {PERP: "1", ETH: "0.5"}) as desk:
+        observation = await desk.rebalancer._positions.settled()
+        await desk.rebalancer._positions.record("btc3l-0", observation, ())
+        desk.venue.meddle(PERP, "-60", "100", forced=True)
+        (change,) = await desk.rebalancer._positions.changes(await desk.rebalancer._positions.settled())
+        assert not change.hedged

@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from keeper.domain.fund import FundState
@@ -62,6 +62,7 @@ class Judge:
     _triggers: dict[str, str] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
     _put_back_at: datetime | None = None
+    _accepted_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     _state: str = FundState.ACTIVE
     _halted_at: datetime | None = None
     _resumed_before: int = 0
@@ -145,8 +146,9 @@ class Judge:
         self.trace.add("world", "put back", f"a journal that lacks {sorted(self._known - left)}")
 
     def accepted(self) -> None:
-        """A human has taken note of what the venue had and the journal lacked."""
+        """A human has taken note of what the venue had and the journal lacked: from here on its caps count what it has."""
         self.lost.clear()
+        self._accepted_at = self.exchange.now()
 
     def all_clear(self) -> None:
         """I6: whoever was told that nothing of ours is left, and nothing on its way, was told the truth."""
@@ -225,7 +227,8 @@ class Judge:
     def _judge_windows(self, order: Order) -> None:
         """I11: what adds risk, at limit price, over the day up to this order."""
         now, cap = self.exchange.now(), self.rules.limits.max_turnover_per_day
-        day = [other for other in self.exchange.orders if _ours(other) and other.at > now - timedelta(days=1)]
+        since = max(now - timedelta(days=1), self._accepted_at)
+        day = [other for other in self.exchange.orders if _ours(other) and other.at > since]
         added = sum((other.amount * other.price for other in day if not self._reduces(other)), ZERO)
         highest = max(nav for at, nav in self._navs if at > now - timedelta(days=1))
         if not self._reduces(order) and added > cap * highest:
