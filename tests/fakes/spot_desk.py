@@ -1,10 +1,9 @@
 """A spot fund at work on the loopback exchange through the real class, on a clock that need not wait."""
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,22 +19,13 @@ from keeper.service.rebalancer import Rebalancer
 from keeper.venues.parsing import milliseconds
 from tests.fakes.binance_spot import BinanceSpot
 from tests.fakes.desks import Watcher
-from tests.fakes.loopback_venue import ShiftedClock, venue_at
+from tests.fakes.loopback_venue import JumpingClock, venue_at
 from tests.fakes.spot_core import SpotCore
 
 LIMITS = Limits(
     max_order_notional=Decimal(100_000), max_turnover_per_day=Decimal(2), max_slippage_bps=Decimal(30), max_leverage=Decimal(1)
 )
 SLICED = Pacing(style=Style.TWAP, horizon=timedelta(minutes=30), slices=6, max_depth=Decimal("0.5"))
-
-
-@dataclass(slots=True)
-class JumpingClock(ShiftedClock):
-    """Real time in which a wait takes none: it moves the time on."""
-
-    async def sleep_until(self, at: datetime) -> None:
-        await asyncio.sleep(0)  # noqa: TID251 - whoever is ready goes first
-        self.shift += max(timedelta(0), at - self.now())
 
 
 @dataclass(slots=True)

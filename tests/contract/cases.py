@@ -1,0 +1,34 @@
+"""The venues that the contract suite runs against: one line each, what they are is in a module of their own."""
+
+from typing import Any
+
+import pytest
+
+from tests.contract import binance_case, binanceusdm_case, paper_case
+from tests.contract.case import Ability, VenueCase
+from tests.contract.wire_case import WireCase
+
+CASES: tuple[VenueCase, ...] = (
+    paper_case.CASE,
+    binanceusdm_case.CASE,
+    binance_case.CASE,
+)
+
+
+def every(*needed: Ability) -> pytest.MarkDecorator:
+    """Run a test as ``case`` on each venue that lacks nothing of what is ``needed``."""
+    return _listed([case for case in CASES if not any(one in case.lacks for one in needed)])
+
+
+def lacking(ability: Ability) -> pytest.MarkDecorator:
+    """Run a test as ``case`` on each venue that lacks ``ability``."""
+    return _listed([case for case in CASES if ability in case.lacks])
+
+
+def on_the_wire(*needed: Ability) -> pytest.MarkDecorator:
+    """As ``every``, on venues behind a ccxt class."""
+    return _listed([case for case in CASES if isinstance(case, WireCase) and not any(one in case.lacks for one in needed)])
+
+
+def _listed(cases: list[Any]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
