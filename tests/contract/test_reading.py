@@ -59,6 +59,7 @@ async def test_a_quote_shows_the_mark_and_both_sides_of_the_book(case: VenueCase
     async with case.opened() as world:
         quote = await world.venue.quote(case.main)
         for levels, sign in ((quote.book.asks, 1), (quote.book.bids, -1)):
+            assert levels
             shown = world.displayed(case.main, sign)[: len(levels)]
             assert [(level.price, level.amount) for level in levels] == shown
         assert quote.book.faults() == ()

@@ -29,7 +29,7 @@ from keeper.venues.parsing import milliseconds
 from tests.contract.case import Ability, Held, Rules, Traded, on_tick, order
 from tests.fakes.exchange_core import ExchangeCore, Instrument
 from tests.fakes.loopback_requests import Fault, Seen
-from tests.fakes.loopback_server import LoopbackServer
+from tests.fakes.loopback_server import API_KEY, SECRET, LoopbackServer
 from tests.fakes.loopback_venue import JumpingClock, venue_at
 from tests.fakes.spot_core import SpotCore
 
@@ -38,6 +38,10 @@ NEXT_TO_NOTHING = Decimal("0.000001")
 
 def _same(client_id: str) -> str:
     return client_id
+
+
+# of the right shape, so that only the exchange can tell
+WRONG = {"key": {"api_key": API_KEY[::-1]}, "secret": {"secret": SECRET[::-1]}}
 
 
 def _nothing_more(_server: LoopbackServer) -> Mapping[str, Any]:
@@ -51,7 +55,7 @@ class WireCase:
     serve: its server on a core; core: its opening; markets: the core's symbols by ccxt's; new_order: method and last part of
     the path of a new order; on_wire: a client id of Keeper's as the core has it; foreign: one that is none of Keeper's,
     empty where others' orders have none; order_id, trade_id: how the wire words the core's; arguments: of the venue, beside
-    key and secret; is_testnet: of a request, where the host does not tell.
+    key and secret; wrong: arguments with which nobody gets in; is_testnet: of a request, where the host does not tell.
     """
 
     name: str
@@ -71,6 +75,7 @@ class WireCase:
     order_id: Callable[[int], str] = str
     trade_id: Callable[[int], str] = str
     arguments: Callable[[LoopbackServer], Mapping[str, Any]] = _nothing_more
+    wrong: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: WRONG)
     is_testnet: Callable[[Seen], bool] | None = None
 
     @property
