@@ -1,0 +1,93 @@
+"""What each exchange grants to an address and to an account, and which headers tell what is left: one row each.
+
+Documented figures of the lowest tier. A row grants no more than is documented, and less where a venue counts finer than we do.
+"""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from keeper.venues.budgets import Budget, Clocked, Gauge, Limits, Unit
+
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+GENERIC_WINDOW = timedelta(seconds=10)
+
+
+def _weight(name: str, capacity: int, interval: timedelta, *, per_account: bool = False, aligned: bool = False) -> Budget:
+    return Budget(
+        name=name, unit=Unit.WEIGHT, capacity=Decimal(capacity), interval=interval, per_account=per_account, aligned=aligned
+    )
+
+
+def _orders(name: str, capacity: int, interval: timedelta, *, aligned: bool = False) -> Budget:
+    return Budget(name=name, unit=Unit.ORDERS, capacity=Decimal(capacity), interval=interval, per_account=True, aligned=aligned)
+
+
+_BINANCE_WEIGHT = Gauge(budget="weight 1m", header="X-MBX-USED-WEIGHT-1M")
+_BINANCE_10S = Gauge(budget="orders 10s", header="X-MBX-ORDER-COUNT-10S")
+_BINANCE_1M = Gauge(budget="orders 1m", header="X-MBX-ORDER-COUNT-1M")
+
+BINANCE_USDM = Limits(
+    budgets=(
+        _weight("weight 1m", 2400, MINUTE, aligned=True),
+        _orders("orders 10s", 300, 10 * SECOND, aligned=True),
+        _orders("orders 1m", 1200, MINUTE, aligned=True),
+    ),
+    gauges=(_BINANCE_WEIGHT, _BINANCE_10S, _BINANCE_1M),
+)
+BINANCE_COINM = Limits(
+    budgets=(_weight("weight 1m", 2400, MINUTE, aligned=True), _orders("orders 1m", 1200, MINUTE, aligned=True)),
+    gauges=(_BINANCE_WEIGHT, _BINANCE_1M),
+)
+BINANCE_SPOT = Limits(
+    budgets=(_weight("weight 1m", 6000, MINUTE, aligned=True), _orders("orders 10s", 100, 10 * SECOND, aligned=True)),
+    gauges=(_BINANCE_WEIGHT, _BINANCE_10S),
+)
+BYBIT = Limits(
+    budgets=(_weight("address 5s", 600, 5 * SECOND), _orders("orders 1s", 10, SECOND)),
+    gauges=(Gauge(budget="orders 1s", header="X-Bapi-Limit-Status", left=True, resets="X-Bapi-Limit-Reset-Timestamp"),),
+)
+OKX = Limits(budgets=(_weight("requests 2s", 20, 2 * SECOND, per_account=True), _orders("orders 2s", 60, 2 * SECOND)))
+GATE = Limits(
+    budgets=(_weight("requests 10s", 200, 10 * SECOND), _orders("orders 1s", 10, SECOND)),
+    gauges=(
+        Gauge(
+            budget="requests 10s",
+            header="X-Gate-RateLimit-Requests-Remain",
+            left=True,
+            resets="X-Gate-RateLimit-Reset-Timestamp",
+            clocked=Clocked.SECONDS,
+        ),
+    ),
+)
+KUCOIN_FUTURES = Limits(
+    budgets=(_weight("pool 30s", 2000, 30 * SECOND, per_account=True),),
+    gauges=(
+        Gauge(
+            budget="pool 30s",
+            header="gw-ratelimit-remaining",
+            left=True,
+            resets="gw-ratelimit-reset",
+            clocked=Clocked.MILLISECONDS_LEFT,
+        ),
+    ),
+)
+HYPERLIQUID = Limits(budgets=(_weight("weight 1m", 1200, MINUTE),))
+
+LIMITS = {
+    "binanceusdm": BINANCE_USDM,
+    "binancecoinm": BINANCE_COINM,
+    "binance": BINANCE_SPOT,
+    "bybit": BYBIT,
+    "okx": OKX,
+    "gate": GATE,
+    "kucoinfutures": KUCOIN_FUTURES,
+    "hyperliquid": HYPERLIQUID,
+}
+
+
+def limits_of(exchange: str, every: Decimal) -> Limits:
+    """The row of ``exchange``, or for one without a row what ccxt grants: a cost of 1 ``every`` so many milliseconds."""
+    if exchange in LIMITS:
+        return LIMITS[exchange]
+    capacity = Decimal(GENERIC_WINDOW // timedelta(milliseconds=1)) / every
+    return Limits(budgets=(Budget(name="ccxt 10s", unit=Unit.WEIGHT, capacity=capacity, interval=GENERIC_WINDOW),))
