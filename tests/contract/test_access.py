@@ -10,14 +10,13 @@ from tests.contract.wire_case import WireCase
 
 @on_the_wire()
 async def test_wrong_keys_are_refused_on_connecting(case: WireCase) -> None:
-    assert {"key", "secret"} <= case.wrong.keys()
     async with case.served() as world:
-        for wrong in case.wrong.values():
+        for part, wrong in case.wrong_keys.items():
             with pytest.raises(VenueRefused):
-                async with world.connected(**wrong):
+                async with world.connected(credentials={part: wrong}):
                     pass
         method, path = case.new_order
-        assert len(world.server.requests) >= len(case.wrong)
+        assert len(world.server.requests) >= len(case.wrong_keys)
         assert world.server.seen(path, method) == []
         assert world.taken() == []
 

@@ -11,7 +11,7 @@ How to write one: a module ``tests/contract/EXCHANGE_case.py`` with
 
 and a line in ``cases.py``. ``core`` opens with means for an order of twice the first level of the main market's book; where the
 wire has another client id than Keeper, ``on_wire`` says so; where one host serves both environments, ``is_testnet`` tells a
-request to the testnet; ``arguments`` are what the venue needs beside key and secret. ``python -m tests.contract exchange``
+request to the testnet; ``arguments`` are what the venue needs beside the usual keys. ``python -m tests.contract exchange``
 runs it alone.
 """
 
@@ -25,12 +25,13 @@ from keeper.domain.market import MarketKind
 from keeper.domain.order import OrderRequest
 from keeper.ports import Environment
 from keeper.venues.ccxt_venue import CcxtVenue
+from keeper.venues.dialects import DIALECTS
 from keeper.venues.parsing import milliseconds
 from tests.contract.case import Ability, Held, Rules, Traded, on_tick, order
 from tests.fakes.exchange_core import ExchangeCore, Instrument
 from tests.fakes.loopback_requests import Fault, Seen
-from tests.fakes.loopback_server import API_KEY, SECRET, LoopbackServer
-from tests.fakes.loopback_venue import JumpingClock, venue_at
+from tests.fakes.loopback_server import LoopbackServer
+from tests.fakes.loopback_venue import CREDENTIALS, JumpingClock, venue_at
 from tests.fakes.spot_core import SpotCore
 
 NEXT_TO_NOTHING = Decimal("0.000001")
@@ -38,10 +39,6 @@ NEXT_TO_NOTHING = Decimal("0.000001")
 
 def _same(client_id: str) -> str:
     return client_id
-
-
-# of the right shape, so that only the exchange can tell
-WRONG = {"key": {"api_key": API_KEY[::-1]}, "secret": {"secret": SECRET[::-1]}}
 
 
 def _nothing_more(_server: LoopbackServer) -> Mapping[str, Any]:
@@ -55,7 +52,8 @@ class WireCase:
     serve: its server on a core; core: its opening; markets: the core's symbols by ccxt's; new_order: method and last part of
     the path of a new order; on_wire: a client id of Keeper's as the core has it; foreign: one that is none of Keeper's,
     empty where others' orders have none; order_id, trade_id: how the wire words the core's; arguments: of the venue, beside
-    key and secret; wrong: arguments with which nobody gets in; is_testnet: of a request, where the host does not tell.
+    the usual keys; wrong: keys, by their names, with which nobody gets in, where the usual ones turned round have a wrong shape;
+    is_testnet: of a request, where the host does not tell.
     """
 
     name: str
@@ -75,8 +73,13 @@ class WireCase:
     order_id: Callable[[int], str] = str
     trade_id: Callable[[int], str] = str
     arguments: Callable[[LoopbackServer], Mapping[str, Any]] = _nothing_more
-    wrong: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: WRONG)
+    wrong: Mapping[str, str] = field(default_factory=dict)
     is_testnet: Callable[[Seen], bool] | None = None
+
+    @property
+    def wrong_keys(self) -> dict[str, str]:
+        """Each of the keys of the right shape, so that only the exchange can tell."""
+        return {part: self.wrong.get(part, CREDENTIALS[part][::-1]) for part in DIALECTS[self.exchange].credentials}
 
     @property
     def exchange(self) -> str:

@@ -11,7 +11,8 @@ from keeper.domain.market import Side
 from keeper.domain.order import OrderRequest
 from keeper.ports import Environment, VenueInfo
 from keeper.venues.ccxt_venue import CcxtVenue
-from tests.fakes.loopback_server import API_KEY, SECRET, LoopbackServer
+from keeper.venues.dialects import BINANCE_USDM, DIALECTS
+from tests.fakes.loopback_server import API_KEY, PASSPHRASE, SECRET, LoopbackServer
 
 BTC = "BTC/USDT:USDT"
 ETH = "ETH/USDT:USDT"
@@ -47,16 +48,30 @@ class JumpingClock(ShiftedClock):
         self.shift += max(timedelta(0), at - self.now())
 
 
+WALLET = "0x00000000000000000000000000000000000000a1"
+CREDENTIALS = {"api_key": API_KEY, "secret": SECRET, "passphrase": PASSPHRASE, "wallet_address": WALLET}
+
+
 def info(environment: Environment = Environment.TESTNET, exchange: str = "binanceusdm") -> VenueInfo:
+    row = DIALECTS.get(exchange, BINANCE_USDM)
     return VenueInfo(
-        name="loop", exchange=exchange, environment=environment, account="0123456789abcdef", read_lag=0.0, order_ttl=5.0
+        name="loop",
+        exchange=exchange,
+        environment=environment,
+        account="0123456789abcdef",
+        read_lag=0.0,
+        order_ttl=5.0,
+        client_id_length=row.client_id_length,
     )
 
 
 def venue_at(server: LoopbackServer, environment: Environment = Environment.TESTNET, **changes: Any) -> CcxtVenue:
-    """A venue that reaches ``server``; ``changes`` replace arguments of CcxtVenue."""
-    told: dict[str, Any] = {"credentials": {"api_key": API_KEY, "secret": SECRET}, "hosts": server.hosts, "clock": ShiftedClock()}
-    return CcxtVenue(info(environment, server.skin.exchange), **(told | changes))
+    """A venue that reaches ``server``; ``changes`` replace arguments of CcxtVenue, ``credentials`` some of the keys."""
+    exchange = server.skin.exchange
+    keys = {part: CREDENTIALS[part] for part in DIALECTS[exchange].credentials if part in CREDENTIALS}
+    keys |= changes.pop("credentials", {})
+    told: dict[str, Any] = {"credentials": keys, "hosts": server.hosts, "clock": ShiftedClock()}
+    return CcxtVenue(info(environment, exchange), **(told | changes))
 
 
 def order(**changes: Any) -> OrderRequest:
