@@ -139,7 +139,7 @@ class Judge:
     def put_back(self) -> None:
         """What the journal said since then is forgotten, how the fund stands as well."""
         left = {name for (name,) in self.disk.rows("SELECT client_id FROM children")}
-        self.lost |= self._known - left
+        self.lost = (self.lost | self._known) - left
         self._put_back_at = self.exchange.now()
         rows = self.disk.rows(_STATE, self.rules.fund)
         self._state, self._halted_at = rows[0][0] if rows else FundState.ACTIVE, None
