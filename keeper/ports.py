@@ -117,6 +117,13 @@ class MarketData(Protocol):
         """A day's volume and volatility of one market. VenueUnavailable or StaleData."""
         ...
 
+    async def price(self, asset: str, currency: str) -> Decimal:
+        """What a unit of ``asset`` is worth in ``currency`` now. VenueRefused where the venue has no market that tells.
+
+        VenueUnavailable or StaleData when it does not answer.
+        """
+        ...
+
 
 class Venue(MarketData, Protocol):
     """One exchange account in one environment."""

@@ -9,11 +9,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 
 from keeper.domain.errors import StaleData
 from keeper.domain.market import Market, MarketKind
 from keeper.domain.numbers import ZERO, exact, sign
 from keeper.domain.order import Fill, VenueOrder
+from keeper.domain.stable import DOLLARS, strayed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +97,8 @@ class Account:
 class Valuation:
     """What an account is worth at one set of marks.
 
-    nav, exposures (by symbol of the market that carries them) and foreign (gross notional of positions that no market
-    of the fund carries): units of ``currency``; prices: ``currency`` per unit of each asset.
+    nav, exposures (by symbol of the market that carries them) and foreign (gross worth of the positions and coins that no
+    market of the fund carries): units of ``currency``; prices: ``currency`` per unit of each asset.
     """
 
     currency: str
@@ -136,14 +138,21 @@ class Valuation:
 
 
 @exact
-def value(account: Account, markets: Iterable[Market], marks: Mapping[str, Decimal], currency: str) -> Valuation:
+def value(
+    account: Account,
+    markets: Iterable[Market],
+    marks: Mapping[str, Decimal],
+    currency: str,
+    conversions: Mapping[str, Decimal] = MappingProxyType({}),
+) -> Valuation:
     """Value ``account`` in ``currency`` at ``marks`` (quote per base, by symbol, one for each of ``markets``).
 
-    Coins held as equity count as exposure of the spot market on that asset, else of the derivative on it.
-    Raises StaleData when an asset that is held has no price.
+    conversions: ``currency`` per unit of assets that no market of the fund prices. Coins held as equity count as exposure of
+    the spot market on that asset, else of the derivative on it, else as foreign; what is meant to be worth a dollar is none.
+    Raises StaleData when an asset that is held has no price, or is worth less than it is meant to be.
     """
     traded = {market.symbol: market for market in markets}
-    prices = asset_prices(traded.values(), marks, currency)
+    prices = dict(conversions) | asset_prices(traded.values(), marks, currency)
     nav = ZERO
     for asset, amount in account.balances.items():
         if amount:
@@ -161,8 +170,8 @@ def value(account: Account, markets: Iterable[Market], marks: Mapping[str, Decim
         if market.kind is MarketKind.INVERSE:
             _carry(exposures, traded, market.base, profit * prices[market.base])
     for asset, amount in account.balances.items():
-        if amount and asset != currency:
-            _carry(exposures, traded, asset, amount * prices[asset])
+        if amount and asset != currency and not _carry(exposures, traded, asset, amount * prices[asset]):
+            foreign += ZERO if {asset, currency} <= DOLLARS else abs(amount * prices[asset])
     return Valuation(currency=currency, nav=nav, exposures=exposures, foreign=foreign, prices=prices)
 
 
@@ -176,10 +185,12 @@ def asset_prices(markets: Iterable[Market], marks: Mapping[str, Decimal], curren
     return prices
 
 
-def _carry(exposures: dict[str, Decimal], markets: Mapping[str, Market], asset: str, amount: Decimal) -> None:
-    """Count coins of ``asset`` held as equity to the spot market on it, else to a derivative: one of them has priced it."""
-    carriers = (market for market in markets.values() if market.base == asset)
-    exposures[min(carriers, key=lambda market: market.kind is not MarketKind.SPOT).symbol] += amount
+def _carry(exposures: dict[str, Decimal], markets: Mapping[str, Market], asset: str, amount: Decimal) -> bool:
+    """Count coins of ``asset`` held as equity to the spot market on it, else to a derivative; False where there is neither."""
+    carriers = [market for market in markets.values() if market.base == asset]
+    if carriers:
+        exposures[min(carriers, key=lambda market: market.kind is not MarketKind.SPOT).symbol] += amount
+    return bool(carriers)
 
 
 def _price_of(asset: str, prices: Mapping[str, Decimal], currency: str) -> Decimal:
@@ -190,6 +201,8 @@ def _price_of(asset: str, prices: Mapping[str, Decimal], currency: str) -> Decim
     if not (price.is_finite() and price > 0):
         message = f"price of {asset} is {price} {currency}"
         raise StaleData(message)
+    if words := strayed(asset, currency, price):
+        raise StaleData(words)
     return price
 
 

@@ -33,8 +33,9 @@ class Observation:
     """One account and its markets at one time.
 
     markets and quotes: by symbol, the same keys; stats: by symbol, only where they were asked for; currency: what the
-    fund counts in; at: aware UTC, when the last answer arrived. Where not all of it could wait: unread: markets in which
-    something is held that can't be traded now, and why; unpriced: assets that were left out of the account.
+    fund counts in; at: aware UTC, when the last answer arrived; conversions: currency per unit of assets that are held and that
+    none of the markets prices. Where not all of it could wait: unread: markets in which something is held that can't be traded
+    now, and why; unpriced: assets that were left out of the account.
     """
 
     account: Account
@@ -43,6 +44,7 @@ class Observation:
     currency: str
     at: datetime
     stats: Mapping[str, MarketStats]
+    conversions: Mapping[str, Decimal] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
     unpriced: tuple[str, ...] = ()
 
@@ -53,4 +55,4 @@ class Observation:
 
     def valuation(self) -> Valuation:
         """What the account is worth at this observation's marks. StaleData when an asset has no price."""
-        return value(self.account, self.markets.values(), self.marks, self.currency)
+        return value(self.account, self.markets.values(), self.marks, self.currency, self.conversions)

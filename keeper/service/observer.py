@@ -35,6 +35,8 @@ class Observer:
         self.markets = markets
         self.currency = currency
         self._assets = assets
+        self._priced = {currency, *(market.base for market in markets.values())}
+        self._beside: frozenset[str] = frozenset()
 
     @classmethod
     async def on(
@@ -60,12 +62,14 @@ class Observer:
     async def observe(self, *, with_stats: bool = False) -> Observation:
         """The account and every market now. VenueUnavailable, VenueRefused or StaleData when a read that is needed fails."""
         account: Account | None = None
+        conversions: dict[str, Decimal] = {}
         quotes: dict[str, Quote] = {}
         stats: dict[str, MarketStats] = {}
 
         async def read_account() -> None:
             nonlocal account
             account = await self._venue.account()
+            account = account if self._assets is None else account.only(self._assets)
 
         async def read_quote(symbol: str) -> None:
             if (quote := await self._quote(symbol)) is not None:
@@ -75,15 +79,33 @@ class Observer:
             if (found := await self._stats(symbol)) is not None:
                 stats[symbol] = found
 
+        async def read_price(asset: str) -> None:
+            if (price := await self._price(asset)) is not None:
+                conversions[asset] = price
+
         await together(
             read_account(),
+            *(read_price(asset) for asset in self._beside),  # what was held beside the markets is so most likely still
             *(read_quote(symbol) for symbol in self.markets),
             *(read_stats(symbol) for symbol in self.markets if with_stats),
         )
         if account is None:
             message = "the account was not read"
             raise VenueRefused("account", message)
-        return self._observed(account, quotes, stats)
+        lacking = self._unpriced(account)
+        await together(*(read_price(asset) for asset in lacking - self._beside))
+        self._beside = lacking
+        return self._observed(account, quotes, stats, {asset: price for asset, price in conversions.items() if asset in lacking})
+
+    def _unpriced(self, account: Account) -> frozenset[str]:
+        """What is held that no market of the fund is there to price."""
+        return frozenset(asset for asset, amount in account.balances.items() if amount and asset not in self._priced)
+
+    async def _price(self, asset: str) -> Decimal | None:
+        try:
+            return await self._venue.price(asset, self.currency)
+        except VenueRefused:
+            return None  # whoever values the account says what to do
 
     async def _quote(self, symbol: str) -> Quote | None:
         return await self._venue.quote(symbol)
@@ -91,9 +113,16 @@ class Observer:
     async def _stats(self, symbol: str) -> MarketStats | None:
         return await self._venue.stats(symbol)
 
-    def _observed(self, account: Account, quotes: Mapping[str, Quote], stats: Mapping[str, MarketStats]) -> Observation:
+    def _observed(
+        self,
+        account: Account,
+        quotes: Mapping[str, Quote],
+        stats: Mapping[str, MarketStats],
+        conversions: Mapping[str, Decimal],
+    ) -> Observation:
         return Observation(
-            account=account if self._assets is None else account.only(self._assets),
+            account=account,
+            conversions=conversions,
             markets=self.markets,
             quotes=quotes,
             currency=self.currency,
@@ -136,7 +165,20 @@ class PartialObserver(Observer):
             log.warning("stats.unread", market=symbol, error=str(error))
             return None
 
-    def _observed(self, account: Account, quotes: Mapping[str, Quote], stats: Mapping[str, MarketStats]) -> Observation:
+    async def _price(self, asset: str) -> Decimal | None:
+        try:
+            return await self._venue.price(asset, self.currency)
+        except (VenueError, StaleData) as error:
+            log.warning("price.unread", asset=asset, error=str(error))
+            return None
+
+    def _observed(
+        self,
+        account: Account,
+        quotes: Mapping[str, Quote],
+        stats: Mapping[str, MarketStats],
+        conversions: Mapping[str, Decimal],
+    ) -> Observation:
         nothing = OrderBook((), (), self._clock.now())
         self._marks |= {symbol: position.mark for symbol, position in account.positions.items() if symbol in self.markets}
         self._marks |= {symbol: quote.mark for symbol, quote in quotes.items()}
@@ -147,8 +189,9 @@ class PartialObserver(Observer):
         }
         self.markets = {symbol: market for symbol, market in self.markets.items() if symbol in self._marks}
         shown = {symbol: quotes.get(symbol) or Quote(mark=self._marks[symbol], book=nothing) for symbol in self.markets}
-        seen = super()._observed(account, shown, {symbol: found for symbol, found in stats.items() if symbol in self.markets})
-        priced = asset_prices(seen.markets.values(), seen.marks, seen.currency)
+        told = {symbol: found for symbol, found in stats.items() if symbol in self.markets}
+        seen = super()._observed(account, shown, told, conversions)
+        priced = {**conversions, **asset_prices(seen.markets.values(), seen.marks, seen.currency)}
         unpriced = tuple(sorted(asset for asset, amount in seen.account.balances.items() if amount and asset not in priced))
         return replace(seen, account=seen.account.only(priced), unread=unread, unpriced=unpriced)
 

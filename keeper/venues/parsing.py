@@ -127,6 +127,12 @@ def added(one: Decimal, other: Decimal) -> Decimal:
 
 
 @exact
+def inverted(price: Decimal) -> Decimal:
+    """The same price with both sides changed over."""
+    return 1 / price
+
+
+@exact
 def summed(balances: dict[str, Decimal], asset: str, amount: Decimal) -> None:
     """Add ``amount`` to the balance of ``asset``."""
     balances[asset] = balances.get(asset, Decimal(0)) + amount

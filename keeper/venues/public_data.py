@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from difflib import get_close_matches
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -184,6 +185,13 @@ class PublicData:
         """The last 24 hours of one market."""
         self._known(symbol)
         return await self._asked(f"day of {symbol}", lambda wire: self._dialect.speech.stats(wire, symbol))
+
+    async def price(self, asset: str, currency: str) -> Decimal:
+        """What a unit of an asset is worth, none older than ``max_age``."""
+        what = f"price of {asset}"
+        found = await self._asked(what, lambda wire: self._dialect.speech.price(wire, asset, currency))
+        self._refuse_stale(what, found.at)
+        return found.price
 
     @property
     def _exchange(self) -> Any:

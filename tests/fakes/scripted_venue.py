@@ -178,6 +178,9 @@ class ScriptedVenue:
     async def stats(self, symbol: str) -> MarketStats:
         return await self._read("stats", lambda: self.inner.stats(symbol))
 
+    async def price(self, asset: str, currency: str) -> Decimal:
+        return await self._read("price", lambda: self.inner.price(asset, currency))
+
     async def account(self) -> Account:
         return await self._read("account", self._late_account)
 

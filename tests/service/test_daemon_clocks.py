@@ -53,6 +53,7 @@ class OnTheWall:
         self.info = inner.info
         self.markets = inner.markets
         self.stats = inner.stats
+        self.price = inner.price
         self.lookup = inner.lookup
         self.fills = inner.fills
         self.cancel = inner.cancel

@@ -1,4 +1,5 @@
 import asyncio
+from decimal import Decimal
 
 import pytest
 
@@ -92,3 +93,30 @@ async def test_a_symbol_that_the_venue_lacks_is_named() -> None:
     async with drifted() as venue:
         with pytest.raises(VenueRefused, match="DOGE/USDT:USDT"):
             await Observer.on(venue, [PERP, "DOGE/USDT:USDT"], None, venue.clock)
+
+
+async def test_what_is_held_beside_the_markets_is_converted_and_asked_for_together_the_next_time() -> None:
+    feed = moving_feed({PERP: "100", ETH: "10", "BNB/USDT": "600", "USDC/USDT": "0.999"})
+    inner = paper_venue(feed, opening({"USDT": "1000", "BNB": "2", "USDC": "100", "XYZ": "0"}, {PERP: ("2", "90")}))
+    async with ScriptedVenue(inner) as venue:
+        observer = await Observer.on(venue, [PERP], None, venue.clock)
+        for most in (2, 4):
+            venue.most_in_flight = 0
+            observation = await observer.observe()
+            assert venue.most_in_flight == most
+            valuation = observation.valuation()
+            assert valuation.nav == 1000 + 20 + 1200 + Decimal("99.9")
+            # a coin counts as exposure, what is meant to be worth a dollar does not
+            assert valuation.exposures == {PERP: Decimal(200)}
+            assert valuation.foreign == 1200
+
+
+@pytest.mark.parametrize(
+    ("prices", "words"), [({}, "no price for USDC"), ({"USDC/USDT": "0.97"}, "peg"), ({"USDC/USDT": "1.03"}, "peg")]
+)
+async def test_what_has_no_price_or_lost_its_peg_is_valued_by_nobody(prices: dict[str, str], words: str) -> None:
+    inner = paper_venue(moving_feed({PERP: "100", **prices}), opening({"USDT": "1000", "USDC": "5"}))
+    async with ScriptedVenue(inner) as venue:
+        observer = await Observer.on(venue, [PERP], None, venue.clock)
+        with pytest.raises(StaleData, match=words):
+            (await observer.observe()).valuation()

@@ -95,6 +95,10 @@ class Wire:
     async def markets(self, symbols: Sequence[str]) -> Mapping[str, Market]:
         return {symbol: self._exchange.markets[symbol] for symbol in symbols}
 
+    async def price(self, asset: str, currency: str) -> Decimal:
+        await self._answer(f"price of {asset}")
+        raise VenueRefused("no_price", f"nothing prices {asset} in {currency}")
+
     async def stats(self, symbol: str) -> MarketStats:
         await self._answer(f"day of {symbol}")
         return MarketStats(volume=Decimal(100_000), volatility=Decimal("0.03"))

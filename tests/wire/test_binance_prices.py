@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from keeper.domain.errors import StaleData
+from keeper.domain.errors import StaleData, VenueRefused
 from keeper.venues.ccxt_venue import CcxtVenue
 from tests.fakes.binance_spot import BinanceSpot, spot_core
 from tests.fakes.binance_usdm import BinanceUsdm, Fault
@@ -76,3 +76,12 @@ async def test_a_liquidation_price_that_can_t_be_one_is_stale_data(server: Binan
 async def test_a_position_far_from_liquidation_has_no_price_of_it(server: BinanceUsdm, venue: CcxtVenue) -> None:
     server.core.hold("BTCUSDT", D("0.01"), D(50_000))
     assert (await venue.account()).positions[BTC].liquidation is None
+
+
+async def test_an_asset_beside_the_markets_is_worth_the_mark_of_its_market(venue: CcxtVenue, server: BinanceUsdm) -> None:
+    server.core.marks["ETHUSDT"] = Decimal(2_512)
+    assert await venue.price("ETH", "USDT") == 2_512
+    for asset, currency in (("XYZ", "USDT"), ("DEAD", "USDT")):
+        with pytest.raises(VenueRefused) as refusal:
+            await venue.price(asset, currency)
+        assert refusal.value.code == "no_price"

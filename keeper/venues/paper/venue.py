@@ -127,6 +127,13 @@ class PaperVenue:
         """A day's volume and volatility as the feed tells them."""
         return await self._feed.stats(symbol, self.clock.now())
 
+    async def price(self, asset: str, currency: str) -> Decimal:
+        """The mark of a market of the feed. VenueRefused where it has none that tells."""
+        for symbol in (f"{asset}/{currency}", f"{asset}/{currency}:{currency}"):
+            if symbol in self._markets:
+                return await self._feed.mark(symbol, self.clock.now())
+        raise VenueRefused("no_price", f"the feed has no market that prices {asset} in {currency}")
+
     async def account(self) -> Account:
         """Balances and positions at the current mark. Nothing ever rests here."""
         at = self.clock.now()

@@ -13,7 +13,7 @@ from typing import Any
 
 from keeper.domain.account import Position
 from keeper.domain.book import OrderBook
-from keeper.domain.errors import StaleData
+from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, Modes
 from keeper.domain.market import FeeAsset, Market
 from keeper.domain.observation import MarketStats
@@ -139,6 +139,24 @@ class Speech(ABC):
     @abstractmethod
     async def stats(self, wire: Wire, symbol: str) -> MarketStats:
         """The last 24 hours."""
+
+    async def price(self, wire: Wire, asset: str, currency: str) -> Mark:
+        """What a unit of ``asset`` is worth in ``currency``; VenueRefused where no market of the venue tells."""
+        known = wire.exchange.markets
+        for symbol in (f"{asset}/{currency}", f"{asset}/{currency}:{currency}"):
+            if symbol in known and known[symbol].get("active"):
+                return await self._mark_or_mid(wire, symbol)
+        turned = f"{currency}/{asset}"
+        if turned in known and known[turned].get("active"):
+            found = await self._mark_or_mid(wire, turned)
+            return Mark(price=parsing.inverted(found.price), index=None, at=found.at)
+        raise VenueRefused("no_price", f"the venue has no market that prices {asset} in {currency}")
+
+    async def _mark_or_mid(self, wire: Wire, symbol: str) -> Mark:
+        if (mark := await self.mark(wire, symbol)) is not None:
+            return mark
+        book = await self.book(wire, symbol)
+        return Mark(price=book.mid, index=None, at=book.at)
 
     @abstractmethod
     async def check_account(self, wire: Wire) -> None:
