@@ -371,13 +371,9 @@ def _specs(markets: Mapping[str, MarketSettings]) -> "dict[str, MarketSpec]":
 
 def _public(settings: Settings, name: str, feed: CcxtFeed) -> "public.PublicFeed":
     """The public market of a real exchange, for what the venue's funds hold and want. ConfigError for one without a dialect."""
-    from keeper.venues.dialects import DIALECTS
     from keeper.venues.feeds.public import PublicFeed
     from keeper.venues.public_data import PublicData
 
-    if feed.exchange not in DIALECTS:
-        remedy = f"public data is read from {', '.join(sorted(DIALECTS))}"
-        raise ConfigError(_problem(settings, ("venues", name, "feed", "exchange"), feed.exchange, remedy))
     data = PublicData(f"{name}.feed", feed.exchange, Environment.LIVE, hosts=feed.hosts, clock=SystemClock())
     funds = [fund for fund in settings.funds.values() if fund.venue == name]
     holdings = settings.venues[name].account

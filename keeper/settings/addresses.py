@@ -47,15 +47,13 @@ def known_exchanges() -> tuple[str, ...]:
 
 
 def read_exchange(value: object) -> str:
-    """One of SUPPORTED, or "paper"."""
+    """One of SUPPORTED, "paper", or another exchange that ccxt has: whether Keeper can trade there is told on connecting."""
     text = read_text(value)
-    if text in (PAPER, *SUPPORTED):
+    if text in (PAPER, *SUPPORTED) or text in known_exchanges():
         return text
     choices = " or ".join(f'"{name}"' for name in (PAPER, *SUPPORTED))
-    if text in known_exchanges():
-        raise fault(f"is an exchange that ccxt knows and Keeper can't trade on yet: must be {choices}")
-    near = did_you_mean(text, [PAPER, *SUPPORTED])
-    raise fault(f"must be {choices}" + (f"; {near}" if near.startswith("did") else ""))
+    near = did_you_mean(text, [PAPER, *SUPPORTED, *known_exchanges()])
+    raise fault(f"must be {choices}, or another id of ccxt" + (f"; {near}" if near.startswith("did") else ""))
 
 
 def read_host(value: object) -> str:

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from keeper.domain.errors import ConfigError, Problem
 from keeper.ports import Environment
-from keeper.settings.addresses import SUPPORTED
+from keeper.settings.addresses import SECRETS, SUPPORTED
 from keeper.settings.keys import dotted
 from keeper.settings.masking import display
 from keeper.settings.sections import VenueSettings
@@ -43,7 +43,7 @@ def read_secret(path: Path) -> SecretStr:
 
 def credentials_of(name: str, venue: VenueSettings) -> dict[str, SecretStr]:
     """What signs for the venue called ``name``, by the configuration's names. ConfigError when it is missing or unfit."""
-    found = {part: _part(name, venue, part) for part in SUPPORTED[venue.exchange]}
+    found = {part: _part(name, venue, part) for part in _parts(venue)}
     unfit = [each for each in found.values() if isinstance(each, Unfit)]
     if unfit:
         raise ConfigError(
@@ -59,7 +59,7 @@ def unfit_secrets(name: str, venue: VenueSettings) -> Iterator[Unfit]:
     """What is wrong with the keys of the venue called ``name``; nothing on paper."""
     if venue.environment is Environment.PAPER:
         return
-    for part in SUPPORTED[venue.exchange]:
+    for part in _parts(venue):
         found = _part(name, venue, part)
         if isinstance(found, Unfit):
             yield found
@@ -74,6 +74,13 @@ def account_fingerprint(name: str, venue: VenueSettings) -> str:
         return f"paper-{name}"
     key = next(iter(credentials_of(name, venue).values())).get_secret_value()
     return hashlib.sha256(f"{venue.exchange}\x1f{venue.environment}\x1f{key}".encode()).hexdigest()[:16]
+
+
+def _parts(venue: VenueSettings) -> tuple[str, ...]:
+    """What signs for an account: what its exchange is known to want, else whatever is there."""
+    told = venue.credentials
+    given = tuple(part for part in (*SECRETS, "wallet_address") if getattr(told, part) or getattr(told, f"{part}_file", None))
+    return SUPPORTED.get(venue.exchange) or given or ("api_key", "secret")
 
 
 def _part(name: str, venue: VenueSettings, part: str) -> SecretStr | Unfit:

@@ -92,13 +92,15 @@ class CcxtVenue(PublicData):
 
     async def place(self, request: OrderRequest) -> Outcome:
         """Send one limit order, immediate or cancel, once."""
-        with watched() as flight:
+        with watched(carries=self._speech.written(request.client_id)) as flight:
             try:
                 amount, price = wire_numbers(self._exchange, request)
                 order = await self._exchange.create_order(
                     request.symbol, "limit", request.side.value, amount, price, self._order_parameters(request)
                 )
                 report = self._speech.placed(self._wire(f"order {request.client_id}"), parsing.part(order, "info"), request)
+                if isinstance(report, str):
+                    parsing.word(order, "id")
             except verdicts.wire_faults() as error:
                 return verdicts.of_order(self._dialect, flight, error)
         if flight.status not in OK:
@@ -110,13 +112,13 @@ class CcxtVenue(PublicData):
         return Accepted(report)
 
     async def _identified(self, request: OrderRequest, order_id: str) -> Outcome:
-        """What became of an order that was taken under ``order_id`` by a venue that does not repeat its client id."""
+        """What became of an order that a venue answered to with ``order_id`` (or with none) and without its client id."""
         try:
             report = await self.lookup(request.symbol, request.client_id)
         except VenueError as error:
-            return Unknown(f"the venue took order {order_id}, whose client id could not be asked for: {error}")
-        if report is None or report.order_id != order_id:
-            return Unknown(f"the venue took order {order_id} and does not show it under its client id yet")
+            return Unknown(f"the venue answered with order {order_id!r}, whose client id could not be asked for: {error}")
+        if report is None or (order_id and report.order_id != order_id):
+            return Unknown(f"the venue answered with order {order_id!r} and does not show it under its client id yet")
         return Accepted(report)
 
     def _order_parameters(self, request: OrderRequest) -> dict[str, object]:

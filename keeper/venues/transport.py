@@ -34,9 +34,11 @@ LOOPBACK_REMEDY = "map a host to a loopback origin such as http://127.0.0.1:9001
 class Flight:
     """What is known of the latest request of one call.
 
-    sent: False proves that no byte of it left; status, body: of its answer once that was read whole, else None and empty.
+    carries: what a request must hold, or it does not leave: an order without its client id could never be settled; sent: False
+    proves that no byte of it left; status, body: of its answer once that was read whole, else None and empty.
     """
 
+    carries: str = ""
     sent: bool = False
     status: int | None = None
     body: str = ""
@@ -46,9 +48,9 @@ _FLIGHT: ContextVar[Flight | None] = ContextVar("keeper_flight", default=None)
 
 
 @contextmanager
-def watched() -> Iterator[Flight]:
+def watched(carries: str = "") -> Iterator[Flight]:
     """The Flight of whatever is sent inside, by this task and those it starts."""
-    flight = Flight()
+    flight = Flight(carries)
     token = _FLIGHT.set(flight)
     try:
         yield flight
@@ -176,6 +178,7 @@ class GuardedSession:
         if self.silent:
             raise VenueUnavailable(f"the venue asked for silence until {self._silence.until}")
         target = self._target(url)
+        _must_carry(_FLIGHT.get(), str(url), options.get("data"))
         return self._session.request(method, target, allow_redirects=False, trace_request_ctx=_FLIGHT.get(), **options)
 
     def _target(self, url: "URL") -> "URL":
@@ -202,6 +205,14 @@ class GuardedSession:
             until = self._clock.now() + wait
             # a short wait that is asked for during a ban does not end it
             self._silence.until = until if self._silence.until is None else max(self._silence.until, until)
+
+
+def _must_carry(flight: Flight | None, url: str, body: str | bytes | None) -> None:
+    text = body.decode(errors="replace") if isinstance(body, bytes) else body or ""
+    if flight is not None and flight.carries not in f"{url} {text}":
+        raise VenueRefused(
+            "client_id", "ccxt would send this order without its client order id, by which alone it can be settled"
+        )
 
 
 async def _note_sent(_session: "aiohttp.ClientSession", context: "SimpleNamespace", _headers: object) -> None:

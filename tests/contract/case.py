@@ -36,6 +36,7 @@ class Ability(StrEnum):
     DUPLICATES = auto()
     DUPLICATES_IN_DOUBT = auto()
     DUPLICATES_EVER = auto()
+    REJECTIONS = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

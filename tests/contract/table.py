@@ -16,7 +16,7 @@ COLUMNS: tuple[tuple[str, str, Ability | None], ...] = (
     ("lookup by client id", "test_lookup", None),
     ("cancel", "test_cancel", Ability.RESTING),
     ("duplicate id", "test_duplicates", Ability.DUPLICATES),
-    ("reject codes", "test_rejections", None),
+    ("reject codes", "test_rejections", Ability.REJECTIONS),
     ("ambiguous outcomes", "test_ambiguous", Ability.WIRE),
     ("testnet host check", "test_environments", Ability.WIRE),
 )

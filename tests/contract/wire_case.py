@@ -25,13 +25,12 @@ from keeper.domain.market import MarketKind
 from keeper.domain.order import OrderRequest
 from keeper.ports import Environment
 from keeper.venues.ccxt_venue import CcxtVenue
-from keeper.venues.dialects import DIALECTS
 from keeper.venues.parsing import milliseconds
 from tests.contract.case import Ability, Held, Rules, Traded, on_tick, order
 from tests.fakes.exchange_core import ExchangeCore, Instrument
 from tests.fakes.loopback_requests import Fault, Seen
 from tests.fakes.loopback_server import LoopbackServer
-from tests.fakes.loopback_venue import CREDENTIALS, JumpingClock, venue_at
+from tests.fakes.loopback_venue import CREDENTIALS, JumpingClock, row_of, venue_at
 from tests.fakes.spot_core import SpotCore
 
 NEXT_TO_NOTHING = Decimal("0.000001")
@@ -79,7 +78,7 @@ class WireCase:
     @property
     def wrong_keys(self) -> dict[str, str]:
         """Each of the keys of the right shape, so that only the exchange can tell."""
-        return {part: self.wrong.get(part, CREDENTIALS[part][::-1]) for part in DIALECTS[self.exchange].credentials}
+        return {part: self.wrong.get(part, CREDENTIALS[part][::-1]) for part in row_of(self.exchange).credentials}
 
     @property
     def exchange(self) -> str:

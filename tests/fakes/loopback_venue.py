@@ -11,7 +11,8 @@ from keeper.domain.market import Side
 from keeper.domain.order import OrderRequest
 from keeper.ports import Environment, VenueInfo
 from keeper.venues.ccxt_venue import CcxtVenue
-from keeper.venues.dialects import BINANCE_USDM, DIALECTS
+from keeper.venues.dialects import DIALECTS, Dialect
+from keeper.venues.dialects.generic import generic
 from tests.fakes.loopback_server import API_KEY, PASSPHRASE, SECRET, LoopbackServer
 
 BTC = "BTC/USDT:USDT"
@@ -52,8 +53,13 @@ WALLET = "0x00000000000000000000000000000000000000a1"
 CREDENTIALS = {"api_key": API_KEY, "secret": SECRET, "passphrase": PASSPHRASE, "wallet_address": WALLET}
 
 
+def row_of(exchange: str) -> Dialect:
+    """What Keeper knows of an exchange."""
+    return DIALECTS.get(exchange) or generic(exchange)
+
+
 def info(environment: Environment = Environment.TESTNET, exchange: str = "binanceusdm") -> VenueInfo:
-    row = DIALECTS.get(exchange, BINANCE_USDM)
+    row = row_of(exchange)
     return VenueInfo(
         name="loop",
         exchange=exchange,
@@ -68,7 +74,7 @@ def info(environment: Environment = Environment.TESTNET, exchange: str = "binanc
 def venue_at(server: LoopbackServer, environment: Environment = Environment.TESTNET, **changes: Any) -> CcxtVenue:
     """A venue that reaches ``server``; ``changes`` replace arguments of CcxtVenue, ``credentials`` some of the keys."""
     exchange = server.skin.exchange
-    keys = {part: CREDENTIALS[part] for part in DIALECTS[exchange].credentials if part in CREDENTIALS}
+    keys = {part: CREDENTIALS[part] for part in row_of(exchange).credentials if part in CREDENTIALS}
     keys |= changes.pop("credentials", {})
     told: dict[str, Any] = {"credentials": keys, "hosts": server.hosts, "clock": ShiftedClock()}
     return CcxtVenue(info(environment, exchange), **(told | changes))

@@ -390,8 +390,8 @@ def test_a_run_that_could_reach_into_the_next_slot_is_refused(tmp_path: Path) ->
     loaded(tmp_path, text.replace('"20h"', '"19h"'))
 
 
-def test_an_exchange_that_keeper_cannot_trade_on_is_named_as_such(tmp_path: Path) -> None:
-    found = problems(tmp_path, '[venues.k]\nexchange = "kraken"\nenvironment = "live"\n')
+def test_an_exchange_that_ccxt_does_not_have_is_refused_with_those_that_keeper_is_at_home_on(tmp_path: Path) -> None:
+    found = problems(tmp_path, '[venues.k]\nexchange = "mtgox"\nenvironment = "live"\n')
     [problem] = [one for one in found if one.key == "venues.k.exchange"]
-    assert problem.value == '"kraken"'
+    assert problem.value == '"mtgox"'
     assert '"binanceusdm"' in problem.remedy

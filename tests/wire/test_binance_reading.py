@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from math import log, sqrt
@@ -250,10 +251,10 @@ async def test_a_rate_limited_read_is_not_repeated_and_silences_the_rest(
     assert len(server.requests) == 1
 
 
-def test_an_exchange_without_a_dialect_is_a_configuration_error_that_names_those_with_one() -> None:
+def test_an_exchange_that_keeper_can_not_trade_on_is_a_configuration_error_that_names_those_it_is_at_home_on() -> None:
     told: dict[str, Any] = {"credentials": {"api_key": API_KEY, "secret": SECRET}, "hosts": {}, "clock": ShiftedClock()}
     with pytest.raises(ConfigError, match="binanceusdm"):
-        CcxtVenue(info(exchange="no_such_exchange"), **told)
+        CcxtVenue(replace(info(), exchange="no_such_exchange"), **told)
     with pytest.raises(ConfigError, match=r"live, testnet"):
         CcxtVenue(info(Environment.PAPER), **told)
 

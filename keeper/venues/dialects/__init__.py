@@ -1,8 +1,9 @@
-"""The table of exchanges: one row each. An exchange without a row can't be traded."""
+"""The table of exchanges: one row each. One without a row is traded as far as ccxt alone can tell what it says."""
 
-from keeper.domain.errors import ConfigError, Problem
+from keeper.domain.errors import ConfigError, Problem, VenueRefused
 from keeper.ports import Environment
 from keeper.venues.dialects.binance import BINANCE_SPOT, BINANCE_USDM
+from keeper.venues.dialects.generic import generic
 from keeper.venues.dialects.row import Dialect
 
 __all__ = ["BINANCE_SPOT", "BINANCE_USDM", "DIALECTS", "Dialect", "dialect_of"]
@@ -16,13 +17,18 @@ DIALECTS = {
 }
 
 
+def _other(source: str, venue: str, exchange: str) -> Dialect:
+    try:
+        return generic(exchange)
+    except VenueRefused as error:
+        remedy = f"{error.message}; at home it is on {', '.join(sorted(DIALECTS))}; for a dry run write paper"
+        raise ConfigError(Problem(source, f"venues.{venue}.exchange", exchange, remedy)) from None
+
+
 def dialect_of(venue: str, exchange: str, environment: Environment) -> Dialect:
-    """The row of ``exchange``. ConfigError when there is none, or none for ``environment``."""
-    row = DIALECTS.get(exchange)
+    """The row of ``exchange``. ConfigError when Keeper can't trade there, or not in ``environment``."""
     source = f"venue {venue}"
-    if row is None:
-        remedy = f"orders can be sent to {', '.join(sorted(DIALECTS))}; for a dry run write paper"
-        raise ConfigError(Problem(source, f"venues.{venue}.exchange", exchange, remedy))
+    row = DIALECTS.get(exchange) or _other(source, venue, exchange)
     if environment not in row.hosts:
         remedy = f"{exchange} knows {', '.join(sorted(row.hosts))}; for a dry run set exchange to paper"
         raise ConfigError(Problem(source, f"venues.{venue}.environment", environment, remedy))

@@ -181,11 +181,16 @@ class Speech(ABC):
         stamp: the venue's time in milliseconds; left: milliseconds that the order has to arrive, where the venue honours it.
         """
 
+    def written(self, client_id: str) -> str:
+        """A client id as the request must hold it, or it may not be sent."""
+        return client_id
+
     @abstractmethod
     def placed(self, wire: Wire, answer: object, request: OrderRequest) -> OrderReport | str:
         """What the answer to an order (ccxt's ``info``) proves: a report, LIVE where it tells the ids alone.
 
-        Where the venue does not repeat the client id it is the order's id alone, and proves nothing before it was looked up.
+        Where the venue does not repeat the client id it is the order's id alone, or nothing where it tells none that can be
+        relied on, and proves nothing before it was looked up.
         """
 
     @abstractmethod
