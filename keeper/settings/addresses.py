@@ -22,6 +22,7 @@ _KEY_AND_SECRET = ("api_key", "secret")
 SUPPORTED: Mapping[str, tuple[str, ...]] = {
     "binance": _KEY_AND_SECRET,
     "binanceusdm": _KEY_AND_SECRET,
+    "okx": (*_KEY_AND_SECRET, "passphrase"),
 }
 """The exchanges that have a dialect, and what signs for an account there; a test compares."""
 SECRETS = ("api_key", "secret", "passphrase", "private_key")

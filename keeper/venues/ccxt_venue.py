@@ -15,7 +15,8 @@ from keeper.domain.numbers import plain
 from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Unknown, VenueOrder
 from keeper.ports import Clock, VenueInfo
 from keeper.venues import parsing, verdicts
-from keeper.venues.public_data import PublicData, together
+from keeper.venues.concurrency import together
+from keeper.venues.public_data import PublicData
 from keeper.venues.speech.base import Speech
 from keeper.venues.transport import watched
 
@@ -95,10 +96,12 @@ class CcxtVenue(PublicData):
         with watched(carries=self._speech.written(request.client_id)) as flight:
             try:
                 amount, price = wire_numbers(self._exchange, request)
-                order = await self._exchange.create_order(
-                    request.symbol, "limit", request.side.value, amount, price, self._order_parameters(request)
-                )
-                report = self._speech.placed(self._wire(f"order {request.client_id}"), parsing.part(order, "info"), request)
+                stamp, left = self._time_left(request)
+                wire = self._wire(f"order {request.client_id}")
+                told = self._speech.parameters(request, stamp, left) | self._speech.posture(wire, request.symbol)
+                flight.headers = self._speech.headers(request, stamp, left)
+                order = await self._exchange.create_order(request.symbol, "limit", request.side.value, amount, price, told)
+                report = self._speech.placed(wire, parsing.part(order, "info"), request)
                 if isinstance(report, str):
                     parsing.word(order, "id")
             except verdicts.wire_faults() as error:
@@ -121,14 +124,15 @@ class CcxtVenue(PublicData):
             return Unknown(f"the venue answered with order {order_id!r} and does not show it under its client id yet")
         return Accepted(report)
 
-    def _order_parameters(self, request: OrderRequest) -> dict[str, object]:
+    def _time_left(self, request: OrderRequest) -> tuple[int, int]:
+        """The venue's time, and until the deadline, milliseconds. VenueRefused for an order that can't be sent."""
         stamp = parsing.milliseconds(self._venue_time())
         left = parsing.milliseconds(request.deadline - self._offset) - stamp
         if not left > 0:
             raise VenueRefused("deadline", "its deadline has passed")
         if not re.fullmatch(self._dialect.client_id_shape, request.client_id):
             raise VenueRefused("client_id", f"its client id is none that the venue takes ({self._dialect.client_id_shape})")
-        return self._speech.parameters(request, stamp, left)
+        return stamp, left
 
     async def lookup(self, symbol: str, client_id: str) -> OrderReport | None:
         """The order under a client id; None only when the venue says that there is none."""

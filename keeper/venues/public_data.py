@@ -4,7 +4,6 @@ The connection is here, too, since whoever trades stands on it: hosts, clock off
 proves. ccxt is imported on connecting, not before.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from keeper.domain.market import Market
 from keeper.domain.observation import MarketStats, Quote
 from keeper.ports import Clock, Environment
 from keeper.venues import parsing, verdicts
+from keeper.venues.concurrency import together
 from keeper.venues.dialects import dialect_of
 from keeper.venues.speech.base import Mark, Wire
 from keeper.venues.transport import GuardedSession, Silence, loopback_origins, note_answer, watched
@@ -61,6 +61,7 @@ class PublicData:
         self._offset = timedelta(0)
         self._session: GuardedSession | None = None
         self._connected: Any = None
+        self._notes: dict[str, Any] = {}
 
     @property
     def clock(self) -> Clock:
@@ -95,6 +96,7 @@ class PublicData:
 
         # at DEBUG ccxt prints every header, the key among them
         logging.getLogger("ccxt").setLevel(logging.WARNING)
+        self._notes = {}
         allowed = self._dialect.hosts[self._environment]
         self._session = GuardedSession(allowed=allowed, origins=self._origins, clock=self._clock, silence=self._silence)
         exchange = getattr(ccxt.async_support, self._dialect.exchange)(
@@ -107,6 +109,7 @@ class PublicData:
                 "ssl_context": False,  # the session has its own
                 "timeout_on_exit": 0,
                 "options": dict(self._dialect.options),
+                "has": {"fetchCurrencies": False},  # a long answer, for some of it a key, and nothing of it is needed
             }
         )
         exchange.on_rest_response = note_answer
@@ -227,7 +230,7 @@ class PublicData:
             call = getattr(self._exchange, method)
             return await self._again(what, lambda: call(*arguments), absent, attempts)
 
-        return Wire(exchange=self._exchange, now=self._venue_time(), send=send)
+        return Wire(exchange=self._exchange, now=self._venue_time(), send=send, notes=self._notes)
 
     async def _whole(self, what: str, question: Callable[[Wire], Awaitable[T]], attempts: int | None = None) -> T:
         """As ``_asked``; VenueUnavailable, too, when the answer can't be read."""
@@ -264,14 +267,3 @@ class PublicData:
 
     async def _sleep(self, seconds: float) -> None:
         await self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds))
-
-
-async def together(*reads: Awaitable[Any]) -> list[Any]:
-    """The answers of reads that are in flight at the same time; the first failure cancels the rest and is raised."""
-    tasks = [asyncio.ensure_future(read) for read in reads]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -35,13 +35,15 @@ class Flight:
     """What is known of the latest request of one call.
 
     carries: what a request must hold, or it does not leave: an order without its client id could never be settled; sent: False
-    proves that no byte of it left; status, body: of its answer once that was read whole, else None and empty.
+    proves that no byte of it left; status, body: of its answer once that was read whole, else None and empty; headers: what it
+    is sent with beside ccxt's own.
     """
 
     carries: str = ""
     sent: bool = False
     status: int | None = None
     body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 _FLIGHT: ContextVar[Flight | None] = ContextVar("keeper_flight", default=None)
@@ -177,9 +179,11 @@ class GuardedSession:
             raise VenueRefused("proxy", "a proxy was asked for: Keeper reaches venues straight")
         if self.silent:
             raise VenueUnavailable(f"the venue asked for silence until {self._silence.until}")
-        target = self._target(url)
-        _must_carry(_FLIGHT.get(), str(url), options.get("data"))
-        return self._session.request(method, target, allow_redirects=False, trace_request_ctx=_FLIGHT.get(), **options)
+        target, flight = self._target(url), _FLIGHT.get()
+        _must_carry(flight, str(url), options.get("data"))
+        if flight is not None and flight.headers:
+            options["headers"] = {**options.get("headers", {}), **flight.headers}
+        return self._session.request(method, target, allow_redirects=False, trace_request_ctx=flight, **options)
 
     def _target(self, url: "URL") -> "URL":
         from yarl import URL

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract import binance_case, binanceus_case, binanceusdm_case, paper_case
+from tests.contract import binance_case, binanceus_case, binanceusdm_case, okx_case, paper_case
 from tests.contract.case import Ability, VenueCase
 from tests.contract.wire_case import WireCase
 
@@ -13,6 +13,7 @@ CASES: tuple[VenueCase, ...] = (
     binanceusdm_case.CASE,
     binance_case.CASE,
     binanceus_case.CASE,
+    *okx_case.CASES,
 )
 
 

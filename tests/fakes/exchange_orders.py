@@ -25,7 +25,8 @@ class OrderDesk:
     """Markets, their liquidity and the orders of one account.
 
     now: ms; marks, indexes, lasts: follow the mid unless set apart; countdowns: when resting orders of a symbol, or ``ALL``,
-    are canceled, ms; newest_first: which orders a list that is too long shows; unique: client ids, among which orders.
+    are canceled, ms; spared: ids of orders that no such countdown cancels; newest_first: which orders a list that is too long
+    shows; unique: client ids, among which orders.
     """
 
     now: Callable[[], int]
@@ -40,6 +41,7 @@ class OrderDesk:
     orders: dict[int, Order] = field(default_factory=dict)
     trades: list[Trade] = field(default_factory=list)
     countdowns: dict[str, int] = field(default_factory=dict)
+    spared: set[int] = field(default_factory=set)
     newest_first: bool = False
     _ids: "count[int]" = field(default_factory=lambda: count(8_000_001))
 
@@ -122,7 +124,7 @@ class OrderDesk:
             if self.now() >= due:
                 del self.countdowns[symbol]
                 for order in self.orders.values():
-                    if symbol in (ALL, order.symbol) and order.status.rests:
+                    if symbol in (ALL, order.symbol) and order.status.rests and order.id not in self.spared:
                         order.status = Status.CANCELED
 
     def listed(self, symbol: str, first: int | None, last: int | None, *, limit: int, longest: int) -> list[Order]:

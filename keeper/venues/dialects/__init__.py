@@ -4,15 +4,17 @@ from keeper.domain.errors import ConfigError, Problem, VenueRefused
 from keeper.ports import Environment
 from keeper.venues.dialects.binance import BINANCE_SPOT, BINANCE_USDM
 from keeper.venues.dialects.generic import generic
+from keeper.venues.dialects.okx import OKX
 from keeper.venues.dialects.row import Dialect
 
-__all__ = ["BINANCE_SPOT", "BINANCE_USDM", "DIALECTS", "Dialect", "dialect_of"]
+__all__ = ["BINANCE_SPOT", "BINANCE_USDM", "DIALECTS", "OKX", "Dialect", "dialect_of"]
 
 DIALECTS = {
     row.exchange: row
     for row in (
         BINANCE_USDM,
         BINANCE_SPOT,
+        OKX,
     )
 }
 

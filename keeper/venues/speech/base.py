@@ -54,12 +54,14 @@ class Wire:
     """What a Speech may use of a connection, for one question or one cancel.
 
     exchange: the ccxt instance, connected, whose markets are loaded; now: by the venue's clock, aware UTC; send: calls a
-    method of ccxt with arguments, as often as the question may be put, and returns None for the codes it is given.
+    method of ccxt with arguments, as often as the question may be put, and returns None for the codes it is given; notes: what
+    was learned of the account on this connection, as a Speech wrote it down.
     """
 
     exchange: Any
     now: datetime
     send: Ask
+    notes: dict[str, Any] = field(default_factory=dict)
 
     async def ask(self, method: str, /, **parameters: object) -> Any:
         """The answer of one of ccxt's raw methods, unread."""
@@ -184,6 +186,20 @@ class Speech(ABC):
     def written(self, client_id: str) -> str:
         """A client id as the request must hold it, or it may not be sent."""
         return client_id
+
+    def headers(self, _request: OrderRequest, _stamp: int, _left: int) -> Mapping[str, str]:
+        """What an order's request carries beside what ccxt writes, where that is the venue's way to hear of its deadline.
+
+        stamp, left: as ``parameters`` is told.
+        """
+        return {}
+
+    def posture(self, _wire: Wire, _symbol: str) -> dict[str, object]:
+        """What an order in a market must say of how the account trades it, as last read; nothing where none is needed.
+
+        VenueRefused, and then nothing is sent, where the account can't trade the market.
+        """
+        return {}
 
     @abstractmethod
     def placed(self, wire: Wire, answer: object, request: OrderRequest) -> OrderReport | str:
