@@ -19,10 +19,13 @@ from keeper.settings.values import did_you_mean, fault, read_text
 
 PAPER = "paper"
 _KEY_AND_SECRET = ("api_key", "secret")
+_WITH_PASSPHRASE = (*_KEY_AND_SECRET, "passphrase")
 SUPPORTED: Mapping[str, tuple[str, ...]] = {
     "binance": _KEY_AND_SECRET,
     "binanceusdm": _KEY_AND_SECRET,
     "okx": (*_KEY_AND_SECRET, "passphrase"),
+    "gate": _KEY_AND_SECRET,
+    "kucoinfutures": _WITH_PASSPHRASE,
 }
 """The exchanges that have a dialect, and what signs for an account there; a test compares."""
 SECRETS = ("api_key", "secret", "passphrase", "private_key")

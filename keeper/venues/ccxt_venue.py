@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from keeper.domain.account import Account
-from keeper.domain.errors import ConfigError, Problem, VenueError, VenueRefused
+from keeper.domain.errors import ConfigError, Problem, StaleData, VenueError, VenueRefused
 from keeper.domain.numbers import plain
 from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Unknown, VenueOrder
 from keeper.ports import Clock, VenueInfo
@@ -18,7 +18,7 @@ from keeper.venues import parsing, verdicts
 from keeper.venues.concurrency import together
 from keeper.venues.public_data import PublicData
 from keeper.venues.speech.base import Speech
-from keeper.venues.transport import watched
+from keeper.venues.transport import Flight, watched
 
 OK = range(200, 300)
 
@@ -100,12 +100,16 @@ class CcxtVenue(PublicData):
                 wire = self._wire(f"order {request.client_id}")
                 told = self._speech.parameters(request, stamp, left) | self._speech.posture(wire, request.symbol)
                 flight.headers = self._speech.headers(request, stamp, left)
+                flight.signed_at = self._speech.signed_at(stamp, left) + self._offset // timedelta(milliseconds=1)
                 order = await self._exchange.create_order(request.symbol, "limit", request.side.value, amount, price, told)
                 report = self._speech.placed(wire, parsing.part(order, "info"), request)
                 if isinstance(report, str):
                     parsing.word(order, "id")
             except verdicts.wire_faults() as error:
-                return verdicts.of_order(self._dialect, flight, error)
+                missed = self._missed(flight, request)
+                if missed is None:
+                    return verdicts.of_order(self._dialect, flight, error)
+                report = missed
         if flight.status not in OK:
             return Unknown(f"HTTP {flight.status} with an order in it")
         if isinstance(report, str):
@@ -113,6 +117,15 @@ class CcxtVenue(PublicData):
         if report.filled > request.amount:
             return Unknown(f"{plain(report.filled)} was filled of {plain(request.amount)}, says the venue")
         return Accepted(report)
+
+    def _missed(self, flight: Flight, request: OrderRequest) -> OrderReport | str | None:
+        """What ccxt takes for an error, although the venue only says that the order found nobody to trade with."""
+        if flight.status not in OK:
+            return None
+        try:
+            return self._speech.missed(self._wire(f"order {request.client_id}"), verdicts.message_of(flight), request)
+        except StaleData:
+            return None
 
     async def _identified(self, request: OrderRequest, order_id: str) -> Outcome:
         """What became of an order that a venue answered to with ``order_id`` (or with none) and without its client id."""

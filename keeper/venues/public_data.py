@@ -17,10 +17,10 @@ from keeper.domain.market import Market
 from keeper.domain.observation import MarketStats, Quote
 from keeper.ports import Clock, Environment
 from keeper.venues import parsing, verdicts
-from keeper.venues.concurrency import together
+from keeper.venues.concurrency import in_turn, together
 from keeper.venues.dialects import dialect_of
 from keeper.venues.speech.base import Mark, Wire
-from keeper.venues.transport import GuardedSession, Silence, loopback_origins, note_answer, watched
+from keeper.venues.transport import GuardedSession, Silence, loopback_origins, note_answer, signing_time, watched
 
 T = TypeVar("T")
 LARGEST_OFFSET = timedelta(seconds=1)
@@ -113,9 +113,12 @@ class PublicData:
             }
         )
         exchange.on_rest_response = note_answer
-        exchange.milliseconds = lambda: parsing.milliseconds(self._clock.now())
+        if self._dialect.in_turn:
+            exchange.fetch = in_turn(exchange.fetch)
+        exchange.milliseconds = lambda: signing_time(parsing.milliseconds(self._clock.now()))
         if self._environment is Environment.TESTNET:
             getattr(exchange, self._dialect.testnet_switch)(True)  # noqa: FBT003 - ccxt names it differently from switch to switch
+        self._dialect.speech.prepare(exchange)
         self._connected = exchange
 
     async def _disconnect(self) -> None:
@@ -140,12 +143,12 @@ class PublicData:
 
     async def _sample_clock(self) -> tuple[timedelta, timedelta]:
         before = self._clock.now()
-        told = await self._asked("clock", self._dialect.speech.time, attempts=1)
+        told = await self._asked("clock", self._dialect.speech.time, attempts=1) + self._dialect.speech.grain / 2
         after = self._clock.now()
         return after - before, before + (after - before) / 2 - told
 
     async def _load_markets(self) -> None:
-        if not await self._exchange.load_markets(reload=True):
+        if not await self._exchange.load_markets(reload=True, params=dict(self._dialect.loading)):
             raise VenueUnavailable("the venue's answer holds no markets")
 
     async def time(self) -> datetime:

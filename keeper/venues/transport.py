@@ -36,7 +36,8 @@ class Flight:
 
     carries: what a request must hold, or it does not leave: an order without its client id could never be settled; sent: False
     proves that no byte of it left; status, body: of its answer once that was read whole, else None and empty; headers: what it
-    is sent with beside ccxt's own.
+    is sent with beside ccxt's own; signed_at: the time that it is signed with by this machine's clock, milliseconds since 1970,
+    None for the time that it is.
     """
 
     carries: str = ""
@@ -44,6 +45,7 @@ class Flight:
     status: int | None = None
     body: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    signed_at: int | None = None
 
 
 _FLIGHT: ContextVar[Flight | None] = ContextVar("keeper_flight", default=None)
@@ -58,6 +60,12 @@ def watched(carries: str = "") -> Iterator[Flight]:
         yield flight
     finally:
         _FLIGHT.reset(token)
+
+
+def signing_time(now: int) -> int:
+    """``now``, or what the Flight of this call says instead, both milliseconds since 1970; stands in for ccxt's clock."""
+    flight = _FLIGHT.get()
+    return now if flight is None or flight.signed_at is None else flight.signed_at
 
 
 def note_answer(

@@ -28,13 +28,17 @@ def wire_faults() -> tuple[type[Exception], ...]:
     return (BaseError, aiohttp.ClientError, OSError, VenueError, StaleData, *GARBAGE)
 
 
-def code_of(dialect: Dialect, flight: Flight) -> tuple[str, str] | None:
-    """Code and message of an answer that is whole JSON and says no, else None."""
+def message_of(flight: Flight) -> object:
+    """An answer that is whole JSON, else None."""
     try:
-        message = json.loads(flight.body)
+        return json.loads(flight.body)
     except ValueError:
         return None
-    told = dialect.speech.refusal(message)
+
+
+def code_of(dialect: Dialect, flight: Flight) -> tuple[str, str] | None:
+    """Code and message of an answer that is whole JSON and says no, else None."""
+    told = dialect.speech.refusal(message_of(flight))
     return None if told is None else (told[0][:SHOWN], told[1][:SHOWN])
 
 

@@ -25,6 +25,7 @@ class Ability(StrEnum):
     """What not every venue can do, or suffers."""
 
     WIRE = auto()
+    TESTNET = auto()
     RESTING = auto()
     REDUCE_ONLY = auto()
     CLOSING = auto()

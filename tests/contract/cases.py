@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from tests.contract import binance_case, binanceus_case, binanceusdm_case, okx_case, paper_case
+from tests.contract import (
+    binance_case,
+    binanceus_case,
+    binanceusdm_case,
+    gate_case,
+    kucoin_case,
+    okx_case,
+    paper_case,
+)
 from tests.contract.case import Ability, VenueCase
 from tests.contract.wire_case import WireCase
 
@@ -14,6 +22,9 @@ CASES: tuple[VenueCase, ...] = (
     binance_case.CASE,
     binanceus_case.CASE,
     *okx_case.CASES,
+    gate_case.CASE,
+    kucoin_case.LINEAR,
+    kucoin_case.INVERSE,
 )
 
 

@@ -38,6 +38,7 @@ class PaperCase:
     lacks: Mapping[Ability, str] = field(
         default_factory=lambda: {
             Ability.WIRE: UNSENT,
+            Ability.TESTNET: UNSENT,
             Ability.RESTING: ALONE,
             Ability.CLOSING: "its markets never close",
             Ability.HEDGE_MODE: "its positions are net",

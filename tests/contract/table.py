@@ -18,7 +18,7 @@ COLUMNS: tuple[tuple[str, str, Ability | None], ...] = (
     ("duplicate id", "test_duplicates", Ability.DUPLICATES),
     ("reject codes", "test_rejections", Ability.REJECTIONS),
     ("ambiguous outcomes", "test_ambiguous", Ability.WIRE),
-    ("testnet host check", "test_environments", Ability.WIRE),
+    ("testnet host check", "test_environments", Ability.TESTNET),
 )
 """Heading, module of tests (none: every one but the whole rebalance), and the ability without which there is nothing to prove."""
 OK, FAIL = "ok", "FAIL"

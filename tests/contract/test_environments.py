@@ -5,18 +5,27 @@ from datetime import timedelta
 import pytest
 from yarl import URL
 
-from keeper.domain.errors import VenueRefused
+from keeper.domain.errors import ConfigError, VenueRefused
 from keeper.domain.order import Accepted
 from keeper.ports import Environment
 from tests.contract.case import Ability, name_of, order
-from tests.contract.cases import on_the_wire
+from tests.contract.cases import CASES, on_the_wire
 from tests.contract.wire_case import WireCase
 
-ENVIRONMENTS = [Environment.TESTNET, Environment.LIVE]
+
+def in_each_environment() -> pytest.MarkDecorator:
+    """Run a test as ``case`` and ``environment`` wherever each venue trades."""
+    wired = [case for case in CASES if isinstance(case, WireCase)]
+    found = [
+        (case, environment)
+        for case in wired
+        for environment in (Environment.TESTNET, Environment.LIVE)
+        if case.hosts(environment)
+    ]
+    return pytest.mark.parametrize(("case", "environment"), found, ids=[f"{case.name}-{where}" for case, where in found])
 
 
-@on_the_wire()
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@in_each_environment()
 async def test_every_request_goes_to_the_environment_s_own_hosts(case: WireCase, environment: Environment) -> None:
     async with case.served() as world, world.connected(environment) as venue:
         since = venue.clock.now() - timedelta(seconds=1)
@@ -37,8 +46,7 @@ async def test_every_request_goes_to_the_environment_s_own_hosts(case: WireCase,
         assert [one.path for one in world.server.requests if not case.reaches(one, environment)] == []
 
 
-@on_the_wire()
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@in_each_environment()
 async def test_a_session_that_is_asked_for_another_host_refuses(case: WireCase, environment: Environment) -> None:
     foreign = (case.live | case.testnet | {"example.org"}) - case.hosts(environment)
     async with case.served() as world, world.connected(environment) as venue:
@@ -52,9 +60,18 @@ async def test_a_session_that_is_asked_for_another_host_refuses(case: WireCase, 
         assert world.server.requests == []
 
 
-def test_what_a_case_calls_lacking_has_a_reason() -> None:
-    from tests.contract.cases import CASES
+@on_the_wire()
+async def test_a_venue_without_a_testnet_refuses_to_be_asked_for_one(case: WireCase) -> None:
+    assert bool(case.testnet) is (Ability.TESTNET not in case.lacks)
+    async with case.served() as world:
+        if not case.testnet:
+            with pytest.raises(ConfigError, match="environment"):
+                async with world.connected(Environment.TESTNET):
+                    pass
+            assert world.server.requests == []
 
+
+def test_what_a_case_calls_lacking_has_a_reason() -> None:
     for case in CASES:
         assert all(isinstance(one, Ability) and reason for one, reason in case.lacks.items())
     assert len({case.name for case in CASES}) == len(CASES)

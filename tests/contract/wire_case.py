@@ -11,13 +11,13 @@ How to write one: a module ``tests/contract/EXCHANGE_case.py`` with
 
 and a line in ``cases.py``. ``core`` opens with means for an order of twice the first level of the main market's book; where the
 wire has another client id than Keeper, ``on_wire`` says so; where one host serves both environments, ``is_testnet`` tells a
-request to the testnet; ``arguments`` are what the venue needs beside the usual keys. ``python -m tests.contract exchange``
-runs it alone.
+request to the testnet; where there is no testnet, ``testnet`` is empty; ``arguments`` are what the venue needs beside the usual
+keys. ``python -m tests.contract exchange`` runs it alone.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -84,6 +84,11 @@ class WireCase:
     def exchange(self) -> str:
         return self.serve(self.core()).skin.exchange
 
+    @property
+    def usual(self) -> Environment:
+        """Where its tests trade: on the testnet, if there is one."""
+        return Environment.TESTNET if self.testnet else Environment.LIVE
+
     def hosts(self, environment: Environment) -> frozenset[str]:
         """The only hosts that may be asked."""
         return self.live if environment is Environment.LIVE else self.testnet
@@ -131,10 +136,13 @@ class WireWorld:
         return self.server.core
 
     @asynccontextmanager
-    async def connected(self, environment: Environment = Environment.TESTNET, **changes: Any) -> AsyncIterator[CcxtVenue]:
-        """A venue on the server; the world's own from here on."""
+    async def connected(self, environment: Environment | None = None, **changes: Any) -> AsyncIterator[CcxtVenue]:
+        """A venue on the server, in the case's usual environment unless told; the world's own from here on."""
         told = {"clock": self.clock, **self.case.arguments(self.server)}
-        async with venue_at(self.server, environment, **(told | changes)) as venue:
+        async with venue_at(self.server, environment or self.case.usual, **(told | changes)) as venue:
+            if not self.case.testnet:
+                # a live fund only plans; what the venue can do is proven by one that says to the service that it is a testnet
+                venue._info = replace(venue.info, environment=Environment.TESTNET)
             self.reached = venue
             yield venue
 

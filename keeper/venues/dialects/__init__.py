@@ -3,11 +3,22 @@
 from keeper.domain.errors import ConfigError, Problem, VenueRefused
 from keeper.ports import Environment
 from keeper.venues.dialects.binance import BINANCE_SPOT, BINANCE_USDM
+from keeper.venues.dialects.gate import GATE
 from keeper.venues.dialects.generic import generic
+from keeper.venues.dialects.kucoin import KUCOIN_FUTURES
 from keeper.venues.dialects.okx import OKX
 from keeper.venues.dialects.row import Dialect
 
-__all__ = ["BINANCE_SPOT", "BINANCE_USDM", "DIALECTS", "OKX", "Dialect", "dialect_of"]
+__all__ = [
+    "BINANCE_SPOT",
+    "BINANCE_USDM",
+    "DIALECTS",
+    "GATE",
+    "KUCOIN_FUTURES",
+    "OKX",
+    "Dialect",
+    "dialect_of",
+]
 
 DIALECTS = {
     row.exchange: row
@@ -15,6 +26,8 @@ DIALECTS = {
         BINANCE_USDM,
         BINANCE_SPOT,
         OKX,
+        KUCOIN_FUTURES,
+        GATE,
     )
 }
 

@@ -25,28 +25,32 @@ class Dialect:
     ``-2010 Market is closed.``; such an entry goes before the code alone.
 
     exchange: ccxt's id; speech: how it is asked, and read; hosts: the only ones that may be called, by environment;
-    testnet_switch: the ccxt method that leaves live trading, called with True; options: ccxt's, each one set for a reason;
+    testnet_switch: the ccxt method that leaves live trading, called with True, empty where there is none; options: ccxt's, each
+    one set for a reason; loading: what its ``load_markets`` is told, likewise;
     credentials: what signs, by the configuration's name, and what ccxt calls it; client_id_shape: a pattern of the client ids
     that it takes; client_id_length: characters of those that Keeper makes; rejections: raw codes that prove an order was not
     taken, and what to do about them; refused_with: HTTP status of an answer that proves it; refusals: raw codes of a read that
     asking again will not cure; duplicate: raw codes that say that an order of this client id exists; order_life: the longest
     that a sent order may take to arrive, after which the venue refuses it (or, where it has no such rule, after which it is
     taken to be lost once two lookups say so); read_lag: seconds after which a read shows an earlier write; unique_ids: whether
-    the venue refuses a second order of a client id for as long as the first one rests.
+    the venue refuses a second order of a client id for as long as the first one rests; in_turn: whether what is signed must
+    arrive in the order in which it was signed, so that no two such requests may be on their way.
     """
 
     exchange: str
     speech: Speech
     hosts: Mapping[Environment, frozenset[str]]
-    testnet_switch: str
     options: Mapping[str, object]
     client_id_shape: str
     rejections: Mapping[str, str]
     refusals: Mapping[str, str]
     duplicate: frozenset[str]
+    testnet_switch: str = ""
+    loading: Mapping[str, object] = field(default_factory=dict)
     refused_with: range = CLIENT_ERRORS
     credentials: Mapping[str, str] = field(default_factory=lambda: KEY_AND_SECRET)
     client_id_length: int = 32
     order_life: timedelta = timedelta(seconds=5)
     read_lag: float = 0.5
     unique_ids: bool = True
+    in_turn: bool = False

@@ -113,6 +113,11 @@ class Speech(ABC):
     """What spot markets take their fees in."""
     stated: Collection[str] = ()
     """The limits that the exchange states for every market: see ``parsing.market``."""
+    grain = timedelta(0)
+    """What the venue's clock counts in, where it tells no more than that."""
+
+    def prepare(self, exchange: Any) -> None:  # noqa: B027 - most exchanges need nothing
+        """Change on an instance of ccxt, before its first request, what its options can't."""
 
     @abstractmethod
     def refusal(self, message: object) -> tuple[str, str] | None:
@@ -201,6 +206,13 @@ class Speech(ABC):
         """
         return {}
 
+    def signed_at(self, stamp: int, _left: int) -> int:
+        """The time that an order is signed with: earlier than it is where a signature lives longer than the order has left.
+
+        stamp, left: as ``parameters`` is told; so is what comes back.
+        """
+        return stamp
+
     @abstractmethod
     def placed(self, wire: Wire, answer: object, request: OrderRequest) -> OrderReport | str:
         """What the answer to an order (ccxt's ``info``) proves: a report, LIVE where it tells the ids alone.
@@ -208,6 +220,14 @@ class Speech(ABC):
         Where the venue does not repeat the client id it is the order's id alone, or nothing where it tells none that can be
         relied on, and proves nothing before it was looked up.
         """
+
+    def missed(self, _wire: Wire, _message: object, _request: OrderRequest) -> OrderReport | str | None:
+        """What an answer (JSON, whole) proves that says no only because nobody could be traded with: CANCELED, unfilled.
+
+        Where it does not repeat the client id it is the order's id alone, or nothing, as ``placed`` says. None for every other
+        answer, and where an order that misses is answered like any other.
+        """
+        return None
 
     @abstractmethod
     async def lookup(self, wire: Wire, symbol: str, client_id: str) -> OrderReport | None:
