@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 
+from keeper.ports import Environment
 from tests.contract import (
     binance_case,
     binanceus_case,
     binanceusdm_case,
+    bitget_case,
     gate_case,
+    kraken_case,
     kucoin_case,
     okx_case,
     paper_case,
@@ -25,6 +28,8 @@ CASES: tuple[VenueCase, ...] = (
     gate_case.CASE,
     kucoin_case.LINEAR,
     kucoin_case.INVERSE,
+    bitget_case.CASE,
+    kraken_case.CASE,
 )
 
 
@@ -41,6 +46,13 @@ def lacking(ability: Ability) -> pytest.MarkDecorator:
 def on_the_wire(*needed: Ability) -> pytest.MarkDecorator:
     """As ``every``, on venues behind a ccxt class."""
     return _listed([case for case in CASES if isinstance(case, WireCase) and not any(one in case.lacks for one in needed)])
+
+
+def in_each_environment(*, served: bool = True) -> pytest.MarkDecorator:
+    """Run a test as ``case`` and ``environment`` where the exchange has that environment; served False: where it has not."""
+    pairs = [(case, one) for one in (Environment.TESTNET, Environment.LIVE) for case in CASES if isinstance(case, WireCase)]
+    wanted = [(case, one) for case, one in pairs if bool(case.hosts(one)) is served]
+    return pytest.mark.parametrize(("case", "environment"), wanted, ids=[f"{one}-{case.name}" for case, one in wanted])
 
 
 def _listed(cases: list[Any]) -> pytest.MarkDecorator:

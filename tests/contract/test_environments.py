@@ -9,20 +9,8 @@ from keeper.domain.errors import ConfigError, VenueRefused
 from keeper.domain.order import Accepted
 from keeper.ports import Environment
 from tests.contract.case import Ability, name_of, order
-from tests.contract.cases import CASES, on_the_wire
+from tests.contract.cases import CASES, in_each_environment
 from tests.contract.wire_case import WireCase
-
-
-def in_each_environment() -> pytest.MarkDecorator:
-    """Run a test as ``case`` and ``environment`` wherever each venue trades."""
-    wired = [case for case in CASES if isinstance(case, WireCase)]
-    found = [
-        (case, environment)
-        for case in wired
-        for environment in (Environment.TESTNET, Environment.LIVE)
-        if case.hosts(environment)
-    ]
-    return pytest.mark.parametrize(("case", "environment"), found, ids=[f"{case.name}-{where}" for case, where in found])
 
 
 @in_each_environment()
@@ -46,6 +34,15 @@ async def test_every_request_goes_to_the_environment_s_own_hosts(case: WireCase,
         assert [one.path for one in world.server.requests if not case.reaches(one, environment)] == []
 
 
+@in_each_environment(served=False)
+async def test_an_environment_that_the_exchange_has_not_is_refused_in_words(case: WireCase, environment: Environment) -> None:
+    async with case.served() as world:
+        with pytest.raises(ConfigError, match=f"{case.exchange} knows"):
+            async with world.connected(environment):
+                pass
+        assert world.server.requests == []
+
+
 @in_each_environment()
 async def test_a_session_that_is_asked_for_another_host_refuses(case: WireCase, environment: Environment) -> None:
     foreign = (case.live | case.testnet | {"example.org"}) - case.hosts(environment)
@@ -58,17 +55,6 @@ async def test_a_session_that_is_asked_for_another_host_refuses(case: WireCase, 
                 session.post(URL(f"https://{host}/"))
             assert refusal.value.code == "host"
         assert world.server.requests == []
-
-
-@on_the_wire()
-async def test_a_venue_without_a_testnet_refuses_to_be_asked_for_one(case: WireCase) -> None:
-    assert bool(case.testnet) is (Ability.TESTNET not in case.lacks)
-    async with case.served() as world:
-        if not case.testnet:
-            with pytest.raises(ConfigError, match="environment"):
-                async with world.connected(Environment.TESTNET):
-                    pass
-            assert world.server.requests == []
 
 
 def test_what_a_case_calls_lacking_has_a_reason() -> None:

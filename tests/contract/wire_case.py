@@ -52,7 +52,7 @@ class WireCase:
     the path of a new order; on_wire: a client id of Keeper's as the core has it; foreign: one that is none of Keeper's,
     empty where others' orders have none; order_id, trade_id: how the wire words the core's; arguments: of the venue, beside
     the usual keys; wrong: keys, by their names, with which nobody gets in, where the usual ones turned round have a wrong shape;
-    is_testnet: of a request, where the host does not tell.
+    is_testnet: of a request, where the host does not tell; None for one that is the same in both.
     """
 
     name: str
@@ -73,7 +73,7 @@ class WireCase:
     trade_id: Callable[[int], str] = str
     arguments: Callable[[LoopbackServer], Mapping[str, Any]] = _nothing_more
     wrong: Mapping[str, str] = field(default_factory=dict)
-    is_testnet: Callable[[Seen], bool] | None = None
+    is_testnet: Callable[[Seen], bool | None] | None = None
 
     @property
     def wrong_keys(self) -> dict[str, str]:
@@ -95,7 +95,8 @@ class WireCase:
 
     def reaches(self, seen: Seen, environment: Environment) -> bool:
         """Whether a request went where ``environment`` allows."""
-        marked = self.is_testnet is None or self.is_testnet(seen) is (environment is Environment.TESTNET)
+        told = None if self.is_testnet is None else self.is_testnet(seen)
+        marked = told is None or told is (environment is Environment.TESTNET)
         return seen.host in self.hosts(environment) and marked
 
     @asynccontextmanager
@@ -144,6 +145,9 @@ class WireWorld:
                 # a live fund only plans; what the venue can do is proven by one that says to the service that it is a testnet
                 venue._info = replace(venue.info, environment=Environment.TESTNET)
             self.reached = venue
+            if not self.case.testnet:
+                # a live fund only plans, and here nothing is live
+                venue._info = replace(venue.info, environment=Environment.TESTNET)
             yield venue
 
     def instrument(self, symbol: str) -> Instrument:

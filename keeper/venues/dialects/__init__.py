@@ -3,8 +3,10 @@
 from keeper.domain.errors import ConfigError, Problem, VenueRefused
 from keeper.ports import Environment
 from keeper.venues.dialects.binance import BINANCE_SPOT, BINANCE_USDM
+from keeper.venues.dialects.bitget import BITGET
 from keeper.venues.dialects.gate import GATE
 from keeper.venues.dialects.generic import generic
+from keeper.venues.dialects.kraken import KRAKEN
 from keeper.venues.dialects.kucoin import KUCOIN_FUTURES
 from keeper.venues.dialects.okx import OKX
 from keeper.venues.dialects.row import Dialect
@@ -12,8 +14,10 @@ from keeper.venues.dialects.row import Dialect
 __all__ = [
     "BINANCE_SPOT",
     "BINANCE_USDM",
+    "BITGET",
     "DIALECTS",
     "GATE",
+    "KRAKEN",
     "KUCOIN_FUTURES",
     "OKX",
     "Dialect",
@@ -28,6 +32,8 @@ DIALECTS = {
         OKX,
         KUCOIN_FUTURES,
         GATE,
+        BITGET,
+        KRAKEN,
     )
 }
 

@@ -1,0 +1,125 @@
+"""Bitget: USDT-margined perpetuals."""
+
+from datetime import timedelta
+
+from keeper.ports import Environment
+from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, WITH_PASSPHRASE, Dialect
+from keeper.venues.speech.bitget import Bitget
+
+_HOST = frozenset({"api.bitget.com"})
+_KEYS = {
+    "22010": "the API key must be bound to addresses before it may trade: bind this machine's",
+    "40001": "the request has no API key: check the key file",
+    "40003": "the request is not signed: check the secret",
+    "40006": "the API key is unknown: check the key file for spaces or missing characters",
+    "40009": "the signature is wrong: check that the secret belongs to the API key",
+    "40011": "the request has no passphrase: check the passphrase file",
+    "40012": "the passphrase does not belong to the API key (or the key is wrong): it is what was typed in when the key was made",
+    "40036": "the passphrase is wrong: it is what was typed in when the key was made",
+    "40037": "there is no such API key: it was deleted, or has expired; make another",
+    "40041": "the account has no such API key: make another",
+    "40014": "the API key lacks a permission: it needs to read and to trade futures",
+    "40025": "the account lacks a permission: ask the venue why",
+    "40018": "the API key may not be used from this machine's address: bind it, or ask from another",
+    "40038": "this machine's address is not among those that the API key is bound to",
+    "40099": "the API key is of the other environment: demo keys are for testnet, the others for live",
+    "40085": "the account is a unified one, which Keeper does not read on bitget: use a classic account",
+    "40128": "the account is a unified one, which Keeper does not read on bitget: use a classic account",
+    "40013": "the account is in an abnormal state: ask the venue why",
+    "40016": "the account must have a telephone or an authenticator bound to it",
+    "40022": "the account is restricted: ask the venue why",
+    "40023": "the account may not use the API: ask the venue why",
+    "40026": "the account is disabled: ask the venue why",
+    "40031": "the account was closed",
+    "40035": "the account must prove who owns it first",
+    "40103": "the venue does not serve this machine's country",
+}
+_TIME = {
+    "40005": "the timestamp is malformed",
+    "40008": "the timestamp lies outside the venue's window: synchronise this machine's clock",
+}
+_SYMBOL = {
+    "40034": "the venue has no such market: check the symbol",
+    "40072": "the market is none that futures accounts trade: check the symbol",
+    "40102": "the venue has no such market: check the symbol",
+    "40309": "the market was removed: name another",
+    "40845": "the market was taken off: name another",
+}
+
+BITGET = Dialect(
+    exchange="bitget",
+    speech=Bitget(),
+    # demo trading is a header on the same host
+    hosts={Environment.LIVE: _HOST, Environment.TESTNET: _HOST},
+    testnet_switch="enable_demo_trading",
+    options={
+        "uta": False,  # left open, ccxt asks before it loads markets which kind of account the key has
+        "fetchMarkets": {"types": ["swap"]},
+        "adjustForTimeDifference": False,  # the offset is measured apart, and refused when large
+        "maxRetriesOnFailure": 0,  # a retried order is a second order
+    },
+    credentials=WITH_PASSPHRASE,
+    client_id_shape=r"[0-9A-Za-z_#+-]{1,49}",
+    refused_with=ANY_WHOLE_ANSWER,
+    order_life=timedelta(seconds=30),
+    rejections={
+        **_KEYS,
+        **_TIME,
+        **_SYMBOL,
+        "22002": "there is no position that the reduce-only order would reduce",
+        "22004": "the market is closed to API orders: name another",
+        "22005": "the market knows no cross margin: switch it to isolated",
+        "22029": "the venue's risk control allows no position of this size: lower the target",
+        "22034": "the order is below the market's least amount",
+        "22036": "the venue lets API keys open no positions now",
+        "22038": "the amount is not a whole number of lots: the market's rules changed, start again",
+        "22046": "the price is below the market's lowest: lower limits.max_slippage_bps",
+        "22047": "the price is above the market's highest: lower limits.max_slippage_bps",
+        "22056": "the market is not open",
+        "22069": "the market knows isolated margin only: switch it to isolated",
+        "22070": "the market knows isolated margin only: switch it to isolated",
+        "40304": "the client order id is too long",
+        "40305": "the client order id is malformed",
+        "40706": "the price is wrong",
+        "40711": "the balance is insufficient: transfer collateral or lower the target",
+        "40712": "the margin is insufficient: transfer collateral or lower the target",
+        "40723": "too many open orders: cancel some",
+        "40753": "the account may not trade futures: ask the venue why",
+        "40754": "the balance is insufficient: transfer collateral or lower the target",
+        "40760": "the account is being liquidated",
+        "40761": "too many open orders: cancel some",
+        "40762": "the margin does not suffice for the order: raise the leverage setting, transfer collateral or lower the target",
+        "40774": "the account is in hedge mode: switch its position mode to one-way",
+        "40798": "the balance is insufficient: transfer collateral or lower the target",
+        "40815": "the price is above the highest bid that the market takes: lower limits.max_slippage_bps",
+        "40816": "the price is below the lowest offer that the market takes: lower limits.max_slippage_bps",
+        "40844": "the market is under maintenance: wait until it opens",
+        "40916": "the account may not trade futures: ask the venue why",
+        "40921": "the order is too large for the leverage setting: lower that setting",
+        "40928": "the venue's risk control allows no position of this size: lower the target",
+        "41114": "the market is under maintenance: wait until it opens",
+        "43005": "too many open orders: cancel some",
+        "43006": "the amount is below the market's minimum",
+        "43007": "the amount is above the market's maximum: set limits.max_order_notional lower",
+        "43008": "the price is below the market's lowest: lower limits.max_slippage_bps",
+        "43009": "the price is above the market's highest: lower limits.max_slippage_bps",
+        "43012": "the balance is insufficient: transfer collateral or lower the target",
+        "43115": "the market is not open yet: wait until it is",
+        "45002": "the balance is insufficient: transfer collateral or lower the target",
+        "45009": "the account is at risk and may not trade now: transfer collateral",
+        "45021": "the account is in hedge mode: switch its position mode to one-way",
+        "45107": "the venue lets this API key open no positions: ask it why",
+        "45110": "the notional is below the market's minimum",
+        "45111": "the amount is below the market's minimum",
+        "45112": "the amount is above the market's maximum: set limits.max_order_notional lower",
+        "45113": "the notional is above the market's maximum: set limits.max_order_notional lower",
+        "45115": "the price is not on the tick: the market's rules changed, start again",
+        "45116": "the account has too many positions: close some",
+        "45117": "the market's margin mode is another one and can't change now: start again",
+        "45119": "the market takes no orders that open a position",
+        "45120": "the margin does not suffice for the order: raise the leverage setting, transfer collateral or lower the target",
+        "45121": "the mark is too far from the market for a position of this leverage",
+    },
+    refusals={**_KEYS, **_TIME, **_SYMBOL},
+    duplicate=frozenset({"40786", "43118", "45034", "50060"}),
+)
