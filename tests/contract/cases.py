@@ -10,8 +10,10 @@ from tests.contract import (
     binanceus_case,
     binanceusdm_case,
     bitget_case,
+    deribit_case,
     gate_case,
     kraken_case,
+    krakenfutures_case,
     kucoin_case,
     okx_case,
     paper_case,
@@ -30,6 +32,10 @@ CASES: tuple[VenueCase, ...] = (
     kucoin_case.INVERSE,
     bitget_case.CASE,
     kraken_case.CASE,
+    krakenfutures_case.LINEAR,
+    krakenfutures_case.INVERSE,
+    deribit_case.LINEAR,
+    deribit_case.INVERSE,
 )
 
 

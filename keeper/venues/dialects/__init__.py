@@ -4,9 +4,11 @@ from keeper.domain.errors import ConfigError, Problem, VenueRefused
 from keeper.ports import Environment
 from keeper.venues.dialects.binance import BINANCE_SPOT, BINANCE_USDM
 from keeper.venues.dialects.bitget import BITGET
+from keeper.venues.dialects.deribit import DERIBIT
 from keeper.venues.dialects.gate import GATE
 from keeper.venues.dialects.generic import generic
 from keeper.venues.dialects.kraken import KRAKEN
+from keeper.venues.dialects.krakenfutures import KRAKEN_FUTURES
 from keeper.venues.dialects.kucoin import KUCOIN_FUTURES
 from keeper.venues.dialects.okx import OKX
 from keeper.venues.dialects.row import Dialect
@@ -15,9 +17,11 @@ __all__ = [
     "BINANCE_SPOT",
     "BINANCE_USDM",
     "BITGET",
+    "DERIBIT",
     "DIALECTS",
     "GATE",
     "KRAKEN",
+    "KRAKEN_FUTURES",
     "KUCOIN_FUTURES",
     "OKX",
     "Dialect",
@@ -33,7 +37,9 @@ DIALECTS = {
         KUCOIN_FUTURES,
         GATE,
         BITGET,
+        KRAKEN_FUTURES,
         KRAKEN,
+        DERIBIT,
     )
 }
 
