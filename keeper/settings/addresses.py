@@ -30,6 +30,7 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
     "kraken": _KEY_AND_SECRET,
     "deribit": _KEY_AND_SECRET,
     "krakenfutures": _KEY_AND_SECRET,
+    "bybit": _KEY_AND_SECRET,
 }
 """The exchanges that have a dialect, and what signs for an account there; a test compares."""
 SECRETS = ("api_key", "secret", "passphrase", "private_key")

@@ -10,6 +10,7 @@ from tests.contract import (
     binanceus_case,
     binanceusdm_case,
     bitget_case,
+    bybit_case,
     deribit_case,
     gate_case,
     kraken_case,
@@ -36,6 +37,9 @@ CASES: tuple[VenueCase, ...] = (
     krakenfutures_case.INVERSE,
     deribit_case.LINEAR,
     deribit_case.INVERSE,
+    bybit_case.LINEAR,
+    bybit_case.INVERSE,
+    bybit_case.SPOT,
 )
 
 

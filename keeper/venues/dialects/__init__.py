@@ -4,6 +4,7 @@ from keeper.domain.errors import ConfigError, Problem, VenueRefused
 from keeper.ports import Environment
 from keeper.venues.dialects.binance import BINANCE_SPOT, BINANCE_USDM
 from keeper.venues.dialects.bitget import BITGET
+from keeper.venues.dialects.bybit import BYBIT
 from keeper.venues.dialects.deribit import DERIBIT
 from keeper.venues.dialects.gate import GATE
 from keeper.venues.dialects.generic import generic
@@ -17,6 +18,7 @@ __all__ = [
     "BINANCE_SPOT",
     "BINANCE_USDM",
     "BITGET",
+    "BYBIT",
     "DERIBIT",
     "DIALECTS",
     "GATE",
@@ -33,6 +35,7 @@ DIALECTS = {
     for row in (
         BINANCE_USDM,
         BINANCE_SPOT,
+        BYBIT,
         OKX,
         KUCOIN_FUTURES,
         GATE,
