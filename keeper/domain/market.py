@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from keeper.domain.numbers import ZERO, exact, plain, round_up, truncate
+from keeper.domain.numbers import ONE, ZERO, exact, plain, round_up, truncate
 
 
 class MarketKind(StrEnum):
@@ -48,8 +48,9 @@ class Market:
     """One instrument.
 
     symbol: ccxt's unified symbol; base, quote, settle: asset codes (settle equals quote on spot and linear, base on
-    inverse); contract_size: base per contract (spot, linear) or quote per contract (inverse); tick: quote per base;
-    lot, min_amount: contracts; min_cost: quote; taker, maker: fraction of notional; fee_in: what they are taken in.
+    inverse); contract_size: base per contract (spot, linear) or quote per contract (inverse); tick: quote per base; digits:
+    significant ones that a price may have at most, unless it is a whole number, None where the tick is all; lot, min_amount:
+    contracts; min_cost: quote; taker, maker: fraction of notional; fee_in: what they are taken in.
     """
 
     symbol: str
@@ -65,6 +66,7 @@ class Market:
     taker: Decimal = ZERO
     maker: Decimal = ZERO
     fee_in: FeeAsset = FeeAsset.SETTLE
+    digits: int | None = None
 
     @property
     def identity(self) -> dict[str, str]:
@@ -104,6 +106,13 @@ class Market:
         if self.kind is MarketKind.INVERSE:
             return contracts * self.contract_size * (1 / entry - 1 / price)
         return contracts * self.contract_size * (price - entry)
+
+    @exact
+    def tick_at(self, price: Decimal) -> Decimal:
+        """The tick that a price as large as ``price`` (> 0) must be on: the market's own, or a larger one for its digits."""
+        if self.digits is None:
+            return self.tick
+        return max(self.tick, min(ONE, ONE.scaleb(price.adjusted() + 1 - self.digits)))
 
     def whole_lots(self, contracts: Decimal) -> Decimal:
         """``contracts`` truncated toward zero to the lot."""

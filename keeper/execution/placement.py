@@ -10,7 +10,8 @@ from keeper.domain.numbers import exact, price_within
 @exact
 def collared_price(market: Market, book: OrderBook, side: Side, slippage_bps: Decimal) -> Decimal:
     """The limit price of a taker order: ``slippage_bps`` from the mid, put on the tick on the safe side."""
-    return price_within(book.collar(side, slippage_bps), market.tick, side.sign)
+    collar = book.collar(side, slippage_bps)
+    return price_within(collar, market.tick_at(collar), side.sign)
 
 
 @exact

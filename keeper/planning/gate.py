@@ -194,8 +194,8 @@ def _shape(case: _Case) -> Iterator[Refusal]:
     request, market, situation = case.request, case.market, case.situation
     if not is_multiple(request.amount, market.lot):
         yield Refusal("lot", f"{plain(request.amount)} is not a whole number of lots of {plain(market.lot)}")
-    if not is_multiple(request.price, market.tick):
-        yield Refusal("tick", f"price {plain(request.price)} is not on the tick of {plain(market.tick)}")
+    if not is_multiple(request.price, tick := market.tick_at(request.price)):
+        yield Refusal("tick", f"price {plain(request.price)} is not on the tick of {plain(tick)}")
     smallest = market.minimum_reduction if request.reduce_only else market.minimum_order(request.price)
     if not (request.amount >= smallest):
         yield Refusal("minimum", f"{plain(request.amount)} contracts are below the market's minimum of {plain(smallest)}")

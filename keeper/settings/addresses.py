@@ -22,6 +22,7 @@ _KEY_AND_SECRET = ("api_key", "secret")
 _WITH_PASSPHRASE = (*_KEY_AND_SECRET, "passphrase")
 SUPPORTED: Mapping[str, tuple[str, ...]] = {
     "binance": _KEY_AND_SECRET,
+    "binancecoinm": _KEY_AND_SECRET,
     "binanceusdm": _KEY_AND_SECRET,
     "okx": (*_KEY_AND_SECRET, "passphrase"),
     "gate": _KEY_AND_SECRET,
@@ -31,6 +32,7 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
     "deribit": _KEY_AND_SECRET,
     "krakenfutures": _KEY_AND_SECRET,
     "bybit": _KEY_AND_SECRET,
+    "hyperliquid": ("wallet_address", "private_key"),
 }
 """The exchanges that have a dialect, and what signs for an account there; a test compares."""
 SECRETS = ("api_key", "secret", "passphrase", "private_key")
@@ -73,9 +75,9 @@ def read_host(value: object) -> str:
 
 
 def read_wallet_address(value: object) -> str:
-    """The public address of an account on a decentralised exchange."""
+    """The public address of an account on a decentralised exchange, in small letters: capitals only guard against typos."""
     if isinstance(value, str) and _WALLET.fullmatch(value):
-        return str(value)
+        return value.lower()
     raise fault("must be 0x and 40 hexadecimal digits")
 
 

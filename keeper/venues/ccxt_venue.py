@@ -93,12 +93,13 @@ class CcxtVenue(PublicData):
 
     async def place(self, request: OrderRequest) -> Outcome:
         """Send one limit order, immediate or cancel, once."""
-        with watched(carries=self._speech.written(request.client_id)) as flight:
+        with watched() as flight:
             try:
                 amount, price = wire_numbers(self._exchange, request)
                 stamp, left = self._time_left(request)
                 wire = self._wire(f"order {request.client_id}")
                 told = self._speech.parameters(request, stamp, left) | self._speech.posture(wire, request.symbol)
+                flight.carries = self._speech.written(request.client_id)
                 flight.headers = self._speech.headers(request, stamp, left)
                 flight.signed_at = self._speech.signed_at(stamp, left) + self._offset // timedelta(milliseconds=1)
                 order = await self._exchange.create_order(request.symbol, "limit", request.side.value, amount, price, told)

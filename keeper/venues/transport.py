@@ -52,9 +52,9 @@ _FLIGHT: ContextVar[Flight | None] = ContextVar("keeper_flight", default=None)
 
 
 @contextmanager
-def watched(carries: str = "") -> Iterator[Flight]:
+def watched() -> Iterator[Flight]:
     """The Flight of whatever is sent inside, by this task and those it starts."""
-    flight = Flight(carries)
+    flight = Flight()
     token = _FLIGHT.set(flight)
     try:
         yield flight

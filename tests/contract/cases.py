@@ -7,12 +7,14 @@ import pytest
 from keeper.ports import Environment
 from tests.contract import (
     binance_case,
+    binancecoinm_case,
     binanceus_case,
     binanceusdm_case,
     bitget_case,
     bybit_case,
     deribit_case,
     gate_case,
+    hyperliquid_case,
     kraken_case,
     krakenfutures_case,
     kucoin_case,
@@ -40,6 +42,8 @@ CASES: tuple[VenueCase, ...] = (
     bybit_case.LINEAR,
     bybit_case.INVERSE,
     bybit_case.SPOT,
+    binancecoinm_case.CASE,
+    hyperliquid_case.CASE,
 )
 
 

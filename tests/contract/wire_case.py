@@ -49,10 +49,11 @@ class WireCase:
     """One exchange.
 
     serve: its server on a core; core: its opening; markets: the core's symbols by ccxt's; new_order: method and last part of
-    the path of a new order; on_wire: a client id of Keeper's as the core has it; foreign: one that is none of Keeper's,
-    empty where others' orders have none; order_id, trade_id: how the wire words the core's; arguments: of the venue, beside
-    the usual keys; wrong: keys, by their names, with which nobody gets in, where the usual ones turned round have a wrong shape;
-    is_testnet: of a request, where the host does not tell; None for one that is the same in both.
+    the path of a new order, new_order_says: what stands in it and in nothing else there; on_wire: a client id of Keeper's as
+    the core has it; foreign: one that is none of Keeper's, empty where others' orders have none; order_id, trade_id: how the
+    wire words the core's; arguments: of the venue, beside the usual keys; wrong: keys, by their names, with which nobody gets
+    in, where the usual ones turned round have a wrong shape; is_testnet: of a request, where the host does not tell; None for
+    one that is the same in both.
     """
 
     name: str
@@ -64,6 +65,7 @@ class WireCase:
     live: frozenset[str]
     testnet: frozenset[str]
     new_order: tuple[str, str]
+    new_order_says: str = ""
     lacks: Mapping[Ability, str] = field(default_factory=dict)
     targets: Mapping[str, Decimal] = field(default_factory=dict)
     drop: Decimal = Decimal("0.96")
@@ -244,7 +246,7 @@ class WireWorld:
     def fault(self, kind: str, times: int = 1_000_000) -> None:
         """What goes wrong with new orders."""
         method, path = self.case.new_order
-        self.server.faults.append(Fault(path, kind, method=method, times=times))
+        self.server.faults.append(Fault(path, kind, method=method, times=times, says=self.case.new_order_says))
 
     @property
     def _quote(self) -> str:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -23,6 +24,33 @@ from tests.fakes.markets import book, linear
 )
 def test_the_limit_is_the_collar_on_the_safe_side_of_the_tick(side: Side, mid: str, bps: str, tick: str, limit: str) -> None:
     assert collared_price(linear(tick=tick), book(mid), side, Decimal(bps)) == Decimal(limit)
+
+
+@pytest.mark.parametrize(
+    ("price", "tick"),
+    [
+        ("0.01234", "0.0001"),
+        ("9.9999", "0.0001"),
+        ("10", "0.001"),
+        ("99.999", "0.001"),
+        ("1234.5", "0.1"),
+        ("9999.95", "0.1"),
+        ("10000", "1"),
+        ("123456.7", "1"),
+    ],
+)
+def test_five_digits_make_the_tick_grow_with_the_price_up_to_one(price: str, tick: str) -> None:
+    market = replace(linear(tick="0.0001"), digits=5)
+    assert market.tick_at(Decimal(price)) == Decimal(tick)
+    assert linear(tick="0.0001").tick_at(Decimal(price)) == Decimal("0.0001")
+
+
+@given(st.sampled_from(Side), st.decimals(min_value="0.01", max_value=10**6, places=5), st.integers(min_value=0, max_value=500))
+def test_a_limit_of_five_digits_is_on_its_own_tick_even_across_a_power_of_ten(side: Side, mid: Decimal, bps: int) -> None:
+    limit = collared_price(market := replace(linear(tick="0.0001"), digits=5), book(str(mid)), side, Decimal(bps))
+    assert (mid * (1 + side.sign * Decimal(bps) / BPS) - limit) * side.sign >= 0
+    assert is_multiple(limit, market.tick_at(limit))
+    assert limit == limit.to_integral_value() or len(limit.normalize().as_tuple().digits) <= 5
 
 
 @given(

@@ -4,7 +4,7 @@ import time
 from decimal import Decimal
 from typing import Any
 
-from tests.fakes.exchange_core import ZERO, ExchangeCore, Forced, Order, Reason, Status, Trade
+from tests.fakes.exchange_core import ZERO, ExchangeCore, Forced, MarginMode, Order, Reason, Status, Trade
 
 CODES = {
     Reason.UNKNOWN_SYMBOL: -1121,
@@ -158,27 +158,25 @@ def countdown(core: ExchangeCore, symbol: str, wait: str) -> dict[str, Any]:
 
 
 def account(core: ExchangeCore, now: int) -> dict[str, Any]:
-    profit = sum((core.unrealised(symbol) for symbol in core.holdings), ZERO)
-    assets = []
-    for asset, wallet in core.wallet.items():
-        own = profit if asset == "USDT" else ZERO
-        assets.append(
-            {
-                "asset": asset,
-                "walletBalance": _text(wallet),
-                "unrealizedProfit": _text(own),
-                "marginBalance": _text(wallet + own),
-                "initialMargin": "0.00000000",
-                "availableBalance": _text(core.available()),
-                "updateTime": now,
-            }
-        )
-    assets.append({"asset": "BNB", "walletBalance": "0.00000000", "marginBalance": "0.00000000", "updateTime": 0})
+    free = core.available() if core.usd is None else core.available("USDT") * core.usd["USDT"]
     return {
         "totalWalletBalance": _text(core.wallet.get("USDT", ZERO)),
-        "availableBalance": _text(core.available()),
-        "assets": assets,
+        "availableBalance": _text(free),
+        "assets": [asset_row(core, asset, now) for asset in ("BNB", *core.wallet)],
         "positions": [],
+    }
+
+
+def asset_row(core: ExchangeCore, asset: str, now: int) -> dict[str, Any]:
+    wallet, equity = core.wallet.get(asset, ZERO), core.equity(asset)
+    return {
+        "asset": asset,
+        "walletBalance": _text(wallet),
+        "unrealizedProfit": _text(equity - wallet),
+        "marginBalance": _text(equity),
+        "initialMargin": "0.00000000",
+        "availableBalance": _text(core.available(asset)),
+        "updateTime": now,
     }
 
 
@@ -206,16 +204,37 @@ def positions(core: ExchangeCore, now: int) -> list[dict[str, Any]]:
     ]
 
 
-def brackets(core: ExchangeCore) -> list[dict[str, Any]]:
-    tier = {
-        "bracket": 1,
-        "initialLeverage": 20,
-        "notionalCap": 10_000_000,
-        "notionalFloor": 0,
-        "maintMarginRatio": 0.01,
-        "cum": 0.0,
-    }
-    return [{"symbol": symbol, "brackets": [tier]} for symbol in core.instruments]
+TIERS = (("125", 50_000, "0.004"), ("20", 10_000_000, "0.025"))
+"""Of every market: leverage, its cap (USDT) and the maintenance margin, smallest positions first."""
+
+
+def brackets(core: ExchangeCore, symbol: str, coefficient: str | None = None) -> list[dict[str, Any]]:
+    """The leverage table of one market; the largest positions stand first. coefficient: of an account that has its own."""
+    core.instrument(symbol)
+    tiers = [
+        {
+            "bracket": number,
+            "initialLeverage": int(leverage),
+            "notionalCap": cap,
+            "notionalFloor": 0,
+            "maintMarginRatio": float(rate),
+        }
+        for number, (leverage, cap, rate) in enumerate(TIERS, start=1)
+    ]
+    own = {} if coefficient is None else {"notionalCoef": float(coefficient)}
+    return [{"symbol": symbol, **own, "brackets": tiers[::-1]}]
+
+
+def setting(core: ExchangeCore, symbol: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "symbol": symbol,
+            "marginType": {MarginMode.CROSS: "CROSSED", MarginMode.ISOLATED: "ISOLATED"}[core.margin_mode(symbol)],
+            "isAutoAddMargin": False,
+            "leverage": core.instrument(symbol).leverage,
+            "maxNotionalValue": "10000000",
+        }
+    ]
 
 
 def commission(core: ExchangeCore, symbol: str) -> dict[str, Any]:
@@ -247,6 +266,11 @@ def order(one: Order) -> dict[str, Any]:
         "time": one.at,
         "updateTime": one.at,
     }
+
+
+def placed(one: Order) -> dict[str, Any]:
+    """The answer to an order, which tells of no time but its last change."""
+    return {name: value for name, value in order(one).items() if name != "time"}
 
 
 def trade(one: Trade) -> dict[str, Any]:

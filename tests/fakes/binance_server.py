@@ -6,7 +6,7 @@ Which paths there are, and how truth is worded, is for each of its markets to sa
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.fakes.exchange_core import Reason, Trade
@@ -24,16 +24,44 @@ from tests.fakes.loopback_server import (
     wall_clock,
 )
 
-__all__ = ["API_KEY", "SECRET", "BinanceServer", "Fault", "Rejection", "Routes", "Seen", "Skin", "in_thread", "wall_clock"]
+__all__ = [
+    "API_KEY",
+    "SECRET",
+    "WALLET",
+    "BinanceServer",
+    "Fault",
+    "Rejection",
+    "Routes",
+    "Seen",
+    "Skin",
+    "in_thread",
+    "wall_clock",
+]
 
+WALLET = "api.binance.com"
 AHEAD = 1000
 DEFAULT_WINDOW = 5000
 LONGEST_WINDOW = 60_000
+RESTRICTIONS = {
+    "ipRestrict": True,
+    "createTime": 1_700_000_000_000,
+    "enableReading": True,
+    "enableWithdrawals": False,
+    "enableInternalTransfer": False,
+    "permitsUniversalTransfer": False,
+    "enableVanillaOptions": False,
+    "enableFutures": True,
+    "enableMargin": False,
+    "enableSpotAndMarginTrading": True,
+    "enablePortfolioMarginTrading": False,
+}
 
 
 @dataclass(slots=True, kw_only=True)
 class BinanceServer(LoopbackServer):
-    """One of Binance's markets."""
+    """One of Binance's markets. restrictions: of the key, as the wallet tells them."""
+
+    restrictions: dict[str, Any] = field(default_factory=lambda: dict(RESTRICTIONS))
 
 
 def authenticate(exchange: LoopbackServer, seen: Seen) -> None:
@@ -69,7 +97,10 @@ def binance_skin(
         exchange=exchange,
         hosts=hosts,
         public=under(prefix, public),
-        private=under(prefix, private),
+        private={
+            **under(prefix, private),
+            ("GET", "/sapi/v1/account/apiRestrictions"): lambda exchange, _told: exchange.restrictions,
+        },
         authenticate=authenticate,
         error=lambda about, _seen: error(-1102 if about == MALFORMED else about),
         outages={

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from tests.fakes import spot_messages as messages
-from tests.fakes.binance_server import BinanceServer, Rejection, Routes, Skin, binance_skin, page, span, wall_clock, which
+from tests.fakes.binance_server import WALLET, BinanceServer, Rejection, Routes, Skin, binance_skin, page, span, wall_clock, which
 from tests.fakes.exchange_core import Instrument, Ladder
 from tests.fakes.spot_core import SpotCore
 
@@ -44,7 +44,7 @@ def _place(exchange: "BinanceSpot", told: dict[str, str]) -> Any:
         time_in_force=told["timeInForce"],
         reduce_only=False,
     )
-    return messages.order(order)
+    return messages.placed(order)
 
 
 def _history(exchange: "BinanceSpot", told: dict[str, str]) -> Any:
@@ -66,6 +66,7 @@ PUBLIC: Routes = {
 }
 PRIVATE: Routes = {
     ("GET", "account"): lambda exchange, _told: messages.account(exchange.core, exchange.now()),
+    ("GET", "account/commission"): lambda exchange, told: messages.commission(exchange.core, told["symbol"]),
     ("GET", "openOrders"): lambda exchange, _told: [messages.order(one) for one in exchange.core.open_orders()],
     ("GET", "allOrders"): _history,
     ("GET", "myTrades"): _trades,
@@ -81,7 +82,7 @@ class BinanceSpot(BinanceServer):
 
     skin: ClassVar[Skin] = binance_skin(
         "binance",
-        hosts=("demo-api.binance.com", "api.binance.com"),
+        hosts=("demo-api.binance.com", WALLET),
         prefix="/api/v3/",
         public=PUBLIC,
         private=PRIVATE,

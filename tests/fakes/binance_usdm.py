@@ -16,6 +16,7 @@ from tests.fakes import binance_messages as messages
 from tests.fakes.binance_server import (
     API_KEY,
     SECRET,
+    WALLET,
     BinanceServer,
     Fault,
     Rejection,
@@ -34,7 +35,7 @@ from tests.fakes.exchange_core import ExchangeCore, Instrument, Ladder
 __all__ = ["API_KEY", "HOSTS", "SECRET", "BinanceUsdm", "Fault", "Seen", "in_thread", "usual_core"]
 
 WEEK = 7 * 86_400_000
-HOSTS = ("demo-fapi.binance.com", "fapi.binance.com")
+HOSTS = ("demo-fapi.binance.com", "fapi.binance.com", WALLET)
 
 
 def _place(exchange: BinanceServer, told: dict[str, str]) -> Any:
@@ -49,7 +50,7 @@ def _place(exchange: BinanceServer, told: dict[str, str]) -> Any:
         time_in_force=told["timeInForce"],
         reduce_only=told.get("reduceOnly") == "true",
     )
-    return messages.order(order)
+    return messages.placed(order)
 
 
 def _find(exchange: BinanceServer, told: dict[str, str]) -> Any:
@@ -85,7 +86,10 @@ PUBLIC: Routes = {
 PRIVATE: Routes = {
     ("GET", "v3/account"): lambda exchange, _told: messages.account(exchange.core, exchange.now()),
     ("GET", "v3/positionRisk"): lambda exchange, _told: messages.positions(exchange.core, exchange.now()),
-    ("GET", "v1/leverageBracket"): lambda exchange, _told: messages.brackets(exchange.core),
+    ("GET", "v1/leverageBracket"): lambda exchange, told: messages.brackets(
+        exchange.core, told["symbol"], exchange.bracket_coefficient
+    ),
+    ("GET", "v1/symbolConfig"): lambda exchange, told: messages.setting(exchange.core, told["symbol"]),
     ("GET", "v1/positionSide/dual"): lambda exchange, _told: {"dualSidePosition": exchange.core.hedged},
     ("GET", "v1/commissionRate"): lambda exchange, told: messages.commission(exchange.core, told["symbol"]),
     ("GET", "v1/openOrders"): lambda exchange, _told: [messages.order(one) for one in exchange.core.open_orders()],
@@ -102,7 +106,7 @@ PRIVATE: Routes = {
 
 @dataclass(slots=True, kw_only=True)
 class BinanceUsdm(BinanceServer):
-    """The USD-M exchange."""
+    """The USD-M exchange. bracket_coefficient: what an account of its own kind may hold of each bracket."""
 
     skin: ClassVar[Skin] = binance_skin(
         "binanceusdm",
@@ -113,6 +117,7 @@ class BinanceUsdm(BinanceServer):
         error=messages.error,
         truth=messages.truth,
     )
+    bracket_coefficient: str | None = None
 
 
 def usual_core(**changes: Any) -> ExchangeCore:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random  # noqa: TID251 - seeded streams, never fresh randomness
 
-from tests.fakes.binance_usdm import BinanceUsdm, Fault, usual_core
+from tests.fakes.binance_usdm import BinanceUsdm, Fault, Seen, usual_core
 
 GARBAGE = ("html", "empty_object", "empty", "half_json", "bad_gzip")
 TROUBLES = ("hang", "drop", "truncated", "garbage", "503")
@@ -37,10 +37,10 @@ class FaultyUsdm(BinanceUsdm):
     bad: bool = False
     struck: Counter[str] = field(default_factory=Counter)
 
-    def _next_fault(self, method: str, path: str) -> Fault | None:
+    def _next_fault(self, seen: Seen) -> Fault | None:
         if not self.bad:
-            return BinanceUsdm._next_fault(self, method, path)
-        fault = self.draw("order" if method == "POST" and path.endswith("/order") else "read")
+            return BinanceUsdm._next_fault(self, seen)
+        fault = self.draw("order" if seen.method == "POST" and seen.path.endswith("/order") else "read")
         if fault is not None and fault.method:
             self.struck[named(fault)] += 1
         return fault

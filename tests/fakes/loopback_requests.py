@@ -43,7 +43,7 @@ class Fault:
     kind: html, empty_object, empty, half_json, truncated, bad_gzip, drop_after, hang, redirect, odd_status, alter, 429, 418,
     503, 408, 502, 422, or one that the skin words; most of them, and drop, with ``_before``: the request is not taken. late:
     it is taken ``after`` seconds, whoever still listens, and never answered; slow: taken so, and answered as long after that;
-    heard: as slow, but only taken if somebody still listens.
+    heard: as slow, but only taken if somebody still listens. says: what stands in the requests that it befalls.
     """
 
     path: str
@@ -52,6 +52,7 @@ class Fault:
     times: int = 1_000_000
     alter: Callable[[Any], Any] | None = None
     after: float = 0.0
+    says: str = ""
 
     @property
     def takes_nothing(self) -> bool:

@@ -168,7 +168,7 @@ class LoopbackServer:
         try:
             if self.delay:
                 await _pause(self.delay)
-            fault = self._next_fault(request.method, request.path)
+            fault = self._next_fault(seen)
             if fault is None:
                 return _sent(self._answer(seen))
             return await self._faulty(request, seen, fault)
@@ -206,9 +206,10 @@ class LoopbackServer:
         await _pause(fault.after)
         return _sent(answer)
 
-    def _next_fault(self, method: str, path: str) -> Fault | None:
+    def _next_fault(self, seen: Seen) -> Fault | None:
         for fault in self.faults:
-            if path.endswith(fault.path) and fault.method in ("", method) and fault.times > 0:
+            meant = seen.path.endswith(fault.path) and fault.method in ("", seen.method) and fault.says.encode() in seen.raw
+            if meant and fault.times > 0:
                 fault.times -= 1
                 return fault
         return None

@@ -50,7 +50,14 @@ class JumpingClock(ShiftedClock):
 
 
 WALLET = "0x00000000000000000000000000000000000000a1"
-CREDENTIALS = {"api_key": API_KEY, "secret": SECRET, "passphrase": PASSPHRASE, "wallet_address": WALLET}
+PRIVATE_KEY = "0x" + "22" * 32
+CREDENTIALS = {
+    "api_key": API_KEY,
+    "secret": SECRET,
+    "passphrase": PASSPHRASE,
+    "wallet_address": WALLET,
+    "private_key": PRIVATE_KEY,
+}
 
 
 def row_of(exchange: str) -> Dialect:

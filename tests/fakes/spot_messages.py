@@ -166,6 +166,29 @@ def order(one: Order) -> dict[str, Any]:
     }
 
 
+def placed(one: Order) -> dict[str, Any]:
+    """The answer to an order (RESULT), which tells when it was taken and no other time."""
+    left_out = ("time", "updateTime", "stopPrice", "icebergQty", "isWorking")
+    return {name: value for name, value in order(one).items() if name not in left_out}
+
+
+def commission(core: SpotCore, symbol: str) -> dict[str, Any]:
+    """Rates of the account, where a fee of every kind is due."""
+    core.instrument(symbol)
+    return {
+        "symbol": symbol,
+        "standardCommission": {
+            "maker": "0.00080000",
+            "taker": _text(core.fee_rate),
+            "buyer": "0.00000000",
+            "seller": "0.00010000",
+        },
+        "specialCommission": {"maker": "0.00010000", "taker": "0.00020000", "buyer": "0.00000000", "seller": "0.00000000"},
+        "taxCommission": {"maker": "0.00000100", "taker": "0.00000200", "buyer": "0.00000000", "seller": "0.00000000"},
+        "discount": {"enabledForAccount": True, "enabledForSymbol": True, "discountAsset": "BNB", "discount": "0.75000000"},
+    }
+
+
 def canceled(one: Order) -> dict[str, Any]:
     """The answer to a cancel, which has a client id of its own."""
     told = order(one)

@@ -63,6 +63,7 @@ GOOD = OrderRequest(
     deadline=NOON + timedelta(seconds=5),
 )
 WORTH = D("25050")
+FIVE_DIGITS = replace(seen(), markets={BTC: replace(MARKET, digits=5)})
 SELL: dict[str, Any] = {"side": Side.SELL, "price": D(49_900), "reduce_only": True}
 BROKE = observe({"USDT": "-1"}, {MARKET: Quote(mark=D(50_000), book=book("50000"))})
 CALM = Situation(
@@ -96,6 +97,7 @@ def test_a_sound_order_passes() -> None:
 JUST: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ("lot", {"amount": D("0.500")}, {}, {"amount": D("0.5005")}, {}),
     ("tick", {"price": D("50100.5")}, {}, {"price": D("50100.4")}, {}),
+    ("tick", {"price": D(50100)}, {"observation": FIVE_DIGITS}, {"price": D("50100.5")}, {"observation": FIVE_DIGITS}),
     ("minimum", {"amount": D("0.002")}, {}, {"amount": D("0.001")}, {}),
     ("minimum", {"amount": D("0.002"), **SELL}, {}, {"amount": D("0.001"), **SELL}, {}),
     ("client_id", {"client_id": "kpr0f"}, {}, {"client_id": "xkpr0f"}, {}),

@@ -11,6 +11,7 @@ from keeper.domain.errors import ConfigError, Problem
 from keeper.settings import account_fingerprint, credentials_of, effective, load, read_secret
 from keeper.settings.masking import display
 from keeper.settings.secrets import cannot_open, refusal
+from keeper.settings.sections import VenueSettings
 from tests.fakes.configurations import API_KEY, BINANCE, SECRET, loaded, problems, secret_files
 
 KEY_VARIABLE = "KEEPER__VENUES__BINANCE__CREDENTIALS__API_KEY"
@@ -266,6 +267,27 @@ def test_the_fingerprint_names_the_account_and_not_the_key(tmp_path: Path) -> No
         fingerprint(BINANCE.replace("binanceusdm", "binance")),
     }
     assert len(others | {first}) == 4
+
+
+def test_an_account_is_the_same_however_its_address_is_written(tmp_path: Path) -> None:
+    """Capitals of an address are a checksum: one account under two names could be traded by two funds."""
+    secret_files(tmp_path)
+    key = tmp_path / "secrets" / "private_key"
+    key.write_text("22" * 32, encoding="utf-8")
+    key.chmod(0o600)
+    text = BINANCE.replace("binanceusdm", "hyperliquid")
+    start = text.index("credentials")
+    keys = text[start : text.index("}", start) + 1]
+
+    def venue(address: str) -> VenueSettings:
+        named = f'credentials = {{ wallet_address = "{address}", private_key_file = "secrets/private_key" }}'
+        return loaded(tmp_path, text.replace(keys, named)).venues["binance"]
+
+    written = "0x" + "aBcDeF0123" * 4
+    assert account_fingerprint("binance", venue(written)) == account_fingerprint("binance", venue(written.lower()))
+    assert account_fingerprint("binance", venue(written)) != account_fingerprint("binance", venue("0x" + "1" * 40))
+    held = {part: secret.get_secret_value() for part, secret in credentials_of("binance", venue(written)).items()}
+    assert held == {"wallet_address": written.lower(), "private_key": "22" * 32}
 
 
 @pytest.mark.parametrize(

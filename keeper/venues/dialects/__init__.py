@@ -2,12 +2,13 @@
 
 from keeper.domain.errors import ConfigError, Problem, VenueRefused
 from keeper.ports import Environment
-from keeper.venues.dialects.binance import BINANCE_SPOT, BINANCE_USDM
+from keeper.venues.dialects.binance import BINANCE_COINM, BINANCE_SPOT, BINANCE_USDM
 from keeper.venues.dialects.bitget import BITGET
 from keeper.venues.dialects.bybit import BYBIT
 from keeper.venues.dialects.deribit import DERIBIT
 from keeper.venues.dialects.gate import GATE
 from keeper.venues.dialects.generic import generic
+from keeper.venues.dialects.hyperliquid import HYPERLIQUID
 from keeper.venues.dialects.kraken import KRAKEN
 from keeper.venues.dialects.krakenfutures import KRAKEN_FUTURES
 from keeper.venues.dialects.kucoin import KUCOIN_FUTURES
@@ -15,6 +16,7 @@ from keeper.venues.dialects.okx import OKX
 from keeper.venues.dialects.row import Dialect
 
 __all__ = [
+    "BINANCE_COINM",
     "BINANCE_SPOT",
     "BINANCE_USDM",
     "BITGET",
@@ -22,6 +24,7 @@ __all__ = [
     "DERIBIT",
     "DIALECTS",
     "GATE",
+    "HYPERLIQUID",
     "KRAKEN",
     "KRAKEN_FUTURES",
     "KUCOIN_FUTURES",
@@ -34,6 +37,7 @@ DIALECTS = {
     row.exchange: row
     for row in (
         BINANCE_USDM,
+        BINANCE_COINM,
         BINANCE_SPOT,
         BYBIT,
         OKX,
@@ -42,6 +46,7 @@ DIALECTS = {
         BITGET,
         KRAKEN_FUTURES,
         KRAKEN,
+        HYPERLIQUID,
         DERIBIT,
     )
 }

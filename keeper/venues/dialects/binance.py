@@ -1,8 +1,11 @@
-"""Binance: USD-M futures and spot."""
+"""Binance: USD-M futures, COIN-M futures and spot."""
+
+from collections.abc import Mapping
 
 from keeper.ports import Environment
 from keeper.venues.dialects.row import Dialect
-from keeper.venues.speech.binance import BinanceSpot, BinanceUsdm
+from keeper.venues.speech.binance_futures import BinanceCoinm, BinanceUsdm
+from keeper.venues.speech.binance_spot import BinanceSpot
 
 _KEYS = {
     "-1022": "the signature is wrong: check that the secret belongs to the API key",
@@ -23,58 +26,79 @@ _REQUEST = {
 }
 _CLIENT_ID = r"[.A-Z:/a-z0-9_-]{1,36}"
 
+_WALLET = "api.binance.com"
+"""Where a live key's restrictions are told, whichever market it is for."""
+_FUTURES_OPTIONS: Mapping[str, object] = {
+    "fetchMargins": False,  # calls margin endpoints, which a futures key may not read
+    "fetchCurrencies": False,  # calls the spot wallet, which a futures key may not read
+    "adjustForTimeDifference": False,  # the offset is measured apart, and refused when large
+    "maxRetriesOnFailure": 0,  # a retried order is a second order
+}
+_FUTURES = {
+    **_KEYS,
+    **_TIME,
+    **_SYMBOL,
+    **_REQUEST,
+    "-1013": "the order fails a filter of the market: reload the market",
+    "-2018": "the balance is insufficient: transfer collateral or lower the target",
+    "-2019": "the margin is insufficient: raise the symbol's leverage setting, transfer collateral or lower the target",
+    "-2020": "the order can't be filled",
+    "-2022": "the venue rejected the reduce-only order: there is no position that it would reduce",
+    "-2023": "the account is being liquidated",
+    "-2024": "the position is not sufficient",
+    "-2025": "too many open orders: cancel some",
+    "-2027": "the position would exceed what the symbol's leverage setting allows: lower that setting",
+    "-2028": "the symbol's leverage setting is too small for the margin: raise it",
+    "-4001": "the price is not positive",
+    "-4002": "the price is above the market's highest",
+    "-4003": "the amount is not positive",
+    "-4004": "the amount is below the market's minimum",
+    "-4005": "the amount is above the market's maximum: set limits.max_order_notional lower",
+    "-4013": "the price is below the market's lowest",
+    "-4014": "the price is not on the tick: the market's rules changed, start again",
+    "-4015": "the client order id is malformed",
+    "-4016": "the price is too far above the mark: lower limits.max_slippage_bps",
+    "-4023": "the amount is not a whole number of lots: the market's rules changed, start again",
+    "-4024": "the price is too far below the mark: lower limits.max_slippage_bps",
+    "-4061": "the account is in hedge mode: switch its position mode to one-way",
+    "-4087": "the account may only reduce positions",
+    "-4088": "the account may not place orders",
+    "-4131": "the best price is too far from the mark",
+    "-4140": "the market takes no orders in its present state",
+    "-4141": "the market is closed",
+    "-4164": "the notional is below the market's minimum",
+    "-4192": "the account is in a cooling-off period",
+    "-5021": "the order could not be filled at once",
+    "-5022": "the order would have taken liquidity",
+    "-5028": "the order arrived after its deadline",
+}
+
 BINANCE_USDM = Dialect(
     exchange="binanceusdm",
     speech=BinanceUsdm(),
     hosts={
-        Environment.LIVE: frozenset({"fapi.binance.com"}),
+        Environment.LIVE: frozenset({"fapi.binance.com", _WALLET}),
         Environment.TESTNET: frozenset({"demo-fapi.binance.com"}),
     },
     testnet_switch="enable_demo_trading",
-    options={
-        "fetchCurrencies": False,  # calls the spot wallet, which a futures key may not read
-        "adjustForTimeDifference": False,  # the offset is measured apart, and refused when large
-        "maxRetriesOnFailure": 0,  # a retried order is a second order
-    },
+    options=_FUTURES_OPTIONS,
     client_id_shape=_CLIENT_ID,
-    rejections={
-        **_KEYS,
-        **_TIME,
-        **_SYMBOL,
-        **_REQUEST,
-        "-1013": "the order fails a filter of the market: reload the market",
-        "-2018": "the balance is insufficient: transfer collateral or lower the target",
-        "-2019": "the margin is insufficient: raise the symbol's leverage setting, transfer collateral or lower the target",
-        "-2020": "the order can't be filled",
-        "-2022": "the venue rejected the reduce-only order: there is no position that it would reduce",
-        "-2023": "the account is being liquidated",
-        "-2024": "the position is not sufficient",
-        "-2025": "too many open orders: cancel some",
-        "-2027": "the position would exceed what the symbol's leverage setting allows: lower that setting",
-        "-2028": "the symbol's leverage setting is too small for the margin: raise it",
-        "-4001": "the price is not positive",
-        "-4002": "the price is above the market's highest",
-        "-4003": "the amount is not positive",
-        "-4004": "the amount is below the market's minimum",
-        "-4005": "the amount is above the market's maximum: set limits.max_order_notional lower",
-        "-4013": "the price is below the market's lowest",
-        "-4014": "the price is not on the tick: the market's rules changed, start again",
-        "-4015": "the client order id is malformed",
-        "-4016": "the price is too far above the mark: lower limits.max_slippage_bps",
-        "-4023": "the amount is not a whole number of lots: the market's rules changed, start again",
-        "-4024": "the price is too far below the mark: lower limits.max_slippage_bps",
-        "-4061": "the account is in hedge mode: switch its position mode to one-way",
-        "-4087": "the account may only reduce positions",
-        "-4088": "the account may not place orders",
-        "-4131": "the best price is too far from the mark",
-        "-4140": "the market takes no orders in its present state",
-        "-4141": "the market is closed",
-        "-4164": "the notional is below the market's minimum",
-        "-4192": "the account is in a cooling-off period",
-        "-5021": "the order could not be filled at once",
-        "-5022": "the order would have taken liquidity",
-        "-5028": "the order arrived after its deadline",
+    rejections=_FUTURES,
+    refusals={**_KEYS, **_TIME, **_SYMBOL},
+    duplicate=frozenset({"-4116"}),
+)
+
+BINANCE_COINM = Dialect(
+    exchange="binancecoinm",
+    speech=BinanceCoinm(),
+    hosts={
+        Environment.LIVE: frozenset({"dapi.binance.com", _WALLET}),
+        Environment.TESTNET: frozenset({"demo-dapi.binance.com"}),
     },
+    testnet_switch="enable_demo_trading",
+    options=_FUTURES_OPTIONS,
+    client_id_shape=_CLIENT_ID,
+    rejections=_FUTURES,
     refusals={**_KEYS, **_TIME, **_SYMBOL},
     duplicate=frozenset({"-4116"}),
 )
@@ -107,7 +131,7 @@ BINANCE_SPOT = Dialect(
     exchange="binance",
     speech=BinanceSpot(),
     hosts={
-        Environment.LIVE: frozenset({"api.binance.com"}),
+        Environment.LIVE: frozenset({_WALLET}),
         Environment.TESTNET: frozenset({"demo-api.binance.com"}),
     },
     testnet_switch="enable_demo_trading",

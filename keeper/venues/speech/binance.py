@@ -5,21 +5,22 @@ a row whose entry price it can't read, fetch_order_book turns text into floats, 
 fetch_open_orders and fetch_my_trades answer {} and HTML with an empty list.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, cast
 
-from keeper.domain.account import Position
 from keeper.domain.book import OrderBook
-from keeper.domain.errors import StaleData, VenueRefused
-from keeper.domain.market import FeeAsset, Side
+from keeper.domain.errors import StaleData
+from keeper.domain.inspection import KeyFacts
+from keeper.domain.market import Side
 from keeper.domain.observation import MarketStats
 from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, VenueOrder
 from keeper.venues import listing, parsing
 from keeper.venues.listing import OrderRow
-from keeper.venues.speech.base import BOOK_LEVELS, Mark, Speech, Wallet, Wire, resting, whole
+from keeper.venues.speech.base import BOOK_LEVELS, Speech, Wire, resting, whole
 
+YES_OR_NO = {True: True, False: False}
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
 LONGEST_WINDOW = 60_000
 """Milliseconds, the longest life that Binance grants to a request on its way."""
@@ -47,12 +48,19 @@ FORCED = ("autoclose-", "adl_autoclose", "settlement_autoclose-", "delivery_auto
 
 
 class Binance(Speech):
-    """What USD-M, COIN-M and spot have in common. calls: ccxt's raw methods; span: the longest that one look back may cover."""
+    """What USD-M, COIN-M and spot have in common.
+
+    calls: ccxt's raw methods; span, most_orders: the longest, and the most orders, that one look back may cover; placed_at: the
+    only time in the answer to an order; leave: what a key's permission to trade is called.
+    """
 
     calls: ClassVar[Mapping[str, str]]
     span: timedelta
-    stated = ("price", "amount", "cost")
+    most_orders = listing.MOST_ROWS
+    stated: Collection[str] = ("price", "amount", "cost")
     cancel_echo = "clientOrderId"
+    placed_at = "updateTime"
+    leave: str
 
     def refusal(self, message: object) -> tuple[str, str] | None:
         """``{"code": -2019, "msg": "Margin is insufficient."}``."""
@@ -105,8 +113,10 @@ class Binance(Speech):
         }
 
     def placed(self, wire: Wire, answer: object, request: OrderRequest) -> OrderReport | str:
-        """The whole order."""
-        return listing.report(self.row(answer, self._symbol(wire)), request.symbol, request.client_id)
+        """The whole order, but for the time when it was placed."""
+        at = parsing.part(answer, self.placed_at)
+        told = {**cast("dict[str, Any]", answer), "time": at, "updateTime": at}
+        return listing.report(self.row(told, self._symbol(wire)), request.symbol, request.client_id)
 
     async def lookup(self, wire: Wire, symbol: str, client_id: str) -> OrderReport | None:
         """-2013 says that there is none."""
@@ -130,13 +140,13 @@ class Binance(Speech):
         return parsing.trades(self._fill(row, symbol, wire) for row in own)
 
     async def orders(self, wire: Wire, symbol: str, since: datetime) -> tuple[VenueOrder, ...]:
-        """Binance forgets an order that ended without a trade: after 3 days on USD-M, after 90 on spot."""
-        market = wire.market_id(symbol)
+        """Binance forgets an order that ended without a trade: after 3 days on futures, after 90 on spot."""
+        market, most = wire.market_id(symbol), self.most_orders
 
         async def ask(first: int, last: int) -> object:
-            return await wire.ask(self.calls["history"], symbol=market, startTime=first, endTime=last, limit=listing.MOST_ROWS)
+            return await wire.ask(self.calls["history"], symbol=market, startTime=first, endTime=last, limit=most)
 
-        rows = await listing.every_row(ask, since, wire.now, span=self.span)
+        rows = await listing.every_row(ask, since, wire.now, span=self.span, most=most)
         for row in rows:
             parsing.about(row, market)
         return whole(self._rows(rows, wire), since)
@@ -147,6 +157,19 @@ class Binance(Speech):
         answer = await wire.find(self.calls["cancel"], NOTHING_RESTS, symbol=market, origClientOrderId=client_id)
         if answer is not None and parsing.part(answer, self.cancel_echo) != client_id:
             raise StaleData("the venue's answer is about another order")
+
+    async def key(self, wire: Wire) -> KeyFacts:
+        """Restrictions of the key, which the live wallet tells; a demo account has no wallet to ask."""
+        if "sapi" not in wire.exchange.urls["api"]:
+            return KeyFacts()
+        answer = await wire.ask("sapiGetAccountApiRestrictions")
+        ends = cast("dict[str, Any]", answer).get("tradingAuthorityExpirationTime")
+        return KeyFacts(
+            may_trade=parsing.chosen(answer, self.leave, YES_OR_NO),
+            may_withdraw=parsing.chosen(answer, "enableWithdrawals", YES_OR_NO),
+            ip_bound=parsing.chosen(answer, "ipRestrict", YES_OR_NO),
+            expires_at=None if ends is None else parsing.instant(ends, "end of the key's permission to trade"),
+        )
 
     async def _asked(self, wire: Wire, call: str, symbol: str) -> object:
         market = wire.market_id(symbol)
@@ -206,137 +229,3 @@ def _state(message: object, amount: Decimal, filled: Decimal) -> ChildState:
     if status == "PARTIALLY_FILLED" and not (filled > 0 and filled + prevented != amount):
         raise StaleData(f"the venue's answer says {status}, and that {filled} of {amount} was filled")
     return listing.consistent(status, state, amount, filled, prevented=prevented, untouched=status == "NEW")
-
-
-class BinanceUsdm(Binance):
-    """USD-M futures."""
-
-    span = timedelta(days=7, milliseconds=-1)
-    calls: ClassVar[Mapping[str, str]] = {
-        "time": "fapiPublicGetTime",
-        "account": "fapiPrivateV3GetAccount",
-        "positions": "fapiPrivateV3GetPositionRisk",
-        "mode": "fapiPrivateGetPositionSideDual",
-        "orders": "fapiPrivateGetOpenOrders",
-        "order": "fapiPrivateGetOrder",
-        "history": "fapiPrivateGetAllOrders",
-        "trades": "fapiPrivateGetUserTrades",
-        "book": "fapiPublicGetDepth",
-        "mark": "fapiPublicGetPremiumIndex",
-        "last": "fapiPublicV2GetTickerPrice",
-        "day": "fapiPublicGetTicker24hr",
-        "cancel": "fapiPrivateDeleteOrder",
-        "dead_man": "fapiPrivatePostCountdownCancelAll",
-    }
-
-    async def mark(self, wire: Wire, symbol: str) -> Mark | None:
-        """Premium index."""
-        answer = await self._asked(wire, "mark", symbol)
-        return Mark(
-            price=parsing.positive(answer, "markPrice"),
-            index=parsing.positive(answer, "indexPrice"),
-            at=parsing.instant(parsing.part(answer, "time"), "time of the mark"),
-        )
-
-    async def check_account(self, wire: Wire) -> None:
-        """One-way mode."""
-        if parsing.part(await wire.ask(self.calls["mode"]), "dualSidePosition") is not False:
-            raise parsing.hedge_mode()
-
-    async def wallet(self, wire: Wire) -> Wallet:
-        """Wallet balances, without open profit, and the margin balances, with it."""
-        answer = await wire.ask(self.calls["account"])
-        held: dict[str, Decimal] = {}
-        equities: dict[str, Decimal] = {}
-        for row in parsing.rows(parsing.part(answer, "assets"), "assets"):
-            asset = wire.asset(parsing.word(row, "asset"))
-            if asset in held:
-                raise StaleData(f"the venue's answer has two balances of {asset}")
-            held[asset] = parsing.number(row, "walletBalance")
-            equities[asset] = parsing.number(row, "marginBalance")
-        return Wallet(
-            balances={asset: amount for asset, amount in held.items() if amount},
-            free_margin=parsing.number(answer, "availableBalance"),
-            equities=equities,
-        )
-
-    async def positions(self, wire: Wire) -> Mapping[str, Position]:
-        """Position risk; VenueRefused when the account is in hedge mode."""
-        held: dict[str, Position] = {}
-        for row in parsing.rows(await wire.ask(self.calls["positions"]), "positions"):
-            name = wire.contract(parsing.word(row, "symbol"))
-            contracts = parsing.number(row, "positionAmt")
-            if not contracts:
-                continue
-            if parsing.part(row, "positionSide") != "BOTH" or name in held:
-                raise parsing.hedge_mode()
-            held[name] = Position(
-                symbol=name,
-                contracts=contracts,
-                entry=parsing.positive(row, "entryPrice"),
-                mark=parsing.positive(row, "markPrice"),
-                liquidation=parsing.not_negative(parsing.part(row, "liquidationPrice"), "liquidationPrice") or None,
-            )
-        return held
-
-    async def dead_man(self, wire: Wire, symbols: Sequence[str], within: timedelta | None) -> bool:
-        """countdownCancelAll, for each market by itself; 0 takes it off."""
-        countdown = 0 if within is None else within // timedelta(milliseconds=1)
-        for symbol in symbols:
-            market = wire.market_id(symbol)
-            answer = parsing.about(await wire.ask(self.calls["dead_man"], symbol=market, countdownTime=countdown), market)
-            if parsing.number(answer, "countdownTime") != countdown:
-                raise StaleData("the venue's answer names another time")
-        return True
-
-
-class BinanceSpot(Binance):
-    """Spot, which has neither positions nor a mark."""
-
-    fee_in = FeeAsset.RECEIVED
-    span = timedelta(days=1, milliseconds=-1)
-    cancel_echo = "origClientOrderId"  # its clientOrderId names the cancel
-    calls: ClassVar[Mapping[str, str]] = {
-        "time": "publicGetTime",
-        "account": "privateGetAccount",
-        "orders": "privateGetOpenOrders",
-        "order": "privateGetOrder",
-        "history": "privateGetAllOrders",
-        "trades": "privateGetMyTrades",
-        "book": "publicGetDepth",
-        "last": "publicGetTickerPrice",
-        "day": "publicGetTicker24hr",
-        "cancel": "privateDeleteOrder",
-    }
-
-    async def check_account(self, wire: Wire) -> None:
-        """The field canTrade."""
-        if parsing.part(await wire.ask(self.calls["account"]), "canTrade") is not True:
-            message = "the venue has disabled trading on this account: ask it why, or use another account"
-            raise VenueRefused("can_trade", message)
-
-    async def wallet(self, wire: Wire) -> Wallet:
-        """Free and locked together: what an open order holds back is still the account's."""
-        held: dict[str, Decimal] = {}
-        for row in parsing.rows(parsing.part(await wire.ask(self.calls["account"]), "balances"), "balances"):
-            free, locked = (parsing.not_negative(parsing.part(row, name), name) for name in ("free", "locked"))
-            asset = wire.asset(parsing.word(row, "asset"))
-            if asset in held:
-                raise StaleData(f"the venue's answer has two balances of {asset}")
-            held[asset] = parsing.added(free, locked)
-        return Wallet(balances={asset: amount for asset, amount in held.items() if amount})
-
-    def _dated(self, _answer: object, wire: Wire) -> datetime:
-        return wire.now
-
-    def _paid_at(self, _answer: object, wire: Wire) -> datetime:
-        return wire.now
-
-    def _symbol(self, wire: Wire) -> Callable[[str], str]:
-        return wire.pair
-
-    def _average(self, message: object, filled: Decimal) -> Decimal:
-        return listing.quotient(parsing.positive(message, "cummulativeQuoteQty"), filled)
-
-    def _side(self, message: object) -> Side:
-        return parsing.chosen(message, "isBuyer", {True: Side.BUY, False: Side.SELL})
