@@ -5,7 +5,7 @@ that was read before the bell decides a size, and no ring decides that something
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,7 +25,9 @@ from keeper.service.rebalancer import Rebalancer
 from keeper.service.slots import SlotLedger, SlotOwner
 
 WARM_UP = timedelta(seconds=90)
-"""Before a slot, when connections, markets, fees and clock are refreshed."""
+"""Before a slot, when markets, fees and what else a connection loads are refreshed."""
+LAST_CALL = timedelta(seconds=10)
+"""Before a slot, when the connections that its reads need are opened, and the clock is checked: idle ones are soon closed."""
 STALE = timedelta(minutes=10)
 """Age at which what a connection loaded is refreshed before it is used."""
 FIRST_RETRY, LONGEST_RETRY, LONGEST_REFUSED = timedelta(seconds=5), timedelta(minutes=1), timedelta(minutes=5)
@@ -42,6 +44,7 @@ class Charge:
 
     seed: of its jitter, for its first start; clock: what its slots are measured by; open: connects to the venue and yields
     what makes a fresh Rebalancer; it raises VenueError or StaleData while that can't be done, ConfigError when it never can;
+    warm: has that connection ready for many reads at once, VenueError when it is not fit to trade by;
     breakers: what takes its right to trade; rules: fingerprint of the configuration that it is kept by.
     """
 
@@ -51,6 +54,7 @@ class Charge:
     clock: Clock
     bell: Bell
     open: Callable[[], AbstractAsyncContextManager[Callable[[], Rebalancer]]]
+    warm: Callable[[], Awaitable[None]]
     breakers: Breakers = field(default_factory=Breakers)
     rules: str = ""
 
@@ -71,6 +75,7 @@ class FundKeeper:
         self._connection: AsyncExitStack | None = None
         self._make: Callable[[], Rebalancer] | None = None
         self._connected_at: datetime | None = None
+        self._warm_for: datetime | None = None
         self._failures = 0
         self._quiet_until: datetime | None = None
         self._trouble = ""
@@ -157,8 +162,12 @@ class FundKeeper:
             return self.clock.now()
         if (self._make is None or now >= warm_from or self._unsettled) and await self._be_fresh():
             return self.clock.now()  # what was settled may be due again
+        last_call = agenda.opens_at - LAST_CALL
+        if now >= last_call and self._warm_for != agenda.opens_at:
+            await self._charge.warm()
+            self._warm_for = agenda.opens_at
         await self._out_of_trouble()
-        look_at = min(agenda.next_at, warm_from) if now < warm_from else agenda.next_at
+        look_at = min([agenda.next_at, *(at for at in (warm_from, last_call) if now < at)])
         look_at = min(look_at, left.again_at) if left is not None and left.again_at is not None else look_at
         return min(look_at, self.clock.now() + LONGEST_RETRY) if self._unsettled else look_at
 
@@ -284,6 +293,7 @@ class FundKeeper:
 
     async def _disconnect(self) -> None:
         connection, self._connection, self._make, self._connected_at = self._connection, None, None, None
+        self._warm_for = None
         if connection is not None:
             await connection.aclose()
 

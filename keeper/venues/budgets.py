@@ -6,7 +6,7 @@ generic figures, weigh a request in fractions.
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from enum import IntEnum, StrEnum
@@ -22,6 +22,7 @@ TOO_FEW_TO_KEEP_ANY = 4
 BURST = Decimal("0.2")
 """What part of their ceiling reads may take at once after a rest; the remainder is what flows in over one interval, so that both
 together never pass it and leave some room to what else is sent."""
+SILENCE = timedelta(seconds=60)
 
 
 class Priority(IntEnum):
@@ -92,10 +93,14 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one venue grants to an address, and where it tells what is left of it."""
+    """What one venue grants to an address, and where it tells what is left of it.
+
+    bans: HTTP statuses by which it asks for silence, and how long that lasts where no Retry-After says so.
+    """
 
     budgets: tuple[Budget, ...]
     gauges: tuple[Gauge, ...] = ()
+    bans: Mapping[int, timedelta] = field(default_factory=lambda: {418: SILENCE, 429: SILENCE})
 
     def __post_init__(self) -> None:
         names = [budget.name for budget in self.budgets]

@@ -15,12 +15,17 @@ from keeper.domain.numbers import plain
 from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Unknown, VenueOrder
 from keeper.ports import Clock, VenueInfo
 from keeper.venues import parsing, verdicts
+from keeper.venues.access import Exchanges
+from keeper.venues.budgets import Priority
 from keeper.venues.concurrency import together
+from keeper.venues.connection import Question
 from keeper.venues.public_data import PublicData
 from keeper.venues.speech.base import Speech
 from keeper.venues.transport import Flight, watched
+from keeper.venues.weights import CREATE_ORDER, cost_of
 
 OK = range(200, 300)
+READS_OF_AN_ACCOUNT = 3
 
 
 class CcxtVenue(PublicData):
@@ -37,9 +42,9 @@ class CcxtVenue(PublicData):
         credentials: Mapping[str, str],
         hosts: Mapping[str, str],
         clock: Clock,
+        exchanges: Exchanges | None = None,
         timeout: float = 10.0,
         attempts: int = 3,
-        max_age: float = 10.0,
     ) -> None:
         super().__init__(
             info.name,
@@ -47,9 +52,9 @@ class CcxtVenue(PublicData):
             info.environment,
             hosts=hosts,
             clock=clock,
+            exchanges=exchanges,
             timeout=timeout,
             attempts=attempts,
-            max_age=max_age,
         )
         missing = [name for name in self._dialect.credentials if not credentials.get(name)]
         if missing:
@@ -65,7 +70,11 @@ class CcxtVenue(PublicData):
         return self._info
 
     def _on_connecting(self) -> list[Awaitable[Any]]:
-        return [*super()._on_connecting(), self._asked("account's mode", self._speech.check_account)]
+        return [*super()._on_connecting(), self._asked(self._own("account's mode"), self._speech.check_account)]
+
+    @property
+    def _needed_at_once(self) -> int:
+        return READS_OF_AN_ACCOUNT + super()._needed_at_once
 
     def _keys(self) -> dict[str, str]:
         return {theirs: self._credentials[ours] for ours, theirs in self._dialect.credentials.items()}
@@ -76,11 +85,13 @@ class CcxtVenue(PublicData):
 
     async def account(self) -> Account:
         """Balances, positions and open orders, read together; as old as they may be, which is when they were asked for."""
-        at = self._clock.now()
-        wallet, positions, orders = await together(
-            self._asked("account", self._speech.wallet),
-            self._asked("positions", self._speech.positions),
-            self._asked("open orders", self._speech.open_orders),
+        self._refuse_altered()
+        questions = [self._own(what) for what in ("account", "positions", "open orders")]
+        wallet, positions, orders, _ = await together(
+            self._asked(questions[0], self._speech.wallet),
+            self._asked(questions[1], self._speech.positions),
+            self._asked(questions[2], self._speech.open_orders),
+            self._check_clock_in_time(),
         )
         return Account(
             balances=wallet.balances,
@@ -88,26 +99,37 @@ class CcxtVenue(PublicData):
             open_orders=orders,
             free_margin=wallet.free_margin,
             equities=wallet.equities,
-            at=at,
+            at=min(question.first for question in questions if question.first is not None),
         )
 
+    def _own(self, what: str, priority: Priority = Priority.READ, attempts: int | None = None) -> Question:
+        """A question about the account, to be signed."""
+        return Question(what=what, priority=priority, account=self._info.account, attempts=attempts)
+
     async def place(self, request: OrderRequest) -> Outcome:
-        """Send one limit order, immediate or cancel, once."""
+        """Send one limit order, immediate or cancel, once; refused where its turn would come after its deadline."""
+        question = self._own(f"order {request.client_id}", Priority.ORDER)
         with watched() as flight:
             try:
+                self._refuse_altered()
                 amount, price = wire_numbers(self._exchange, request)
-                stamp, left = self._time_left(request)
-                wire = self._wire(f"order {request.client_id}")
-                told = self._speech.parameters(request, stamp, left) | self._speech.posture(wire, request.symbol)
-                flight.carries = self._speech.written(request.client_id)
-                flight.headers = self._speech.headers(request, stamp, left)
-                flight.signed_at = self._speech.signed_at(stamp, left) + self._offset // timedelta(milliseconds=1)
-                order = await self._exchange.create_order(request.symbol, "limit", request.side.value, amount, price, told)
+                self._time_left(request)  # what can't be sent need not wait
+                wire = self._wire(question)
+                cost = cost_of(self._exchange, CREATE_ORDER, {})
+                async with self._turn(question, cost, request.deadline) as turn:
+                    flight.heard = turn.answered
+                    # made after the wait, which would use up the time that the order has to arrive
+                    stamp, left = self._time_left(request)
+                    told = self._speech.parameters(request, stamp, left) | self._speech.posture(wire, request.symbol)
+                    flight.carries = self._speech.written(request.client_id)
+                    flight.headers = self._speech.headers(request, stamp, left)
+                    flight.signed_at = self._speech.signed_at(stamp, left) + self._offset // timedelta(milliseconds=1)
+                    order = await self._exchange.create_order(request.symbol, "limit", request.side.value, amount, price, told)
                 report = self._speech.placed(wire, parsing.part(order, "info"), request)
                 if isinstance(report, str):
                     parsing.word(order, "id")
             except verdicts.wire_faults() as error:
-                missed = self._missed(flight, request)
+                missed = self._missed(flight, question, request)
                 if missed is None:
                     return verdicts.of_order(self._dialect, flight, error)
                 report = missed
@@ -119,12 +141,12 @@ class CcxtVenue(PublicData):
             return Unknown(f"{plain(report.filled)} was filled of {plain(request.amount)}, says the venue")
         return Accepted(report)
 
-    def _missed(self, flight: Flight, request: OrderRequest) -> OrderReport | str | None:
+    def _missed(self, flight: Flight, question: Question, request: OrderRequest) -> OrderReport | str | None:
         """What ccxt takes for an error, although the venue only says that the order found nobody to trade with."""
         if flight.status not in OK:
             return None
         try:
-            return self._speech.missed(self._wire(f"order {request.client_id}"), verdicts.message_of(flight), request)
+            return self._speech.missed(self._wire(question), verdicts.message_of(flight), request)
         except StaleData:
             return None
 
@@ -151,25 +173,31 @@ class CcxtVenue(PublicData):
     async def lookup(self, symbol: str, client_id: str) -> OrderReport | None:
         """The order under a client id; None only when the venue says that there is none."""
         self._known(symbol)
-        return await self._whole(f"order {client_id}", lambda wire: self._speech.lookup(wire, symbol, client_id))
+        return await self._whole(
+            self._own(f"order {client_id}", Priority.LOOKUP), lambda wire: self._speech.lookup(wire, symbol, client_id)
+        )
 
     async def fills(self, symbol: str, order_id: str) -> tuple[Fill, ...]:
         """Every trade of one order, oldest first."""
         self._known(symbol)
-        return await self._whole(f"trades of order {order_id}", lambda wire: self._speech.fills(wire, symbol, order_id))
+        return await self._whole(
+            self._own(f"trades of order {order_id}", Priority.LOOKUP), lambda wire: self._speech.fills(wire, symbol, order_id)
+        )
 
     async def orders(self, symbol: str, since: datetime) -> tuple[VenueOrder, ...]:
         """Every order of one market placed at ``since`` or later, whoever placed it, oldest first; venues forget some."""
         self._known(symbol)
         # whoever asks may have read the time off this machine's clock or off the venue's
         start = min(since, since - self._offset)
-        return await self._whole(f"orders of {symbol}", lambda wire: self._speech.orders(wire, symbol, start))
+        return await self._whole(
+            self._own(f"orders of {symbol}", Priority.LOOKUP), lambda wire: self._speech.orders(wire, symbol, start)
+        )
 
     async def cancel(self, symbol: str, client_id: str) -> None:
         """Ask once for the order under a client id to be canceled; nothing happens when it does not rest."""
         self._known(symbol)
-        what = f"cancel of order {client_id}"
-        await self._whole(what, lambda wire: self._speech.cancel(wire, symbol, client_id), attempts=1)
+        question = self._own(f"cancel of order {client_id}", Priority.CANCEL, attempts=1)
+        await self._whole(question, lambda wire: self._speech.cancel(wire, symbol, client_id))
 
     async def dead_man(self, symbols: Sequence[str], within: timedelta | None) -> bool:
         """Have the venue cancel what rests in these markets unless asked again ``within``; None takes that off.
@@ -180,7 +208,8 @@ class CcxtVenue(PublicData):
             raise VenueRefused("countdown", f"a dead-man switch of {within.total_seconds()} s would cancel nothing")
         for symbol in symbols:
             self._known(symbol)
-        return await self._whole("dead-man switch", lambda wire: self._speech.dead_man(wire, symbols, within))
+        question = self._own("dead-man switch", Priority.CANCEL)
+        return await self._whole(question, lambda wire: self._speech.dead_man(wire, symbols, within))
 
 
 def wire_numbers(exchange: Any, request: OrderRequest) -> tuple[float, float]:

@@ -6,7 +6,7 @@ Documented figures of the lowest tier. A row grants no more than is documented, 
 from datetime import timedelta
 from decimal import Decimal
 
-from keeper.venues.budgets import Budget, Clocked, Gauge, Limits, Unit
+from keeper.venues.budgets import SILENCE, Budget, Clocked, Gauge, Limits, Unit
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 GENERIC_WINDOW = timedelta(seconds=10)
@@ -45,6 +45,7 @@ BINANCE_SPOT = Limits(
 BYBIT = Limits(
     budgets=(_weight("address 5s", 600, 5 * SECOND), _orders("orders 1s", 10, SECOND)),
     gauges=(Gauge(budget="orders 1s", header="X-Bapi-Limit-Status", left=True, resets="X-Bapi-Limit-Reset-Timestamp"),),
+    bans={403: 10 * MINUTE, 429: SILENCE},  # "access too frequent" for the whole address
 )
 OKX = Limits(budgets=(_weight("requests 2s", 20, 2 * SECOND, per_account=True), _orders("orders 2s", 60, 2 * SECOND)))
 GATE = Limits(

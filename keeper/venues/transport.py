@@ -6,7 +6,7 @@ Importing this module imports neither aiohttp nor ccxt.
 """
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import aiohttp
     from yarl import URL
 
-SILENCE = timedelta(seconds=60)
-RATE_LIMITED = (418, 429)
+LONGEST_SILENCE = timedelta(days=3)
+MOST_DIGITS = 10
 LOOPBACK_REMEDY = "map a host to a loopback origin such as http://127.0.0.1:9001, without path or credentials"
 
 
@@ -37,7 +37,7 @@ class Flight:
     carries: what a request must hold, or it does not leave: an order without its client id could never be settled; sent: False
     proves that no byte of it left; status, body: of its answer once that was read whole, else None and empty; headers: what it
     is sent with beside ccxt's own; signed_at: the time that it is signed with by this machine's clock, milliseconds since 1970,
-    None for the time that it is.
+    None for the time that it is; heard: is told the headers of its answer.
     """
 
     carries: str = ""
@@ -46,6 +46,7 @@ class Flight:
     body: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     signed_at: int | None = None
+    heard: Callable[[Mapping[str, str]], None] | None = None
 
 
 _FLIGHT: ContextVar[Flight | None] = ContextVar("keeper_flight", default=None)
@@ -113,30 +114,48 @@ def trusted_authorities() -> "ssl.SSLContext":
 
 @dataclass(slots=True)
 class Silence:
-    """Until when a venue wants to hear nothing, aware UTC; it outlasts the connection on which that was said."""
+    """Until when a venue wants to hear nothing, aware UTC; it outlasts the connection on which that was said.
+
+    kept: is told of it, so that whoever waits for a turn need not find out.
+    """
 
     until: datetime | None = None
+    kept: Callable[[datetime], None] | None = None
+
+    def keep(self, until: datetime) -> None:
+        """Keep silent until then, at least: a short wait that is asked for during a ban does not end it."""
+        self.until = until if self.until is None else max(self.until, until)
+        if self.kept is not None:
+            self.kept(self.until)
 
 
 class GuardedSession:
     """An aiohttp session with ccxt's calling convention that refuses a wrong host before it connects.
 
     allowed: hosts of the environment; origins: from ``loopback_origins``, and where there are any no other host is
-    reached; clock: measures how long to keep silent after HTTP 429 or 418; silence: where that is kept.
+    reached; clock: measures how long to keep silent; silence: where that is kept; bans: HTTP statuses that ask for it, and
+    for how long where no Retry-After says so.
     """
 
     def __init__(
-        self, *, allowed: frozenset[str], origins: Mapping[str, str], clock: Clock, silence: Silence | None = None
+        self,
+        *,
+        allowed: frozenset[str],
+        origins: Mapping[str, str],
+        clock: Clock,
+        silence: Silence,
+        bans: Mapping[int, timedelta],
     ) -> None:
         import aiohttp
 
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_note_sent)
-        trace.on_request_end.append(self._note_rate_limit)
+        trace.on_request_end.append(self._note_end)
         self._allowed = allowed
         self._origins = dict(origins)
         self._clock = clock
-        self._silence = silence or Silence()
+        self._silence = silence
+        self._bans = bans
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=trusted_authorities()),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -152,6 +171,11 @@ class GuardedSession:
     def silent(self) -> bool:
         """Whether the venue asked for silence that has not ended."""
         return self._silence.until is not None and self._clock.now() < self._silence.until
+
+    def refuse_in_silence(self) -> None:
+        """VenueUnavailable while the venue wants to hear nothing."""
+        if self.silent:
+            raise VenueUnavailable(f"the venue asked for silence until {self._silence.until}")
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -185,8 +209,7 @@ class GuardedSession:
     def _send(self, method: str, url: "URL", *, proxy: str | None = None, **options: Any) -> Any:
         if proxy is not None:
             raise VenueRefused("proxy", "a proxy was asked for: Keeper reaches venues straight")
-        if self.silent:
-            raise VenueUnavailable(f"the venue asked for silence until {self._silence.until}")
+        self.refuse_in_silence()
         target, flight = self._target(url), _FLIGHT.get()
         _must_carry(flight, str(url), options.get("data"))
         if flight is not None and flight.headers:
@@ -208,15 +231,20 @@ class GuardedSession:
             raise VenueRefused("host", remedy)
         return URL(self._origins[host] + url.raw_path_qs, encoded=True)
 
-    async def _note_rate_limit(
-        self, _session: "aiohttp.ClientSession", _context: "SimpleNamespace", end: "aiohttp.TraceRequestEndParams"
+    async def _note_end(
+        self, _session: "aiohttp.ClientSession", context: "SimpleNamespace", end: "aiohttp.TraceRequestEndParams"
     ) -> None:
-        if end.response.status in RATE_LIMITED:
-            asked = end.response.headers.get("Retry-After", "")
-            wait = timedelta(seconds=int(asked)) if asked.isdecimal() else SILENCE
-            until = self._clock.now() + wait
-            # a short wait that is asked for during a ban does not end it
-            self._silence.until = until if self._silence.until is None else max(self._silence.until, until)
+        response, flight = end.response, context.trace_request_ctx
+        if isinstance(flight, Flight) and flight.heard is not None:
+            flight.heard(response.headers)
+        if response.status in self._bans:
+            asked = response.headers.get("Retry-After", "")
+            wait = _seconds(asked) if asked.isascii() and asked.isdecimal() else self._bans[response.status]
+            self._silence.keep(self._clock.now() + wait)
+
+
+def _seconds(digits: str) -> timedelta:
+    return min(timedelta(seconds=int(digits)), LONGEST_SILENCE) if len(digits) < MOST_DIGITS else LONGEST_SILENCE
 
 
 def _must_carry(flight: Flight | None, url: str, body: str | bytes | None) -> None:

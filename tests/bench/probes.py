@@ -162,11 +162,11 @@ def _venue(url: str) -> Any:
     from keeper.system import SystemClock
     from keeper.venues.ccxt_venue import CcxtVenue
     from tests.fakes.binance_usdm import API_KEY, HOSTS, SECRET
-    from tests.fakes.loopback_venue import info
+    from tests.fakes.loopback_venue import alone, info
 
-    return CcxtVenue(
-        info(), credentials={"api_key": API_KEY, "secret": SECRET}, hosts=dict.fromkeys(HOSTS, url), clock=SystemClock()
-    )
+    clock, hosts = SystemClock(), dict.fromkeys(HOSTS, url)
+    keys = {"api_key": API_KEY, "secret": SECRET}
+    return CcxtVenue(info(), credentials=keys, hosts=hosts, clock=clock, exchanges=alone(clock))
 
 
 def _fund(make: Callable[..., Any]) -> Any:

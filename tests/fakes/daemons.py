@@ -48,14 +48,19 @@ class Overseer:
 
 
 class Venues:
-    """Makes the connections of one fund. down: what raises instead of connecting, while it is there."""
+    """Makes the connections of one fund.
+
+    down, unfit: what raises instead of connecting, and instead of getting ready, while it is there; opened, warmed: when.
+    """
 
     def __init__(self, venue: Venue, journal: Journal, fund: Fund) -> None:
         self.venue = venue
         self.journal = journal
         self.fund = fund
         self.down: BaseException | None = None
+        self.unfit: BaseException | None = None
         self.opened: list[datetime] = []
+        self.warmed: list[datetime] = []
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Callable[[], Rebalancer]]:
@@ -65,6 +70,11 @@ class Venues:
         async with self.venue as venue:
             observer = await Observer.on(venue, self.fund.symbols, None, venue.clock)
             yield lambda: Rebalancer(self.fund, venue, self.journal, observer)
+
+    async def warm(self) -> None:
+        self.warmed.append(self.venue.clock.now())
+        if self.unfit is not None:
+            raise self.unfit
 
 
 def fund_of(name: str = "btc3l", targets: Mapping[str, str] | None = None) -> Fund:
@@ -83,6 +93,7 @@ def charge_of(
         clock=venue.clock,
         bell=bell or ClockBell(venue.clock, heartbeat=heartbeat),
         open=venues.open,
+        warm=venues.warm,
     )
 
 

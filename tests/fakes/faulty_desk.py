@@ -28,7 +28,7 @@ from keeper.venues.ccxt_venue import CcxtVenue
 from tests.fakes.binance_usdm import API_KEY, SECRET
 from tests.fakes.configurations import loaded, secret_files
 from tests.fakes.faulty_server import SYMBOLS, FaultyUsdm, Line, bad_line, holding, stream
-from tests.fakes.loopback_venue import info
+from tests.fakes.loopback_venue import alone, info
 from tests.fakes.wire_truth import Verdict, compared, largest_gap
 
 TIMEOUT, DEADLINE = 0.3, 1.2
@@ -157,7 +157,12 @@ async def faulty_desk(folder: Path, seed: str, *, two: bool, line: Line | None =
             quick = replace(info(), read_lag=0.05, order_ttl=DEADLINE)
             told_hosts, clock = exchange.hosts, SystemClock()
             made = CcxtVenue(
-                quick, credentials={"api_key": API_KEY, "secret": SECRET}, hosts=told_hosts, clock=clock, timeout=TIMEOUT
+                quick,
+                credentials={"api_key": API_KEY, "secret": SECRET},
+                hosts=told_hosts,
+                clock=clock,
+                exchanges=alone(clock),
+                timeout=TIMEOUT,
             )
             async with made as venue:
                 observer = await Observer.on(venue, fund.symbols, None, venue.clock)

@@ -2,17 +2,20 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from keeper.domain.market import Side
 from keeper.domain.order import OrderRequest
-from keeper.ports import Environment, VenueInfo
+from keeper.ports import Clock, Environment, VenueInfo
+from keeper.venues.access import Exchanges
+from keeper.venues.budgets import Limits
 from keeper.venues.ccxt_venue import CcxtVenue
 from keeper.venues.dialects import DIALECTS, Dialect
 from keeper.venues.dialects.generic import generic
+from keeper.venues.rates import limits_of
 from tests.fakes.loopback_server import API_KEY, PASSPHRASE, SECRET, LoopbackServer
 
 BTC = "BTC/USDT:USDT"
@@ -78,13 +81,29 @@ def info(environment: Environment = Environment.TESTNET, exchange: str = "binanc
     )
 
 
+def plenty(exchange: str, every: Decimal) -> Limits:
+    """What the exchange grants, and more of it than any test asks for."""
+    limits = limits_of(exchange, every)
+    return replace(limits, budgets=tuple(replace(row, capacity=Decimal(10) ** 9) for row in limits.budgets))
+
+
+def alone(clock: Clock) -> Exchanges:
+    """What a venue shares that shares nothing, is granted plenty, and reads anew however soon it asks again."""
+    return Exchanges(clock, plenty, timedelta(0))
+
+
 def venue_at(server: LoopbackServer, environment: Environment = Environment.TESTNET, **changes: Any) -> CcxtVenue:
-    """A venue that reaches ``server``; ``changes`` replace arguments of CcxtVenue, ``credentials`` some of the keys."""
+    """A venue that reaches ``server``; ``changes`` replace arguments of CcxtVenue, ``credentials`` some of the keys.
+
+    Without ``exchanges`` it is ``alone``.
+    """
     exchange = server.skin.exchange
     keys = {part: CREDENTIALS[part] for part in row_of(exchange).credentials if part in CREDENTIALS}
     keys |= changes.pop("credentials", {})
     told: dict[str, Any] = {"credentials": keys, "hosts": server.hosts, "clock": ShiftedClock()}
-    return CcxtVenue(info(environment, exchange), **(told | changes))
+    told |= changes
+    told.setdefault("exchanges", alone(told["clock"]))
+    return CcxtVenue(info(environment, exchange), **told)
 
 
 def order(**changes: Any) -> OrderRequest:

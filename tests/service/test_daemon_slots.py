@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from keeper.domain.errors import InvariantViolation, VenueUnavailable
+from keeper.domain.errors import InvariantViolation, VenueError, VenueRefused, VenueUnavailable
 from keeper.domain.fund import FundState, Standing
 from keeper.domain.run import CommandKind, RunKey, RunStatus
-from keeper.service.keeping import LONGEST_RETRY, WARM_UP
+from keeper.service.keeping import FIRST_RETRY, LAST_CALL, LONGEST_RETRY, WARM_UP
 from keeper.service.slots import SlotLedger, SlotOwner
 from keeper.venues.feeds.market_spec import MarketSpec
 from tests.fakes.daemon_desks import DAILY, Kept, kept
@@ -46,6 +46,27 @@ async def test_connections_are_refreshed_shortly_before_a_slot_and_not_at_the_be
         await desk.kept_until(SLOT + DAY + timedelta(minutes=20))
         assert desk.venues.opened == [START, SLOT - WARM_UP, SLOT + DAY - WARM_UP]
         assert [run.started_at for run in await desk.runs()] == [SLOT, SLOT + DAY]
+
+
+async def test_connections_are_made_ready_seconds_before_a_slot_once() -> None:
+    async with kept() as desk:
+        await desk.kept_until(SLOT + DAY + timedelta(minutes=20))
+        assert desk.venues.warmed == [SLOT - LAST_CALL, SLOT + DAY - LAST_CALL]
+        assert [run.started_at for run in await desk.runs()] == [SLOT, SLOT + DAY]
+
+
+@pytest.mark.parametrize("error", [VenueUnavailable("no answer"), VenueRefused("clock", "this machine's clock is off")])
+async def test_a_connection_that_is_not_fit_before_a_slot_is_made_anew_before_the_slot_is_run(error: VenueError) -> None:
+    async with kept() as desk:
+        desk.venues.unfit = error
+        async with desk.daemon():
+            await desk.until(SLOT - timedelta(seconds=1))
+            assert (await desk.journal.standing("btc3l")).trouble == str(error)
+            await desk.until(SLOT + timedelta(minutes=40))
+        assert desk.venues.opened[2:] == [SLOT - LAST_CALL + FIRST_RETRY, SLOT - LAST_CALL + 3 * FIRST_RETRY]
+        [run] = await desk.runs()
+        assert (run.status, run.started_at) == (RunStatus.COMPLETED, SLOT - LAST_CALL + 3 * FIRST_RETRY)
+        assert (await desk.journal.standing("btc3l")).trouble == ""
 
 
 @pytest.mark.parametrize("hours", [0.01, 3, 5.99])

@@ -10,6 +10,7 @@ import pytest
 from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
 from keeper.ports import Environment
+from keeper.venues import connection
 from keeper.venues.ccxt_venue import CcxtVenue
 from keeper.venues.dialects import DIALECTS
 from keeper.venues.speech.base import Speech, Wire
@@ -29,7 +30,7 @@ Question = Callable[[Speech, Wire], Awaitable[T]]
 async def told(venue: CcxtVenue, question: Question[T]) -> T:
     """The answer of the venue's speech to a question."""
     speech = DIALECTS[venue.info.exchange].speech
-    return await venue._asked("inspection", lambda wire: question(speech, wire))
+    return await venue._asked(connection.Question(what="inspection"), lambda wire: question(speech, wire))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
 from keeper.domain.market import FeeAsset, Market, MarketKind
 from keeper.venues.ccxt_venue import CcxtVenue
+from keeper.venues.connection import Question
 from tests.fakes.bitget import BitgetExchange, bitget_core
 from tests.fakes.exchange_core import MarginMode as Margin
 from tests.fakes.loopback_requests import Fault
@@ -174,7 +175,7 @@ async def test_an_account_that_can_t_be_read_whole_is_not_read_at_all(
 
 
 async def test_what_a_key_may_do_and_how_a_market_is_traded_is_told(bitget: BitgetExchange, venue: CcxtVenue) -> None:
-    speech, wire = venue._speech, venue._wire("inspection")
+    speech, wire = venue._speech, venue._wire(Question(what="inspection"))
     assert await speech.key(wire) == KeyFacts(may_trade=True, may_withdraw=False, ip_bound=False)
     bitget.rights, bitget.addresses = ["coor", "wwow"], "127.0.0.1"
     assert await speech.key(wire) == KeyFacts(may_trade=False, may_withdraw=True, ip_bound=True)

@@ -10,6 +10,7 @@ import pytest
 from keeper.domain.errors import StaleData, VenueRefused, VenueUnavailable
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
 from keeper.ports import Environment
+from keeper.venues.connection import Question
 from keeper.venues.dialects import BYBIT
 from tests.fakes.bybit import Bybit
 from tests.fakes.bybit_desk import INVERSE, LINEAR, SPOT, World, connected, rows, unified
@@ -90,7 +91,7 @@ async def test_where_demo_trading_does_not_tell_of_the_key_the_account_is_taken_
     async with unified() as server:
         server.faults.append(Fault("user/query-api", "alter", alter=lambda _answer: {"retCode": 10032, "retMsg": "no"}))
         async with venue_at(server, environment) as venue:
-            assert await SPEECH.key(venue._wire("key")) == KeyFacts()
+            assert await SPEECH.key(venue._wire(Question(what="key"))) == KeyFacts()
 
 
 async def test_a_position_in_hedge_mode_is_refused_although_another_market_is_not(world: World) -> None:
@@ -129,7 +130,7 @@ KEYS: list[tuple[str, dict[str, Any], KeyFacts]] = [
 async def test_a_key_is_told_as_it_is(world: World, told: dict[str, Any], facts: KeyFacts) -> None:
     server, venue = world
     server.key = told
-    assert await SPEECH.key(venue._wire("key")) == facts
+    assert await SPEECH.key(venue._wire(Question(what="key"))) == facts
 
 
 @pytest.mark.parametrize("told", [{"readOnly": "0"}, {"permissions": None}, {"ips": "*"}, {"expiredAt": "soon"}], ids=str)
@@ -137,7 +138,7 @@ async def test_a_key_that_can_t_be_read_is_stale(world: World, told: dict[str, A
     server, venue = world
     server.key = told
     with pytest.raises(StaleData):
-        await SPEECH.key(venue._wire("key"))
+        await SPEECH.key(venue._wire(Question(what="key")))
 
 
 @pytest.mark.parametrize(
@@ -155,18 +156,18 @@ async def test_modes_are_the_account_s_margin_and_the_market_s_leverage(
     server, venue = world
     server.margin_mode = told
     server.core.set_leverage("BTCUSDT" if symbol == LINEAR else "BTCUSD", 7)
-    assert await SPEECH.modes(venue._wire("modes"), symbol) == Modes(hedged=False, margin=margin, leverage=D(7))
+    assert await SPEECH.modes(venue._wire(Question(what="modes")), symbol) == Modes(hedged=False, margin=margin, leverage=D(7))
 
 
 async def test_modes_tell_hedge_mode_without_a_position(world: World) -> None:
     server, venue = world
     server.core.hedged = True
-    assert (await SPEECH.modes(venue._wire("modes"), LINEAR)).hedged is True
+    assert (await SPEECH.modes(venue._wire(Question(what="modes")), LINEAR)).hedged is True
 
 
 async def test_on_spot_there_are_no_modes_and_no_brackets(world: World) -> None:
     server, venue = world
-    wire = venue._wire("spot")
+    wire = venue._wire(Question(what="spot"))
     assert (await SPEECH.modes(wire, SPOT), await SPEECH.brackets(wire, SPOT)) == (Modes(), ())
     assert not server.requests
 
@@ -174,17 +175,17 @@ async def test_on_spot_there_are_no_modes_and_no_brackets(world: World) -> None:
 @pytest.mark.parametrize(("symbol", "taker"), [(LINEAR, "0.0005"), (INVERSE, "0.0005"), (SPOT, "0.001")])
 async def test_fees_are_the_account_s_own(world: World, symbol: str, taker: str) -> None:
     _, venue = world
-    assert await SPEECH.fees(venue._wire("fees"), symbol) == FeeRates(taker=D(taker), maker=D("0.0002"))
+    assert await SPEECH.fees(venue._wire(Question(what="fees")), symbol) == FeeRates(taker=D(taker), maker=D("0.0002"))
 
 
 async def test_a_rebate_is_a_negative_fee_and_what_demo_trading_does_not_tell_is_none(world: World) -> None:
     server, venue = world
     server.faults.append(Fault("account/fee-rate", "alter", times=1, alter=rows(makerFeeRate="-0.0001")))
-    told = await SPEECH.fees(venue._wire("fees"), LINEAR)
+    told = await SPEECH.fees(venue._wire(Question(what="fees")), LINEAR)
     assert told is not None
     assert told.maker == D("-0.0001")
     server.faults.append(Fault("account/fee-rate", "alter", alter=lambda _answer: {"retCode": 10032, "retMsg": "no"}))
-    assert await SPEECH.fees(venue._wire("fees"), LINEAR) is None
+    assert await SPEECH.fees(venue._wire(Question(what="fees")), LINEAR) is None
 
 
 @pytest.mark.parametrize(("symbol", "first", "second"), [(LINEAR, 2_000_000, 4_000_000), (INVERSE, 150 * 50_000, 300 * 50_000)])
@@ -195,7 +196,7 @@ async def test_brackets_are_in_the_quote_and_fractions_whether_told_so_or_in_per
     server.faults.append(
         Fault("risk-limit", "alter", alter=lambda answer: answer | {"result": {"list": answer["result"]["list"][::-1]}})
     )
-    assert await SPEECH.brackets(venue._wire("brackets"), symbol) == (
+    assert await SPEECH.brackets(venue._wire(Question(what="brackets")), symbol) == (
         Bracket(up_to=D(first), max_leverage=D(100), maintenance=D("0.005")),
         Bracket(up_to=D(second), max_leverage=D(50), maintenance=D("0.01")),
     )

@@ -12,6 +12,7 @@ from keeper.domain.inspection import FeeRates, KeyFacts, MarginMode, Modes
 from keeper.domain.market import Market, MarketKind, Side
 from keeper.ports import Environment
 from keeper.venues.ccxt_venue import CcxtVenue
+from keeper.venues.connection import Question
 from keeper.venues.dialects import DERIBIT
 from tests.fakes.deribit import Deribit, usual_core
 from tests.fakes.loopback_requests import Fault
@@ -205,7 +206,7 @@ async def test_a_key_may_do_what_its_scope_says(
     exchange: Deribit, deribit: CcxtVenue, scope: str | None, addresses: list[str], facts: KeyFacts
 ) -> None:
     exchange.scope, exchange.addresses = scope, addresses
-    assert await DERIBIT.speech.key(deribit._wire("key")) == facts
+    assert await DERIBIT.speech.key(deribit._wire(Question(what="key"))) == facts
 
 
 FEES = [
@@ -225,7 +226,7 @@ async def test_fees_are_the_market_s_unless_the_account_has_its_own(
         {"kind": kind, "index_name": index, "value": {"default": {"type": how, "taker": taker, "maker": maker}}}
         for kind, index, how, taker, maker in own
     ]
-    wire = deribit._wire("fees")
+    wire = deribit._wire(Question(what="fees"))
     assert await DERIBIT.speech.fees(wire, INVERSE) == rates
     assert await DERIBIT.speech.modes(wire, INVERSE) == Modes(hedged=False, margin=MarginMode.CROSS)
 

@@ -14,6 +14,7 @@ from keeper.domain.market import MarketKind, Side
 from keeper.domain.order import Accepted, ChildState, OrderRequest, Rejected, Unknown
 from keeper.ports import Environment
 from keeper.venues.ccxt_venue import CcxtVenue
+from keeper.venues.connection import Question
 from keeper.venues.dialects import GATE
 from tests.fakes import loopback_venue
 from tests.fakes.exchange_core import Forced, Order
@@ -346,7 +347,7 @@ async def test_prices_are_read_with_their_times(server: GateFutures, venue: Ccxt
 
 
 async def test_what_doctor_asks_is_told(server: GateFutures, venue: CcxtVenue) -> None:
-    speech, wire = GATE.speech, venue._wire("inspection")
+    speech, wire = GATE.speech, venue._wire(Question(what="inspection"))
     assert await speech.key(wire) == KeyFacts(ip_bound=False)
     server.addresses = ("192.0.2.1",)
     assert await speech.key(wire) == KeyFacts(ip_bound=True)

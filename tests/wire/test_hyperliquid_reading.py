@@ -13,6 +13,7 @@ from keeper.domain.errors import StaleData, VenueRefused, VenueUnavailable
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
 from keeper.domain.order import ChildState
 from keeper.venues.ccxt_venue import CcxtVenue
+from keeper.venues.connection import Question
 from keeper.venues.dialects import DIALECTS
 from keeper.venues.speech.base import Speech, Wire
 from tests.fakes.exchange_core import Forced
@@ -45,7 +46,7 @@ async def venue(server: Hyperliquid) -> AsyncIterator[CcxtVenue]:
 
 async def told(venue: CcxtVenue, question: Callable[[Speech, Wire], Awaitable[T]]) -> T:
     """The answer of the venue's speech to a question."""
-    return await venue._asked("inspection", lambda wire: question(DIALECTS["hyperliquid"].speech, wire))
+    return await venue._asked(Question(what="inspection"), lambda wire: question(DIALECTS["hyperliquid"].speech, wire))
 
 
 def about(kind: str, alter: Callable[[Any], Any]) -> Fault:

@@ -12,6 +12,7 @@ from keeper.domain.inspection import FeeRates, KeyFacts
 from keeper.domain.market import FeeAsset, Market, MarketKind
 from keeper.ports import Environment
 from keeper.venues.ccxt_venue import CcxtVenue
+from keeper.venues.connection import Question
 from tests.fakes.kraken import KrakenExchange, kraken_core
 from tests.fakes.loopback_requests import Fault
 from tests.fakes.loopback_venue import ShiftedClock, venue_at
@@ -151,7 +152,7 @@ async def test_an_account_that_can_t_be_read_whole_is_not_read_at_all(
 
 
 async def test_what_a_key_may_do_and_the_account_s_fees_are_told(kraken: KrakenExchange, venue: CcxtVenue) -> None:
-    speech, wire = venue._speech, venue._wire("inspection")
+    speech, wire = venue._speech, venue._wire(Question(what="inspection"))
     assert await speech.key(wire) == KeyFacts(may_trade=True, may_withdraw=False, ip_bound=False)
     kraken.rights, kraken.until, kraken.addresses = ["query-funds", "withdraw-funds"], 1_800_000_000, ["127.0.0.1"]
     assert await speech.key(wire) == KeyFacts(

@@ -12,6 +12,7 @@ from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.inspection import Bracket, MarginMode, Modes
 from keeper.domain.market import MarketKind, Side
 from keeper.venues.ccxt_venue import CcxtVenue
+from keeper.venues.connection import Question
 from keeper.venues.dialects import KRAKEN_FUTURES
 from tests.fakes.krakenfutures import KrakenFutures, usual_core
 from tests.fakes.loopback_requests import Fault
@@ -168,7 +169,7 @@ async def test_no_public_request_carries_the_key_and_none_the_secret(exchange: K
 
 async def test_modes_are_isolated_where_there_is_a_leverage_preference(exchange: KrakenFutures, kraken: CcxtVenue) -> None:
     exchange.leverages["PF_XBTUSD"] = D(5)
-    wire = kraken._wire("modes")
+    wire = kraken._wire(Question(what="modes"))
     speech = KRAKEN_FUTURES.speech
     assert await speech.modes(wire, LINEAR) == Modes(hedged=False, margin=MarginMode.ISOLATED, leverage=D(5))
     assert await speech.modes(wire, INVERSE) == Modes(hedged=False, margin=MarginMode.CROSS)

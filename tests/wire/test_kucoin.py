@@ -15,6 +15,7 @@ from keeper.domain.market import MarketKind, Side
 from keeper.domain.order import Accepted, ChildState, OrderRequest, Rejected, Unknown
 from keeper.ports import Environment
 from keeper.venues.ccxt_venue import CcxtVenue
+from keeper.venues.connection import Question
 from keeper.venues.dialects import KUCOIN_FUTURES
 from tests.fakes import loopback_venue
 from tests.fakes.exchange_core import Forced, Order
@@ -379,7 +380,7 @@ async def test_prices_are_read_with_their_times(server: KucoinFutures, venue: Cc
 
 
 async def test_what_doctor_asks_is_told(server: KucoinFutures, venue: CcxtVenue) -> None:
-    speech, wire = KUCOIN_FUTURES.speech, venue._wire("inspection")
+    speech, wire = KUCOIN_FUTURES.speech, venue._wire(Question(what="inspection"))
     facts = KeyFacts(may_trade=True, may_withdraw=False, ip_bound=False)
     assert await speech.key(wire) == facts
     server.permission, server.addresses = "General,Spot,Transfer", "192.0.2.1"

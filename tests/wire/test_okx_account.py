@@ -11,6 +11,7 @@ from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
 from keeper.ports import Environment
 from keeper.venues.ccxt_venue import CcxtVenue
+from keeper.venues.connection import Question
 from keeper.venues.speech.base import Wire
 from keeper.venues.speech.okx import Okx
 from tests.fakes.loopback_requests import Fault
@@ -25,7 +26,7 @@ WORDS = Okx()
 
 def wire(venue: CcxtVenue) -> Wire:
     """What a Speech may use of a venue's connection."""
-    return venue._wire("test")
+    return venue._wire(Question(what="test"))
 
 
 async def test_an_account_is_cash_without_open_profit_signed_contracts_and_the_venue_s_own_equity() -> None:

@@ -40,7 +40,7 @@ FORBIDDEN = [
 @pytest.mark.parametrize("url", FORBIDDEN)
 @pytest.mark.parametrize("method", ["get", "post", "put", "delete", "patch"])
 async def test_a_testnet_session_refuses_every_other_host_before_it_connects(server: BinanceUsdm, method: str, url: str) -> None:
-    session = GuardedSession(allowed=DEMO, origins=server.hosts, clock=ShiftedClock())
+    session = GuardedSession(allowed=DEMO, origins=server.hosts, clock=ShiftedClock(), silence=Silence(), bans={})
     try:
         with pytest.raises(VenueRefused) as refusal:
             getattr(session, method)(URL(url))
@@ -190,18 +190,34 @@ async def test_the_loopback_exchange_serves_from_a_thread() -> None:
     assert len(server.core.orders) == 1
 
 
-@pytest.mark.parametrize(("first", "second", "longest"), [("7200", "1", 7200), ("1", "7200", 7200), ("7200", "", 7200)])
+BANS = {418: timedelta(seconds=60), 429: timedelta(seconds=60)}
+HELD = [
+    ("7200", "1", 7200),
+    ("1", "7200", 7200),
+    ("7200", "", 7200),
+    ("", "", 60),
+    ("9" * 400, "1", 259_200),
+    ("-5", "soon", 60),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "longest"), HELD)
 async def test_a_short_wait_that_is_asked_for_during_a_ban_does_not_end_it(first: str, second: str, longest: int) -> None:
-    silence, clock = Silence(), ShiftedClock()
-    session = GuardedSession(allowed=DEMO, origins={}, clock=clock, silence=silence)
+    kept: list[Any] = []
+    silence, clock = Silence(kept=kept.append), ShiftedClock()
+    session = GuardedSession(allowed=DEMO, origins={}, clock=clock, silence=silence, bans=BANS)
     began = clock.now()
     try:
-        for status, after in ((418, first), (429, second)):
-            await session._note_rate_limit(Any, Any, answered(status, after))  # type: ignore[arg-type] # only the last is read
+        for status, after in ((418, first), (429, second), (503, "999999")):
+            await session._note_end(Any, NO_FLIGHT, answered(status, after))  # type: ignore[arg-type] # only the last two are read
     finally:
         await session.close()
     assert silence.until is not None
     assert abs(silence.until - began - timedelta(seconds=longest)) < timedelta(seconds=1)
+    assert kept[-1] == silence.until
+
+
+NO_FLIGHT: Any = SimpleNamespace(trace_request_ctx=None)
 
 
 def answered(status: int, retry_after: str) -> Any:

@@ -53,15 +53,20 @@ class Wallet:
 class Wire:
     """What a Speech may use of a connection, for one question or one cancel.
 
-    exchange: the ccxt instance, connected, whose markets are loaded; now: by the venue's clock, aware UTC; send: calls a
-    method of ccxt with arguments, as often as the question may be put, and returns None for the codes it is given; notes: what
-    was learned of the account on this connection, as a Speech wrote it down.
+    exchange: the ccxt instance, connected, whose markets are loaded; clock: tells ``now``; send: calls a method of ccxt with
+    arguments, as often as the question may be put, and returns None for the codes it is given; notes: what was learned of the
+    account on this connection, as a Speech wrote it down.
     """
 
     exchange: Any
-    now: datetime
+    clock: Callable[[], datetime]
     send: Ask
     notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def now(self) -> datetime:
+        """When what was asked last was sent, or now where nothing was yet; by the venue's clock, aware UTC."""
+        return self.clock()
 
     async def ask(self, method: str, /, **parameters: object) -> Any:
         """The answer of one of ccxt's raw methods, unread."""

@@ -24,7 +24,7 @@ from tests.fakes.binance_server import Fault
 from tests.fakes.binance_spot import BinanceSpot, spot_core
 from tests.fakes.binance_usdm import BinanceUsdm, usual_core
 from tests.fakes.configurations import loaded
-from tests.fakes.loopback_venue import BTC, ETH
+from tests.fakes.loopback_venue import BTC, ETH, alone
 from tests.fakes.paper import opening, order, paper_venue
 
 
@@ -35,8 +35,16 @@ async def server() -> AsyncIterator[BinanceUsdm]:
 
 
 def public(server: BinanceUsdm, *symbols: str, attempts: int = 3) -> PublicFeed:
+    clock = SystemClock()
     data = PublicData(
-        "sim.feed", "binanceusdm", Environment.LIVE, hosts=server.hosts, clock=SystemClock(), attempts=attempts, timeout=2
+        "sim.feed",
+        "binanceusdm",
+        Environment.LIVE,
+        hosts=server.hosts,
+        clock=clock,
+        exchanges=alone(clock),
+        attempts=attempts,
+        timeout=2,
     )
     return PublicFeed(data, symbols or (BTC, ETH))
 
@@ -193,12 +201,15 @@ async def test_only_the_live_hosts_are_reached(tmp_path: Path, server: BinanceUs
     assert server.requests == []
 
 
-def test_an_exchange_without_a_dialect_is_a_problem_of_the_configuration(tmp_path: Path, server: BinanceUsdm) -> None:
+async def test_an_exchange_that_can_do_too_little_is_a_problem_of_the_configuration(tmp_path: Path, server: BinanceUsdm) -> None:
+    settings = configured(tmp_path, server.url, exchange="luno")
     with pytest.raises(ConfigError) as refused:
-        configured(tmp_path, server.url, exchange="kraken")
+        async with open_desk(settings, "btc", acting=False):
+            pass
     [problem] = refused.value.problems
-    assert (problem.key, problem.value) == ("venues.sim.feed.exchange", '"kraken"')
+    assert (problem.key, problem.value) == ("venues.sim.feed.exchange", "luno")
     assert "binanceusdm" in problem.remedy
+    assert server.requests == []
 
 
 async def test_a_market_that_the_exchange_lacks_is_a_problem_of_the_configuration(tmp_path: Path, server: BinanceUsdm) -> None:
