@@ -147,7 +147,7 @@ class CcxtVenue(PublicData):
             return None
         try:
             return self._speech.missed(self._wire(question), verdicts.message_of(flight), request)
-        except StaleData:
+        except (StaleData, *verdicts.GARBAGE):
             return None
 
     async def _identified(self, request: OrderRequest, order_id: str) -> Outcome:

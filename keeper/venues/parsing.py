@@ -97,6 +97,11 @@ def named(raw: object, name: str) -> str:
     raise StaleData(f"{name} is {_shown(raw)}, which identifies nothing")
 
 
+def text_id(message: object, name: str) -> str:
+    """Field ``name`` as an id that is text: letters and digits. StaleData when it is none."""
+    return named(word(message, name), name)
+
+
 def about(message: object, market: str, name: str = "symbol") -> object:
     """``message``, once its field ``name`` says that it is about ``market`` (the venue's). StaleData when it is about another."""
     if word(message, name) != market:

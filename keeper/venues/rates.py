@@ -72,6 +72,9 @@ KUCOIN_FUTURES = Limits(
         ),
     ),
 )
+# every request is weighed like an order, which costs most: 10 of 500
+KRAKEN_FUTURES = Limits(budgets=(_weight("requests 10s", 50, 10 * SECOND, per_account=True),))
+DERIBIT = Limits(budgets=(_weight("requests 1s", 20, SECOND, per_account=True), _orders("orders 1s", 5, SECOND)))
 HYPERLIQUID = Limits(budgets=(_weight("weight 1m", 1200, MINUTE),))
 
 LIMITS = {
@@ -82,6 +85,8 @@ LIMITS = {
     "okx": OKX,
     "gate": GATE,
     "kucoinfutures": KUCOIN_FUTURES,
+    "krakenfutures": KRAKEN_FUTURES,
+    "deribit": DERIBIT,
     "hyperliquid": HYPERLIQUID,
 }
 

@@ -1,5 +1,6 @@
 """A fund from nothing to its target, and after a price move to its target again, on every venue: journal and venue agree."""
 
+from decimal import Decimal
 from pathlib import Path
 
 from keeper.domain.market import Side
@@ -9,13 +10,16 @@ from tests.contract.cases import every, on_the_wire
 from tests.contract.desk import Desk, desk_on
 from tests.contract.wire_case import WireCase, WireWorld
 
+SMALLEST = Decimal("1.01")
+"""A smallest order and what it costs: a gap between the two is not worth closing, and is none to the planner."""
+
 
 async def brought(desk: Desk) -> None:
     """To the target, by a run that completes."""
     run = await desk.run()
     assert run.status is RunStatus.COMPLETED, run.reason
     await desk.agrees()
-    assert all(gap < 1 for gap in desk.gaps().values()), desk.gaps()
+    assert all(gap < SMALLEST for gap in desk.gaps().values()), desk.gaps()
 
 
 @every()

@@ -147,9 +147,6 @@ class WireWorld:
                 # a live fund only plans; what the venue can do is proven by one that says to the service that it is a testnet
                 venue._info = replace(venue.info, environment=Environment.TESTNET)
             self.reached = venue
-            if not self.case.testnet:
-                # a live fund only plans, and here nothing is live
-                venue._info = replace(venue.info, environment=Environment.TESTNET)
             yield venue
 
     def instrument(self, symbol: str) -> Instrument:

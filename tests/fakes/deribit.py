@@ -20,11 +20,11 @@ HOSTS = ("test.deribit.com", "www.deribit.com")
 SIGNED = re.compile(r"deri-hmac-sha256 id=(.+),ts=(\d+),sig=([0-9a-f]{64}),nonce=(\S+)")
 STAMPS_LAST = 60_000
 RECENT_ORDERS, RECENT_TRADES = 30 * 60_000, 86_400_000
-UNAUTHORISED = (13004, 13009, 13021)
+UNAUTHORISED = (13004, 13009, 13021, messages.REPEATED)
 
 
-def authenticate(exchange: LoopbackServer, seen: Seen) -> None:
-    """Key, age, and the signature of method, path and query."""
+def authenticate(exchange: "Deribit", seen: Seen) -> None:
+    """Key, age, a nonce that no other request had, and the signature of method, path and query."""
     told = SIGNED.fullmatch(seen.header("Authorization"))
     if told is None or told[1] != exchange.api_key:
         raise Rejection(13004)
@@ -33,6 +33,9 @@ def authenticate(exchange: LoopbackServer, seen: Seen) -> None:
     expected = hmac.new(exchange.secret.encode(), text.encode(), hashlib.sha256).hexdigest()
     if not hmac.compare_digest(expected, told[3]) or abs(exchange.now() - int(told[2])) > STAMPS_LAST:
         raise Rejection(13009)
+    if told[4] in exchange.nonces:
+        raise Rejection(messages.REPEATED)
+    exchange.nonces.add(told[4])
 
 
 def _placing(sign: int) -> Callable[["Deribit", dict[str, str]], Any]:
@@ -191,6 +194,7 @@ class Deribit(LoopbackServer):
     fees: list[dict[str, Any]] = field(default_factory=list)
     scope: str | None = "account:read trade:read_write wallet:none"
     addresses: list[str] = field(default_factory=list)
+    nonces: set[str] = field(default_factory=set)
 
 
 def usual_core(**changes: Any) -> ExchangeCore:

@@ -8,6 +8,7 @@ from tests.fakes.exchange_core import ZERO, ExchangeCore, Instrument, Order, Rea
 
 FAR_AWAY = 32_503_708_800_000
 TOO_LATE = 13888
+REPEATED = "repeated"
 CODES: dict[Any, tuple[int, str, str]] = {
     Reason.UNKNOWN_SYMBOL: (13020, "not_found", ""),
     Reason.CLOSED: (10012, "book_closed", ""),
@@ -24,6 +25,7 @@ CODES: dict[Any, tuple[int, str, str]] = {
     Reason.NO_SUCH_ORDER: (10004, "order_not_found", ""),
     TOO_LATE: (TOO_LATE, "timed_out", ""),
     13004: (13004, "invalid_credentials", ""),
+    REPEATED: (13004, "invalid_credentials", "nonce"),
     13009: (13009, "unauthorized", "invalid_signature"),
     13021: (13021, "forbidden", ""),
 }
@@ -62,7 +64,7 @@ def error(about: Any, now: int) -> dict[str, Any]:
     code, message, reason = CODES.get(about, (-32602, "Invalid params", "it is none"))
     told: dict[str, Any] = {"code": code, "message": message}
     if reason:
-        told["data"] = {"reason": reason}
+        told["data"] = {"invalid" if about == REPEATED else "reason": reason}
     return {"jsonrpc": "2.0", "error": told, "usIn": now * 1000, "usOut": now * 1000 + 5, "usDiff": 5, "testnet": True}
 
 

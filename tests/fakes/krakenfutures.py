@@ -51,10 +51,13 @@ def _send(exchange: "KrakenFutures", told: dict[str, str]) -> Any:
 
 def _status(exchange: "KrakenFutures", told: dict[str, str]) -> Any:
     exchange.core.open_orders()
+    now = exchange.core.now()
+    asked = (told.get("cliOrdIds"), told.get("orderIds"))
     known = [
         one
         for one in exchange.core.orders.values()
-        if one.client_id == told["cliOrdIds"] and (one.status.rests or exchange.core.now() - one.at <= exchange.memory)
+        if asked in ((one.client_id, None), (None, messages.order_uid(one.id)))
+        and (one.status.rests or now - one.at <= exchange.memory)
     ]
     return messages.success(exchange.now(), orders=[messages.current(one) for one in known[-1:]])
 

@@ -19,10 +19,12 @@ WEEK = 7 * 86_400_000
 
 @dataclass(slots=True, kw_only=True)
 class KucoinServer(LoopbackServer):
-    """What differs from one account to another. repeats_ids: whether an order is answered with its client id too."""
+    """What differs from one account to another. repeats_ids: whether an order is answered with its client id too; lag: ms
+    after which an order is found by its ids."""
 
     unified: bool = False
     repeats_ids: bool = True
+    lag: int = 0
     permission: str = "General,Futures"
     addresses: str = ""
 
@@ -66,7 +68,10 @@ def _place(exchange: KucoinServer, told: Told) -> Any:
 
 
 def _find(exchange: KucoinServer, told: Told) -> Any:
-    return messages.fine(messages.order(exchange.core, exchange.core.find(ALL, order_id=None, client_id=told["clientOid"])))
+    order = exchange.core.find(ALL, order_id=None, client_id=told["clientOid"])
+    if exchange.core.now() - order.at < exchange.lag:
+        raise Refusal(Reason.NO_SUCH_ORDER)
+    return messages.fine(messages.order(exchange.core, order))
 
 
 def _cancel(exchange: KucoinServer, told: Told) -> Any:

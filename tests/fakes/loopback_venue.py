@@ -52,6 +52,16 @@ class JumpingClock(ShiftedClock):
         self.shift += max(timedelta(0), at - self.now())
 
 
+@dataclass(slots=True)
+class StillClock(JumpingClock):
+    """A clock that stands still unless somebody waits: what is measured of one that counts seconds is then exact."""
+
+    at: datetime = datetime(2026, 11, 25, 12, 0, 0, 250_000, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.at + self.shift
+
+
 WALLET = "0x00000000000000000000000000000000000000a1"
 PRIVATE_KEY = "0x" + "22" * 32
 CREDENTIALS = {

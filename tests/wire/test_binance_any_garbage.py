@@ -4,11 +4,8 @@ Each example spoils one field of one true answer, and holds what comes of it aga
 """
 
 import asyncio
-import copy
-import re
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -24,25 +21,10 @@ from tests.fakes.binance_server import BinanceServer, Fault
 from tests.fakes.binance_spot import BinanceSpot, spot_core
 from tests.fakes.binance_usdm import BinanceUsdm, usual_core
 from tests.fakes.loopback_venue import CLIENT_ID, order, venue_at
+from tests.fakes.spoilers import NOON, Spoiler, StillClock
 
 D = Decimal
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SENT = "kprffffffffffffffffffffffffffff"
-NUMERIC = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-NO_NUMBERS: list[Any] = [None, True, False, "", " ", "NaN", "-nan", "sNaN", "inf", "-Infinity", "1e999999", "0x1F", "1_000", "١٢"]
-NO_NUMBERS += ["1,5", "--1", [], {}, ["1"], {"value": "1"}, float("nan"), float("inf")]
-NO_WORDS: list[Any] = [None, True, 5, 5.5, "", " ", [], {}, ["x"]]
-NO_SWITCHES: list[Any] = [None, "", "true", "yes", [], {}, 2]
-
-
-class StillClock:
-    """A clock that stands at noon; waiting takes no time."""
-
-    def now(self) -> datetime:
-        return NOON
-
-    async def sleep_until(self, at: datetime) -> None:
-        """At once."""
 
 
 class Place:
@@ -120,54 +102,6 @@ ASKS: dict[str, tuple[list[str], Ask]] = {
     "cancel": (["/order"], lambda place: place.venue.cancel(place.symbol, "web_1")),
     "dead man": (["countdownCancelAll"], lambda place: place.venue.dead_man([place.symbol], timedelta(seconds=60))),
 }
-
-
-@dataclass(slots=True)
-class Spoiler:
-    """Puts garbage into one field of an answer. where, what: chosen by number among the answer's fields; text: more garbage."""
-
-    where: int
-    what: int
-    text: str
-    spoilt: list[str] = field(default_factory=list)
-
-    def __call__(self, reply: Any) -> Any:
-        damaged = copy.deepcopy(reply)
-        fields = list(_fields(damaged, ""))
-        if not fields:
-            return damaged
-        path, holder, key = fields[self.where % len(fields)]
-        garbage = [*_garbage(holder[key]), *([self.text] if _is_number(holder[key]) and not _is_number(self.text) else [])]
-        choice = self.what % (len(garbage) + isinstance(holder, dict))
-        if choice == len(garbage):
-            del holder[key]
-            self.spoilt.append(f"no {path}")
-        else:
-            holder[key] = garbage[choice]
-            self.spoilt.append(f"{path} = {garbage[choice]!r}")
-        return damaged
-
-
-def _fields(message: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """Every field of an answer: path, what holds it, and its key there."""
-    pairs = message.items() if isinstance(message, dict) else enumerate(message) if isinstance(message, list) else ()
-    for key, value in list(pairs):
-        yield f"{path}.{key}", message, key
-        yield from _fields(value, f"{path}.{key}")
-
-
-def _is_number(value: Any) -> bool:
-    return not isinstance(value, bool) and bool(NUMERIC.fullmatch(str(value)))
-
-
-def _garbage(value: Any) -> list[Any]:
-    if isinstance(value, bool):
-        return NO_SWITCHES
-    if _is_number(value):
-        return NO_NUMBERS
-    if isinstance(value, str):
-        return NO_WORDS
-    return [None, "", "x", 7, True, {} if isinstance(value, list) else [], [None], [[]], [{}], {"x": 1}]
 
 
 @pytest.mark.parametrize("ask", ASKS)

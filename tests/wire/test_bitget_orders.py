@@ -13,10 +13,11 @@ from keeper.domain.market import Side
 from keeper.domain.order import Accepted, ChildState, Rejected, Unknown
 from keeper.ports import Environment
 from keeper.venues.ccxt_venue import CcxtVenue
+from keeper.venues.parsing import milliseconds
 from tests.fakes.bitget import BitgetExchange, bitget_core
 from tests.fakes.exchange_core import Forced, MarginMode
 from tests.fakes.loopback_requests import Fault
-from tests.fakes.loopback_venue import BTC, CLIENT_ID, ETH, ShiftedClock, order, venue_at
+from tests.fakes.loopback_venue import BTC, CLIENT_ID, ETH, ShiftedClock, StillClock, order, venue_at
 
 D = Decimal
 
@@ -293,14 +294,20 @@ async def test_all_orders_of_a_market_are_told_resting_and_ended_over_all_pages_
     assert {one.client_id for one in (await venue.account()).open_orders} == {"resting", "partial", "elsewhere"}
 
 
-async def test_an_order_that_arrives_later_than_the_exchange_takes_it_is_not_in_its_books(
-    bitget: BitgetExchange, venue: CcxtVenue
-) -> None:
-    life = int(venue._dialect.order_life.total_seconds() * 1000)
-    bitget.skew = life + 1_000
-    assert isinstance(await venue.place(order()), Rejected)
-    bitget.skew = life - 1_000
-    assert isinstance(await venue.place(order(client_id="kpr2")), Accepted)
+@pytest.mark.parametrize("life", [5, 30, 300])
+async def test_an_order_is_signed_so_that_it_is_refused_once_its_deadline_has_passed(bitget: BitgetExchange, life: int) -> None:
+    clock = StillClock()
+    bitget.core.now = lambda: milliseconds(clock.now())
+    async with venue_at(bitget, clock=clock) as venue:
+        bitget.requests.clear()
+        asked = order(deadline=clock.now() + timedelta(seconds=life))
+        honoured = min(life, 30) * 1000
+        bitget.skew = honoured + 1
+        assert isinstance(await venue.place(asked), Rejected)
+        bitget.skew = honoured
+        assert isinstance(await venue.place(asked), Accepted)
+    for sent in bitget.seen("place-order"):
+        assert int(sent.header("ACCESS-TIMESTAMP")) == milliseconds(clock.now()) + honoured - 30_000
 
 
 @pytest.mark.parametrize(("environment", "header"), [(Environment.TESTNET, "1"), (Environment.LIVE, "")])
@@ -317,3 +324,57 @@ async def test_demo_trading_is_a_header_that_is_on_every_signed_request_of_the_t
     assert len(signed) > 6
     assert {one.header("paptrading") for one in signed} == {header}
     assert {one.host for one in bitget.requests} == {"api.bitget.com"}
+
+
+@pytest.mark.parametrize(
+    ("told", "side"),
+    [
+        ({"side": "buy", "posSide": "net", "posMode": "one_way_mode", "tradeSide": "buy_single"}, Side.BUY),
+        ({"side": "buy", "posSide": "long", "posMode": "hedge_mode", "tradeSide": "open"}, Side.BUY),
+        ({"side": "buy", "posSide": "long", "posMode": "hedge_mode", "tradeSide": "close"}, Side.SELL),
+        ({"side": "sell", "posSide": "short", "posMode": "hedge_mode", "tradeSide": "close"}, Side.BUY),
+        ({"side": "sell", "posSide": "short", "posMode": "hedge_mode", "tradeSide": "burst_close_short"}, Side.BUY),
+    ],
+)
+async def test_an_order_from_the_days_of_hedge_mode_is_told_with_the_way_it_went(
+    bitget: BitgetExchange, venue: CcxtVenue, told: dict[str, str], side: Side
+) -> None:
+    bitget.core.trade_outside("BTCUSDT", 1, D("0.001"), D(50_000))
+
+    def by_hand(reply: Any) -> Any:
+        rows = [row | told | {"orderType": "market", "price": ""} for row in reply["data"]["entrustedList"]]
+        return reply | {"data": reply["data"] | {"entrustedList": rows}}
+
+    bitget.faults.append(Fault("orders-history", "alter", alter=by_hand))
+    (found,) = await venue.orders(BTC, venue.clock.now() - timedelta(minutes=1))
+    assert (found.side, found.signed) == (side, D("0.001") * side.sign)
+    assert found.forced is told["tradeSide"].startswith("burst")
+
+
+def _data(**fields: Any) -> Callable[[Any], Any]:
+    return lambda reply: reply | {"data": reply["data"] | fields}
+
+
+async def test_an_answer_about_another_order_is_none_to_an_order_or_a_cancel(bitget: BitgetExchange, venue: CcxtVenue) -> None:
+    bitget.core.rest("web1", "BTCUSDT", 1, D("0.01"), D(49_000))
+    bitget.faults = [
+        Fault("place-order", "alter", alter=_data(clientOid="web1")),
+        Fault("cancel-order", "alter", alter=_data(clientOid="web1")),
+    ]
+    assert isinstance(await venue.place(order()), Unknown)
+    bitget.core.rest(CLIENT_ID, "BTCUSDT", 1, D("0.01"), D(49_000))
+    with pytest.raises(VenueUnavailable, match="another order"):
+        await venue.cancel(BTC, CLIENT_ID)
+
+
+async def test_a_fee_that_was_taken_in_two_assets_is_not_guessed_at(bitget: BitgetExchange, venue: CcxtVenue) -> None:
+    outcome = await venue.place(order())
+    assert isinstance(outcome, Accepted)
+    fees = [{"feeCoin": "BGB", "totalFee": "-0.01"}, {"feeCoin": "USDT", "totalFee": "-0.2"}]
+
+    def both(reply: Any) -> Any:
+        return _data(fillList=[row | {"feeDetail": fees} for row in reply["data"]["fillList"]])(reply)
+
+    bitget.faults.append(Fault("mix/order/fills", "alter", alter=both))
+    with pytest.raises(VenueUnavailable, match="several assets"):
+        await venue.fills(BTC, outcome.report.order_id)

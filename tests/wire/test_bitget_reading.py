@@ -92,6 +92,16 @@ async def test_the_account_tells_wallet_and_equity_apart_and_positions_by_their_
     assert (eth.contracts, eth.entry, eth.mark, eth.liquidation) == (D(-10), D(2_400), D(2_500), D(3_000))
 
 
+async def test_a_position_of_nothing_is_none(bitget: BitgetExchange, venue: CcxtVenue) -> None:
+    bitget.core.hold("BTCUSDT", D(2), D(49_000))
+
+    def closed(reply: Any) -> Any:
+        return reply | {"data": [row | {"total": "0"} for row in reply["data"]]}
+
+    bitget.faults.append(Fault("all-position", "alter", alter=closed))
+    assert (await venue.account()).positions == {}
+
+
 async def test_open_profit_without_a_sum_is_that_of_its_parts(bitget: BitgetExchange, venue: CcxtVenue) -> None:
     parts = {"unrealizedPL": "", "crossedUnrealizedPL": "12.5", "isolatedUnrealizedPL": "-2"}
 

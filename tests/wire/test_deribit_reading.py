@@ -1,6 +1,8 @@
 """Reads through the real deribit class: amounts in dollars, profits that are settled, currencies apart or together."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,14 +16,28 @@ from keeper.ports import Environment
 from keeper.venues.ccxt_venue import CcxtVenue
 from keeper.venues.connection import Question
 from keeper.venues.dialects import DERIBIT
+from keeper.venues.parsing import milliseconds
 from tests.fakes.deribit import Deribit, usual_core
 from tests.fakes.loopback_requests import Fault
 from tests.fakes.loopback_server import API_KEY, SECRET
-from tests.fakes.loopback_venue import order, venue_at
+from tests.fakes.loopback_venue import ShiftedClock, order, venue_at
 
 D = Decimal
 LINEAR, INVERSE, COIN_ETH = "BTC/USDC:USDC", "BTC/USD:BTC", "ETH/USD:ETH"
 IDS = {LINEAR: "BTC_USDC-PERPETUAL", INVERSE: "BTC-PERPETUAL"}
+
+
+class StandingClock:
+    """A clock that stands; waiting takes no time."""
+
+    def __init__(self) -> None:
+        self._at = ShiftedClock().now()
+
+    def now(self) -> datetime:
+        return self._at
+
+    async def sleep_until(self, at: datetime) -> None:
+        """At once."""
 
 
 @pytest.fixture
@@ -193,6 +209,14 @@ async def test_no_public_request_carries_the_key_and_none_the_secret(exchange: D
     assert not any(SECRET in one.query or SECRET in str(one.headers) for one in exchange.requests)
 
 
+async def test_requests_of_one_millisecond_are_signed_with_nonces_of_their_own(exchange: Deribit) -> None:
+    clock = StandingClock()
+    exchange.core.now = lambda: milliseconds(clock.now())
+    async with venue_at(exchange, clock=clock, attempts=1) as venue:
+        await asyncio.gather(*(venue.account() for _ in range(5)))
+    assert len(exchange.nonces) == len([one for one in exchange.requests if "/private/" in one.path]) == 2 + 5 * 3
+
+
 KEYS = [
     ("account:read trade:read_write wallet:none", ["10.0.0.1"], KeyFacts(may_trade=True, may_withdraw=False, ip_bound=True)),
     ("account:read trade:read wallet:read", [], KeyFacts(may_trade=False, may_withdraw=False, ip_bound=False)),
@@ -242,6 +266,8 @@ def _currency(**fields: Any) -> Callable[[Any], Any]:
 GARBAGE: list[tuple[str, str, Callable[[Any], Any]]] = [
     ("a long of negative size", "get_positions", _first(direction="sell")),
     ("a profit beyond all prices", "get_positions", _first(floating_profit_loss=-5.0)),
+    ("a long of so many coins short", "get_positions", _first(size_currency=-0.2)),
+    ("of no coins", "get_positions", _first(size_currency=0)),
     ("no profit", "get_positions", _first(floating_profit_loss=None)),
     ("no mark", "get_positions", _first(mark_price=0)),
     ("twice", "get_positions", lambda reply: reply | {"result": 2 * reply["result"]}),

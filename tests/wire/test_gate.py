@@ -333,6 +333,7 @@ async def test_connecting_reads_the_time_the_markets_and_the_account_of_its_envi
     assert {one.host for one in server.requests} == {host}
     paths = {one.path.removeprefix("/api/v4/") for one in server.requests}
     assert paths == {"spot/time", "futures/usdt/contracts", "futures/usdt/accounts", "futures/usdt/orders"}
+    assert [one.path for one in server.requests if one.header("X-Gate-Channel-Id")] == []
 
 
 async def test_prices_are_read_with_their_times(server: GateFutures, venue: CcxtVenue) -> None:

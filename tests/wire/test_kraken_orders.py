@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,11 +14,12 @@ from keeper.domain.market import Side
 from keeper.domain.order import Accepted, ChildState, Rejected, Unknown
 from keeper.ports import Environment
 from keeper.venues.ccxt_venue import CcxtVenue
+from keeper.venues.parsing import milliseconds
 from tests.fakes.exchange_core import Ladder
 from tests.fakes.kraken import KrakenExchange, kraken_core
 from tests.fakes.kraken_messages import order_id
 from tests.fakes.loopback_requests import Fault
-from tests.fakes.loopback_venue import ShiftedClock, order, venue_at
+from tests.fakes.loopback_venue import StillClock, order, venue_at
 
 D = Decimal
 BTC, ETH = "BTC/USD", "ETH/USD"
@@ -26,21 +27,26 @@ CLIENT_ID = "kpr0123456789abcde"
 
 
 @pytest.fixture
-async def kraken() -> AsyncIterator[KrakenExchange]:
-    async with KrakenExchange(core=kraken_core()) as exchange:
+def clock() -> StillClock:
+    return StillClock()
+
+
+@pytest.fixture
+async def kraken(clock: StillClock) -> AsyncIterator[KrakenExchange]:
+    async with KrakenExchange(core=kraken_core(now=lambda: milliseconds(clock.now()))) as exchange:
         yield exchange
 
 
 @pytest.fixture
-async def venue(kraken: KrakenExchange) -> AsyncIterator[CcxtVenue]:
-    async with venue_at(kraken, Environment.LIVE) as connected:
+async def venue(kraken: KrakenExchange, clock: StillClock) -> AsyncIterator[CcxtVenue]:
+    async with venue_at(kraken, Environment.LIVE, clock=clock) as connected:
         kraken.requests.clear()
         yield connected
 
 
 def buy(**changes: Any) -> Any:
     """Buy 0.015 BTC at 50,010.1 within ten seconds."""
-    deadline = ShiftedClock().now() + timedelta(seconds=10)
+    deadline = StillClock().now() + timedelta(seconds=10)
     return order(**({"symbol": BTC, "client_id": CLIENT_ID, "deadline": deadline} | changes))
 
 
@@ -71,29 +77,35 @@ async def test_an_order_carries_what_was_approved_and_is_looked_up_since_its_ans
     assert [one.path.rpartition("/")[2] for one in kraken.requests] == ["AddOrder", "OpenOrders", "ClosedOrders"]
 
 
-async def test_the_deadline_is_the_whole_second_before_the_order_s_own(kraken: KrakenExchange, venue: CcxtVenue) -> None:
-    deadline = ShiftedClock().now() + timedelta(seconds=8)
-    await venue.place(buy(deadline=deadline))
-    told = datetime.fromisoformat(kraken.seen("AddOrder")[0].parameters["deadline"])
-    # the venue tells its time in whole seconds, so it is known to half of one
-    assert timedelta(seconds=-0.6) < deadline - told < timedelta(seconds=1.6)
-    assert told.microsecond == 0
-
-
-@pytest.mark.parametrize("left", [timedelta(seconds=1), timedelta(seconds=-1)])
-async def test_an_order_with_too_little_time_left_is_never_sent(
-    kraken: KrakenExchange, venue: CcxtVenue, left: timedelta
+async def test_the_deadline_is_the_whole_second_before_the_order_s_own(
+    kraken: KrakenExchange, venue: CcxtVenue, clock: StillClock
 ) -> None:
-    outcome = await venue.place(buy(deadline=ShiftedClock().now() + left))
+    # the venue tells its time in whole seconds, so a quarter past one is taken for half past
+    await venue.place(buy(deadline=clock.now() + timedelta(seconds=8.7)))
+    assert kraken.seen("AddOrder")[0].parameters["deadline"] == "2026-11-25T12:00:09Z"
+
+
+@pytest.mark.parametrize("left", [1.4, -1.0])
+async def test_an_order_with_too_little_time_left_is_never_sent(
+    kraken: KrakenExchange, venue: CcxtVenue, clock: StillClock, left: float
+) -> None:
+    outcome = await venue.place(buy(deadline=clock.now() + timedelta(seconds=left)))
     assert isinstance(outcome, Rejected)
     assert (outcome.code, kraken.requests) == ("never_sent", [])
     assert "deadline" in outcome.message
 
 
-async def test_a_deadline_far_off_is_cut_to_a_minute(kraken: KrakenExchange, venue: CcxtVenue) -> None:
-    assert isinstance(await venue.place(buy(deadline=ShiftedClock().now() + timedelta(minutes=9))), Accepted)
-    told = datetime.fromisoformat(kraken.seen("AddOrder")[0].parameters["deadline"])
-    assert timedelta(seconds=50) < told - datetime.fromtimestamp(kraken.now() / 1000, UTC) <= timedelta(seconds=60)
+async def test_an_order_that_only_reduces_is_never_sent_where_there_are_no_positions(
+    kraken: KrakenExchange, venue: CcxtVenue
+) -> None:
+    outcome = await venue.place(buy(reduce_only=True))
+    assert isinstance(outcome, Rejected)
+    assert (outcome.code, kraken.requests) == ("never_sent", [])
+
+
+async def test_a_deadline_far_off_is_cut_to_a_minute(kraken: KrakenExchange, venue: CcxtVenue, clock: StillClock) -> None:
+    assert isinstance(await venue.place(buy(deadline=clock.now() + timedelta(minutes=9))), Accepted)
+    assert kraken.seen("AddOrder")[0].parameters["deadline"] == "2026-11-25T12:01:00Z"
 
 
 async def test_an_order_that_arrives_too_late_is_not_taken_and_not_called_rejected(
@@ -117,13 +129,12 @@ async def test_signed_requests_are_on_their_way_one_at_a_time_so_that_no_nonce_c
         venue.lookup(BTC, CLIENT_ID),
         venue.place(buy()),
         venue.orders(BTC, venue.clock.now() - timedelta(minutes=1)),
-        venue.quote(BTC),
         venue.account(),
     )
     assert isinstance(answers[2], Accepted)
-    signed = [one for one in kraken.requests if one.header("API-Sign")]
-    nonces = [int(one.parameters["nonce"]) for one in signed]
-    assert len(signed) >= 10
+    assert len(kraken.requests) >= 10
+    assert {one.in_flight for one in kraken.requests} == {1}
+    nonces = [int(one.parameters["nonce"]) for one in kraken.requests]
     assert nonces == sorted(set(nonces))
 
 
@@ -178,6 +189,31 @@ async def test_every_trade_of_an_order_is_asked_for_twenty_at_a_time(kraken: Kra
     found = await venue.fills(BTC, outcome.report.order_id)
     assert len(found) == 45
     assert len(kraken.seen("QueryTrades")) == 3
+
+
+async def test_a_filled_order_without_trades_is_no_answer_and_one_that_filled_nothing_has_none(
+    kraken: KrakenExchange, venue: CcxtVenue
+) -> None:
+    kraken.core.rest(CLIENT_ID, "XXBTZUSD", 1, D("0.01"), D(49_000))
+    resting = await venue.lookup(BTC, CLIENT_ID)
+    assert resting is not None
+    assert await venue.fills(BTC, resting.order_id) == ()
+    outcome = await venue.place(buy(client_id="kpr2"))
+    assert isinstance(outcome, Accepted)
+    kraken.core.trades.clear()
+    with pytest.raises(VenueUnavailable, match="without its trades"):
+        await venue.fills(BTC, outcome.report.order_id)
+
+
+@pytest.mark.parametrize(("path", "words"), [("QueryOrders", "another order"), ("QueryTrades", "other trades")])
+async def test_an_answer_that_leaves_out_what_was_asked_for_is_none(
+    kraken: KrakenExchange, venue: CcxtVenue, path: str, words: str
+) -> None:
+    outcome = await venue.place(buy())
+    assert isinstance(outcome, Accepted)
+    kraken.faults.append(Fault(path, "alter", alter=lambda reply: reply | {"result": {}}))
+    with pytest.raises(VenueUnavailable, match=words):
+        await venue.fills(BTC, outcome.report.order_id)
 
 
 async def test_trades_of_another_order_are_no_answer(kraken: KrakenExchange, venue: CcxtVenue) -> None:
@@ -315,7 +351,7 @@ async def test_a_resting_order_is_canceled_by_its_client_id_and_one_that_ended_i
 
 
 async def test_all_orders_of_a_market_are_told_over_all_pages_and_no_others(kraken: KrakenExchange, venue: CcxtVenue) -> None:
-    since = ShiftedClock().now() - timedelta(minutes=5)
+    since = StillClock().now() - timedelta(minutes=5)
     kraken.core.trade_outside("XXBTZUSD", 1, D("0.001"), D(50_000), client_id="old", at=kraken.now() - 600_000)
     for number in range(120):
         kraken.core.trade_outside("XXBTZUSD", 1, D("0.001"), D(50_000), client_id="" if number % 2 else f"web{number}")
@@ -338,3 +374,24 @@ async def test_the_dead_man_s_switch_is_one_for_the_account_in_whole_seconds(kra
     a_minute_on = kraken.now() + 60_000
     kraken.core.now = lambda: a_minute_on
     assert kraken.core.open_orders() == []
+
+
+@pytest.mark.parametrize(
+    ("within", "due"), [(timedelta(seconds=30), "2026-11-25T13:00:00Z"), (None, "2026-11-25T12:01:00Z")], ids=["armed", "off"]
+)
+async def test_a_switch_that_names_another_time_is_no_answer(
+    kraken: KrakenExchange, venue: CcxtVenue, within: timedelta | None, due: str
+) -> None:
+    def other(reply: Any) -> Any:
+        return reply | {"result": reply["result"] | {"triggerTime": due}}
+
+    kraken.faults.append(Fault("CancelAllOrdersAfter", "alter", alter=other))
+    with pytest.raises(VenueUnavailable, match="time"):
+        await venue.dead_man([BTC], within)
+
+
+async def test_a_cancel_of_several_orders_is_no_answer_to_a_cancel_of_one(kraken: KrakenExchange, venue: CcxtVenue) -> None:
+    kraken.core.rest(CLIENT_ID, "XXBTZUSD", 1, D("0.01"), D(49_000))
+    kraken.faults.append(Fault("CancelOrder", "alter", alter=lambda reply: reply | {"result": {"count": 3}}))
+    with pytest.raises(VenueUnavailable, match="other orders"):
+        await venue.cancel(BTC, CLIENT_ID)

@@ -13,29 +13,35 @@ from keeper.domain.market import FeeAsset, Market, MarketKind
 from keeper.ports import Environment
 from keeper.venues.ccxt_venue import CcxtVenue
 from keeper.venues.connection import Question
+from keeper.venues.parsing import milliseconds
 from tests.fakes.kraken import KrakenExchange, kraken_core
 from tests.fakes.loopback_requests import Fault
-from tests.fakes.loopback_venue import ShiftedClock, venue_at
+from tests.fakes.loopback_venue import StillClock, venue_at
 
 D = Decimal
 BTC = "BTC/USD"
 
 
 @pytest.fixture
-async def kraken() -> AsyncIterator[KrakenExchange]:
-    async with KrakenExchange(core=kraken_core()) as exchange:
+def clock() -> StillClock:
+    return StillClock()
+
+
+@pytest.fixture
+async def kraken(clock: StillClock) -> AsyncIterator[KrakenExchange]:
+    async with KrakenExchange(core=kraken_core(now=lambda: milliseconds(clock.now()))) as exchange:
         yield exchange
 
 
 @pytest.fixture
-async def venue(kraken: KrakenExchange) -> AsyncIterator[CcxtVenue]:
-    async with venue_at(kraken, Environment.LIVE) as connected:
+async def venue(kraken: KrakenExchange, clock: StillClock) -> AsyncIterator[CcxtVenue]:
+    async with venue_at(kraken, Environment.LIVE, clock=clock) as connected:
         kraken.requests.clear()
         yield connected
 
 
-async def test_connecting_asks_for_the_markets_and_for_no_list_of_assets(kraken: KrakenExchange) -> None:
-    async with venue_at(kraken, Environment.LIVE):
+async def test_connecting_asks_for_the_markets_and_for_no_list_of_assets(kraken: KrakenExchange, clock: StillClock) -> None:
+    async with venue_at(kraken, Environment.LIVE, clock=clock):
         pass
     assert [one.path for one in kraken.requests if one.path.startswith("/0/public/")] == [
         "/0/public/Time",
@@ -45,7 +51,7 @@ async def test_connecting_asks_for_the_markets_and_for_no_list_of_assets(kraken:
 
 
 async def test_a_market_has_its_stated_tick_and_takes_its_fees_in_the_quote_currency(
-    kraken: KrakenExchange, venue: CcxtVenue
+    kraken: KrakenExchange, venue: CcxtVenue, clock: StillClock
 ) -> None:
     assert (await venue.markets([BTC]))[BTC] == Market(
         symbol=BTC,
@@ -63,20 +69,18 @@ async def test_a_market_has_its_stated_tick_and_takes_its_fees_in_the_quote_curr
         fee_in=FeeAsset.SETTLE,
     )
     kraken.core.instruments["XXBTZUSD"].tick = D("0.5")
-    async with venue_at(kraken, Environment.LIVE) as later:
+    async with venue_at(kraken, Environment.LIVE, clock=clock) as later:
         assert (await later.markets([BTC]))[BTC].tick == D("0.5")
     with pytest.raises(VenueRefused, match="not open"):
         await venue.markets(["DEAD/USD"])
 
 
 @pytest.mark.parametrize("part", [0, 300, 600, 999])
-async def test_a_clock_of_whole_seconds_is_known_to_half_of_one(kraken: KrakenExchange, part: int) -> None:
-    clock = ShiftedClock()
-    clock.shift = timedelta(milliseconds=part - clock.now().microsecond // 1000)
-    kraken.core.now = lambda: int(clock.now().timestamp() * 1000)
+async def test_a_clock_of_whole_seconds_is_known_to_half_of_one(kraken: KrakenExchange, clock: StillClock, part: int) -> None:
+    clock.at = clock.at.replace(microsecond=part * 1000)
     async with venue_at(kraken, Environment.LIVE, clock=clock) as venue:
-        assert abs(venue._offset) <= timedelta(seconds=0.6)
-        assert timedelta(0) <= clock.now() - await venue.time() < timedelta(seconds=1.1)
+        assert venue._offset == timedelta(milliseconds=part - 500)
+        assert await venue.time() == clock.at.replace(microsecond=0)
     kraken.skew = 2_000
     with pytest.raises(VenueRefused, match="synchronise"):
         async with venue_at(kraken, Environment.LIVE, clock=clock):
@@ -106,6 +110,12 @@ async def test_a_quote_has_the_last_trade_only_where_it_is_fresh(kraken: KrakenE
     assert (await venue.stats(BTC)).volume == D(250_000)
 
 
+async def test_a_market_without_any_trade_has_no_quote(kraken: KrakenExchange, venue: CcxtVenue) -> None:
+    kraken.faults.append(Fault("Trades", "alter", alter=lambda _reply: {"error": [], "result": {"XXBTZUSD": [], "last": "0"}}))
+    with pytest.raises(StaleData, match="no trade"):
+        await venue.quote(BTC)
+
+
 REFUSED: list[tuple[str, Callable[[KrakenExchange], None], str, str]] = [
     ("wrong secret", lambda kraken: setattr(kraken, "secret", "YW5vdGhlcg=="), "EAPI:Invalid signature", "secret"),
     ("wrong key", lambda kraken: setattr(kraken, "api_key", "another"), "EAPI:Invalid key", "API key"),
@@ -116,19 +126,19 @@ REFUSED: list[tuple[str, Callable[[KrakenExchange], None], str, str]] = [
 
 @pytest.mark.parametrize(("spoil", "code", "words"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
 async def test_an_account_that_keeper_can_t_work_with_is_refused_at_once_with_a_remedy(
-    kraken: KrakenExchange, spoil: Callable[[KrakenExchange], None], code: str, words: str
+    kraken: KrakenExchange, clock: StillClock, spoil: Callable[[KrakenExchange], None], code: str, words: str
 ) -> None:
     spoil(kraken)
     with pytest.raises(VenueRefused, match=words) as refused:
-        async with venue_at(kraken, Environment.LIVE):
+        async with venue_at(kraken, Environment.LIVE, clock=clock):
             pass
     assert refused.value.code == code
     assert len(kraken.seen("OpenPositions")) == 1
 
 
-async def test_a_secret_that_can_t_sign_is_refused_before_anything_is_signed(kraken: KrakenExchange) -> None:
+async def test_a_secret_that_can_t_sign_is_refused_before_anything_is_signed(kraken: KrakenExchange, clock: StillClock) -> None:
     with pytest.raises(VenueRefused, match="base64"):
-        async with venue_at(kraken, Environment.LIVE, credentials={"secret": "halfofit0"}):
+        async with venue_at(kraken, Environment.LIVE, clock=clock, credentials={"secret": "halfofit0"}):
             pass
     assert [one for one in kraken.requests if one.header("API-Sign")] == []
 

@@ -78,8 +78,9 @@ async def test_each_environment_has_its_own_host_for_trading_and_history(
     exchange: KrakenFutures, environment: str, host: str
 ) -> None:
     async with venue_at(exchange, Environment(environment)) as venue:
-        await venue.place(bought())
+        order_id = taken(await venue.place(bought()))
         await venue.lookup(LINEAR, CLIENT_ID)
+        await venue.fills(LINEAR, order_id)
     assert {one.host for one in exchange.requests} == {host}
     assert exchange.seen("executions")
 
@@ -127,28 +128,46 @@ async def test_an_order_that_found_nobody_is_rejected_where_the_answer_does_not_
     assert outcome.code == "iocWouldNotExecute"
 
 
-@pytest.mark.parametrize("memory", [5_000, -1])
-async def test_a_history_that_is_behind_is_never_taken_for_there_is_none(
-    exchange: KrakenFutures, kraken: CcxtVenue, memory: int
-) -> None:
+async def test_a_lookup_soon_after_needs_no_history_but_fees_do(exchange: KrakenFutures, kraken: CcxtVenue) -> None:
+    order_id = taken(await kraken.place(bought()))
+    exchange.lag = 60_000
+    found = await kraken.lookup(LINEAR, CLIENT_ID)
+    assert found is not None
+    assert (found.state, found.filled) == (ChildState.FILLED, D("1.5"))
+    assert not [one for one in exchange.requests if "/history/" in one.path]
+    assert await kraken.fills(LINEAR, order_id) == ()
+    exchange.lag = 0
+    assert sum(fill.amount for fill in await kraken.fills(LINEAR, order_id)) == D("1.5")
+
+
+async def test_fills_that_are_not_told_yet_leave_an_order_live(exchange: KrakenFutures, kraken: CcxtVenue) -> None:
     taken(await kraken.place(bought()))
-    exchange.memory, exchange.lag = memory, 60_000
-    with pytest.raises(VenueUnavailable):
+    exchange.faults.append(Fault("/fills", "alter", alter=lambda reply: reply | {"fills": reply["fills"][1:]}))
+    found = await kraken.lookup(LINEAR, CLIENT_ID)
+    assert found is not None
+    assert (found.state, found.filled) == (ChildState.LIVE, D(1))
+
+
+async def test_a_history_that_is_behind_is_never_taken_for_there_is_none(exchange: KrakenFutures, kraken: CcxtVenue) -> None:
+    taken(await kraken.place(bought()))
+    exchange.memory, exchange.lag = -1, 60_000
+    with pytest.raises(VenueUnavailable, match="history"):
         await kraken.lookup(LINEAR, CLIENT_ID)
-    with pytest.raises(VenueUnavailable):
+    with pytest.raises(VenueUnavailable, match="history"):
         await kraken.orders(LINEAR, ShiftedClock().now() - DAY)
 
 
-async def test_executions_that_the_history_does_not_have_yet_are_waited_for(exchange: KrakenFutures, kraken: CcxtVenue) -> None:
+async def test_executions_that_the_history_does_not_have_yet_leave_an_order_live(
+    exchange: KrakenFutures, kraken: CcxtVenue
+) -> None:
     taken(await kraken.place(bought()))
     exchange.memory = -1
-
-    def behind(reply: Any) -> Any:
-        return reply | {"elements": reply["elements"][1:]}
-
-    exchange.faults.append(Fault("executions", "alter", alter=behind))
-    with pytest.raises(VenueUnavailable, match=r"behind|executions of 1"):
-        await kraken.lookup(LINEAR, CLIENT_ID)
+    exchange.faults.append(Fault("executions", "alter", alter=lambda reply: reply | {"elements": reply["elements"][1:]}))
+    found = await kraken.lookup(LINEAR, CLIENT_ID)
+    assert found is not None
+    assert (found.state, found.filled) == (ChildState.LIVE, D(1))
+    with pytest.raises(VenueUnavailable, match="history"):
+        await kraken.orders(LINEAR, ShiftedClock().now() - DAY)
 
 
 async def test_an_order_that_was_never_taken_is_none_once_every_page_was_read(exchange: KrakenFutures, kraken: CcxtVenue) -> None:
@@ -344,7 +363,7 @@ LIES = [
     ("another client id", _prior(cliOrdId="someone-else"), "client order id"),
     ("another order", _prior(orderId="0-1"), "another order"),
     ("another market", _prior(symbol="PF_ETHUSD"), "another market"),
-    ("no order id", _status(order_id=None), "order id"),
+    ("no order id", _status(order_id=None), "order_id"),
     ("no status", _status(status=None), "None"),
     ("an unheard-of status", _status(status="pondering"), "pondering"),
     ("found filled", _status(status="filled"), "filled"),

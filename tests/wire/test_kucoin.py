@@ -102,7 +102,7 @@ async def test_an_answer_without_our_id_is_believed_once_the_order_is_found_unde
     outcome = await venue.place(order())
     assert isinstance(outcome, Accepted)
     assert (outcome.report.state, outcome.report.filled) == (ChildState.FILLED, D(15))
-    server.faults.append(Fault("/byClientOid", "100001"))
+    server.faults += [Fault("/byClientOid", "100001"), Fault("/orders", "500000", "GET")]
     assert isinstance(await venue.place(order(client_id="kpr2")), Unknown)
 
 
@@ -214,6 +214,31 @@ async def test_what_proves_nothing_is_unknown_and_settled_by_the_client_id(
 
 async def test_a_lookup_without_a_readable_answer_is_no_proof(server: KucoinFutures, venue: CcxtVenue) -> None:
     server.faults.append(Fault("/byClientOid", "empty_object"))
+    with pytest.raises(VenueUnavailable):
+        await venue.lookup(BTC, CLIENT_ID)
+
+
+async def test_an_order_that_is_not_known_by_its_ids_yet_is_found_in_the_lists(server: KucoinFutures, venue: CcxtVenue) -> None:
+    server.lag = 60_000
+    own(server, client_id="web")
+    resting = own(server, client_id="kprrests", filled=False, price=D(49_000))
+    ended = own(server)
+    for wanted, name, state in ((resting, "kprrests", ChildState.LIVE), (ended, CLIENT_ID, ChildState.FILLED)):
+        found = await venue.lookup(BTC, name)
+        assert found is not None
+        assert (found.order_id, found.state) == (str(wanted.id), state)
+    assert await venue.lookup(BTC, "kprnever") is None
+    server.faults.append(Fault("/orders", "empty_object", "GET"))
+    with pytest.raises(VenueUnavailable):
+        await venue.lookup(BTC, "kprnever")
+
+
+@pytest.mark.parametrize("data", [None, {}, []])
+async def test_a_yes_that_tells_no_order_does_not_say_that_there_is_none(
+    server: KucoinFutures, venue: CcxtVenue, data: object
+) -> None:
+    server.faults.append(Fault("/byClientOid", "alter", alter=lambda told: told | {"data": data}))
+    own(server)
     with pytest.raises(VenueUnavailable):
         await venue.lookup(BTC, CLIENT_ID)
 

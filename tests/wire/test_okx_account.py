@@ -115,6 +115,15 @@ async def test_nav_of_a_coin_margined_fund_counts_the_coin_and_its_profit() -> N
     assert abs(worth.exposures[INVERSE] - (50_000 + worth.nav)) < D("1e-6")
 
 
+async def test_a_position_that_was_closed_is_none() -> None:
+    core = okx_core()
+    core.hold(SWAP, D(300), D(48_000))
+    core.isolated.add(SWAP)
+    async with OkxServer(core=core) as server, venue_at(server) as venue:
+        server.faults.append(Fault("positions", "alter", alter=_set(pos="0", avgPx="", posSide="net")))
+        assert (await venue.account()).positions == {}
+
+
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -264,6 +273,7 @@ async def test_modes_are_those_of_keeper_s_orders_in_a_market() -> None:
     async with OkxServer(core=core) as server, venue_at(server) as venue:
         assert await WORDS.modes(wire(venue), BTC) == Modes(hedged=False, margin=MarginMode.CROSS, leverage=D(7))
         assert await WORDS.modes(wire(venue), ETH) == Modes(hedged=False, margin=MarginMode.ISOLATED, leverage=D(20))
+        assert [one.parameters["mgnMode"] for one in server.seen("leverage-info")] == ["cross", "isolated"]
         core.hedged = True
         core.holdings.clear()
         assert (await WORDS.modes(wire(venue), BTC)).hedged is True

@@ -1,8 +1,10 @@
 """Orders through the real okx class: what is sent, with which deadline and margin, and what the answers prove."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime, timedelta
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,10 +14,11 @@ from keeper.domain.market import Side
 from keeper.domain.order import Accepted, ChildState, OrderRequest, Rejected, Unknown
 from keeper.venues.ccxt_venue import CcxtVenue
 from keeper.venues.dialects import OKX
+from keeper.venues.parsing import milliseconds
 from tests.fakes import okx_messages
 from tests.fakes.exchange_core import MarginMode, Reason
 from tests.fakes.loopback_requests import Fault, Seen
-from tests.fakes.loopback_venue import BTC, CLIENT_ID, ShiftedClock, venue_at
+from tests.fakes.loopback_venue import BTC, CLIENT_ID, venue_at
 from tests.fakes.loopback_venue import order as requested
 from tests.fakes.okx import OkxServer, okx_core, okx_spot_core
 
@@ -83,49 +86,77 @@ async def test_contracts_are_a_hundredth_of_a_bitcoin_and_a_hundred_dollars(serv
     assert {symbol: held.contracts for symbol, held in positions.items()} == {BTC: D(100), INVERSE: D(100)}
 
 
-async def test_the_deadline_travels_as_a_header_in_the_venue_s_time_and_with_orders_only(server: OkxServer) -> None:
-    server.skew = 400
-    async with venue_at(server) as venue:
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class AtNoon:
+    """A clock that stands, so that every time on the wire is known to the millisecond."""
+
+    def now(self) -> datetime:
+        return NOON
+
+    async def sleep_until(self, at: datetime) -> None:
+        """At once."""
+
+
+@asynccontextmanager
+async def at_noon(skew: int) -> AsyncIterator[tuple[OkxServer, CcxtVenue]]:
+    """An exchange whose clock runs ``skew`` ms ahead of the venue's, and neither goes on."""
+    core = okx_core(now=lambda: milliseconds(NOON))
+    async with OkxServer(core=core, skew=skew) as server, venue_at(server, clock=AtNoon()) as venue:
         server.requests.clear()
-        deadline = ShiftedClock().now() + timedelta(seconds=3)
-        await venue.place(order(deadline=deadline))
+        yield server, venue
+
+
+@pytest.mark.parametrize("skew", [0, 400, -900])
+async def test_the_deadline_travels_as_a_header_in_the_venue_s_time_and_with_orders_only(skew: int) -> None:
+    async with at_noon(skew) as (server, venue):
+        assert isinstance(await venue.place(order(deadline=NOON + timedelta(seconds=3))), Accepted)
         await venue.account()
         (seen,) = sent(server)
-        # the measured offset of a clock on the same machine is a few milliseconds off at most
-        assert abs(int(seen.header("expTime")) - 400 - deadline.timestamp() * 1000) < 100
+        assert int(seen.header("expTime")) == milliseconds(NOON) + 3_000 + skew
         assert not [one.path for one in server.requests if one is not seen and one.header("expTime")]
 
 
-async def test_an_order_that_arrives_after_its_deadline_is_refused(server: OkxServer, venue: CcxtVenue) -> None:
-    server.faults.append(Fault("trade/order", "slow", method="POST", after=0.4))
-    outcome = await venue.place(order(deadline=ShiftedClock().now() + timedelta(seconds=0.2)))
-    assert isinstance(outcome, Rejected)
-    assert outcome.code == "50036"
-    assert not server.core.orders
+@pytest.mark.parametrize("skew", [0, 400, -900])
+async def test_a_clock_that_is_wrong_is_made_up_for_in_every_signature(skew: int) -> None:
+    async with at_noon(skew) as (server, venue):
+        await venue.place(order(deadline=NOON + timedelta(seconds=3)))
+        await venue.account()
+        stamps = {one.header("OK-ACCESS-TIMESTAMP") for one in server.requests if one.header("OK-ACCESS-KEY")}
+    assert [datetime.fromisoformat(stamp) for stamp in stamps] == [NOON + timedelta(milliseconds=skew)]
+
+
+async def test_orders_that_are_on_their_way_together_have_each_its_own_deadline() -> None:
+    async with at_noon(0) as (server, venue):
+        asked = [order(client_id=f"kpr{seconds}", deadline=NOON + timedelta(seconds=seconds)) for seconds in (2, 4, 30)]
+        await asyncio.gather(*(venue.place(one) for one in asked))
+        told = {one.parameters["clOrdId"]: int(one.header("expTime")) for one in sent(server)}
+    assert told == {one.client_id: milliseconds(one.deadline) for one in asked}
+
+
+@pytest.mark.parametrize(("late", "taken"), [(4_999, 1), (5_001, 0)])
+async def test_an_order_that_arrives_after_its_deadline_is_refused(late: int, taken: int) -> None:
+    async with at_noon(0) as (server, venue):
+        server.skew = late  # as if it had been under way for so long
+        outcome = await venue.place(order(deadline=NOON + timedelta(seconds=5)))
+        assert isinstance(outcome, Accepted if taken else Rejected)
+        assert isinstance(outcome, Accepted) or outcome.code == "50036"
+        assert len(server.core.orders) == taken
 
 
 async def test_an_order_whose_sender_gave_up_is_not_taken_after_its_deadline(server: OkxServer) -> None:
-    async with venue_at(server, timeout=0.2) as venue:
-        server.faults.append(Fault("trade/order", "late", method="POST", after=0.6))
-        outcome = await venue.place(order(deadline=ShiftedClock().now() + timedelta(seconds=0.4)))
-        assert isinstance(outcome, Unknown)
+    async with venue_at(server, timeout=0.3) as venue:
+        server.requests.clear()
+        server.faults.append(Fault("trade/order", "late", method="POST", after=0.05))
+        server.skew = 10_000
+        assert isinstance(await venue.place(order()), Unknown)
         for taking in list(server.on_the_way):
             await taking
+        server.skew = 0
         assert len(sent(server)) == 1
         assert not server.core.orders
         assert await venue.lookup(BTC, CLIENT_ID) is None
-
-
-async def test_a_clock_that_is_wrong_is_made_up_for_in_every_signature(server: OkxServer) -> None:
-    server.skew = -900
-    async with venue_at(server) as venue:
-        assert isinstance(await venue.place(order()), Accepted)
-        (seen,) = sent(server)
-        assert abs(ShiftedClock().now().timestamp() - 0.9 - _stamped(seen)) < 0.3
-
-
-def _stamped(seen: Seen) -> float:
-    return datetime.fromisoformat(seen.header("OK-ACCESS-TIMESTAMP")).timestamp()
 
 
 async def test_a_position_with_margin_of_its_own_is_traded_with_that_margin(server: OkxServer, venue: CcxtVenue) -> None:
@@ -274,9 +305,10 @@ LIES: list[tuple[str, Callable[[Any], Any], str]] = [
     ("no rows", lambda reply: reply | {"data": []}, ""),
     ("no data", lambda _reply: {"code": "0"}, ""),
     ("failed without a reason", lambda _reply: {"code": "1", "data": [], "msg": "All operations failed"}, "1: All operations"),
-    ("an unheard-of code", _row(sCode="59999", sMsg="?"), "59999"),
-    ("an unheard-of code that says no", lambda reply: _row(sCode="59999", sMsg="?")(reply) | {"code": "1"}, "59999"),
-    ("a duplicate", lambda reply: _row(sCode="51016", sMsg="exists")(reply) | {"code": "1"}, "already"),
+    ("an unheard-of code", _row(ordId="", sCode="59999", sMsg="?"), "59999"),
+    ("an unheard-of code that says no", lambda reply: _row(ordId="", sCode="59999", sMsg="?")(reply) | {"code": "1"}, "59999"),
+    ("a duplicate", lambda reply: _row(ordId="", sCode="51016", sMsg="exists")(reply) | {"code": "1"}, "already"),
+    ("a refusal with an order's id", lambda reply: _row(sCode="51008", sMsg="no margin")(reply) | {"code": "1"}, "HTTP 200"),
     ("a list", lambda reply: [reply], ""),
     ("null", lambda _reply: None, ""),
 ]

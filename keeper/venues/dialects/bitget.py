@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from keeper.ports import Environment
 from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, WITH_PASSPHRASE, Dialect
-from keeper.venues.speech.bitget import Bitget
+from keeper.venues.speech.bitget import SIGNATURE_LIFE, Bitget
 
 _HOST = frozenset({"api.bitget.com"})
 _KEYS = {
@@ -61,7 +61,7 @@ BITGET = Dialect(
     credentials=WITH_PASSPHRASE,
     client_id_shape=r"[0-9A-Za-z_#+-]{1,49}",
     refused_with=ANY_WHOLE_ANSWER,
-    order_life=timedelta(seconds=30),
+    order_life=timedelta(milliseconds=SIGNATURE_LIFE),
     rejections={
         **_KEYS,
         **_TIME,

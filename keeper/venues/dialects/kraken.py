@@ -26,7 +26,6 @@ KRAKEN = Dialect(
     exchange="kraken",
     speech=Kraken(),
     hosts={Environment.LIVE: frozenset({"api.kraken.com"})},
-    testnet_switch="set_sandbox_mode",
     options={
         "adjustForTimeDifference": False,  # the offset is measured apart, and refused when large
         "maxRetriesOnFailure": 0,  # a retried order is a second order

@@ -30,7 +30,7 @@ KUCOIN_FUTURES = Dialect(
     loading={"marginables": False},  # asks the margin account, which a futures key may not read
     credentials=WITH_PASSPHRASE,
     client_id_shape=r"[0-9A-Za-z_-]{1,40}",
-    read_lag=1.0,
+    read_lag=3.0,  # an order that was filled has been seen to be unknown by its ids for a while
     refused_with=ANY_WHOLE_ANSWER,
     rejections={
         **_KEYS,

@@ -31,9 +31,11 @@ DONE = "00000"
 PAGE = 100
 KEPT = timedelta(days=89)
 """Bitget forgets older orders, and refuses to be asked for them."""
+SIGNATURE_LIFE = 30_000
+"""Milliseconds after the time that it was signed with until a request is refused."""
 NOT_FOUND = frozenset({"40109"})
 NOTHING_RESTS = frozenset({"22001", "40768", "43001", "43004", "45031", "45057"})
-ISOLATED = "isolatedMarkets"
+ISOLATED = "isolated"
 SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 HELD = {"long": Side.BUY, "short": Side.SELL}
 STATES = {
@@ -154,16 +156,20 @@ class Bitget(Speech):
         return resting([_row(row, wire) for rows in await together(*asked) for row in rows])
 
     def parameters(self, request: OrderRequest, _stamp: int, _left: int) -> dict[str, object]:
-        """Nothing here is the deadline: Bitget refuses what it gets 30 s after the time that a request was signed for."""
+        """Nothing here is the deadline: that is ``signed_at``."""
         return {
             "clientOid": request.client_id,
             "timeInForce": "IOC",
             **({"reduceOnly": True} if request.reduce_only else {}),
         }
 
+    def signed_at(self, stamp: int, left: int) -> int:
+        """So long before the deadline as Bitget takes a signature; that is also as long as an order is given by itself."""
+        return stamp + min(left - SIGNATURE_LIFE, 0)
+
     def posture(self, wire: Wire, symbol: str) -> dict[str, object]:
         """The margin mode of the market."""
-        isolated = wire.exchange.options.get(ISOLATED)
+        isolated = wire.notes.get(ISOLATED)
         if isolated is None:
             raise VenueRefused("margin_mode", "the margin mode of the market is not known yet")
         return {"marginMode": "isolated" if wire.market_id(symbol) in isolated else "cross"}
@@ -275,9 +281,10 @@ async def _account(wire: Wire, market: str) -> Any:
 
 
 async def _note_isolated(wire: Wire) -> None:
-    """Keep which markets are in isolated mode; ccxt's instance is where a connection keeps what it was told."""
-    rows = parsing.rows(_data(await wire.ask("privateMixGetV2MixAccountIsolatedSymbols", productType=PRODUCT)), "markets")
-    wire.exchange.options[ISOLATED] = frozenset(parsing.word(row, "symbol") for row in rows)
+    """Keep which markets are in isolated mode; a list without any may be null."""
+    answer = _data(await wire.ask("privateMixGetV2MixAccountIsolatedSymbols", productType=PRODUCT))
+    rows = [] if answer is None else parsing.rows(answer, "markets")
+    wire.notes[ISOLATED] = frozenset(parsing.word(row, "symbol") for row in rows)
 
 
 def _refuse_many_assets(account: object) -> None:

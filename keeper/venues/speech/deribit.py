@@ -7,6 +7,7 @@ settlement says nothing of that. Orders are known by their label, which need not
 by GET. Orders that ended are kept apart after 30 minutes, trades after a day. There is no hedge mode, and no switch for the dead.
 """
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -49,6 +50,10 @@ class Deribit(Speech):
 
     stated = ("amount",)
 
+    def prepare(self, exchange: Any) -> None:
+        """A nonce of its own for each request: ccxt's is the time, and two of one millisecond would be taken for a repetition."""
+        exchange.nonce = lambda: secrets.token_hex(16)
+
     def refusal(self, message: object) -> tuple[str, str] | None:
         """``{"error": {"code": 10009, "message": "not_enough_funds", "data": {"reason": ...}}}``."""
         error = message.get("error") if isinstance(message, dict) else None
@@ -57,7 +62,7 @@ class Deribit(Speech):
             return None
         told = cast("dict[str, Any]", error)
         data = told.get("data")
-        reason = data.get("reason") if isinstance(data, dict) else None
+        reason = data.get("reason", data.get("invalid")) if isinstance(data, dict) else None
         return str(code), ": ".join(part for part in (told.get("message"), reason) if isinstance(part, str))
 
     def market(self, symbol: str, entry: Mapping[str, Any]) -> Market:
@@ -157,7 +162,10 @@ class Deribit(Speech):
         entry = parsing.positive(row, "average_price")
         if symbol in wire.exchange.markets and wire.entry(symbol).get("swap"):
             inverse = bool(wire.entry(symbol)["inverse"])
-            size = size if inverse else parsing.number(row, "size_currency")
+            coins = parsing.number(row, "size_currency")
+            if not coins or (coins > 0) is not (size > 0):
+                raise StaleData(f"the venue's answer has a position of {size}, which it says are {coins} coins")
+            size = size if inverse else coins
             entry = _entry(size, mark, parsing.number(row, "floating_profit_loss"), inverse=inverse)
         raw = cast("dict[str, Any]", row).get("estimated_liquidation_price")
         liquidation = None if raw is None else parsing.not_negative(raw, "estimated_liquidation_price") or None
@@ -188,7 +196,10 @@ class Deribit(Speech):
         """
         currency = str(wire.entry(symbol)["settleId"])
         recent = _result(await wire.ask("privateGetGetOrderStateByLabel", currency=currency, label=client_id))
-        found = self._named(wire, recent, client_id) or self._named(wire, await self._past(wire, symbol), client_id)
+        found = self._named(wire, recent, client_id)
+        if len(found) < len(recent):
+            raise StaleData("the venue's answer about a label has an order twice, or one of another label")
+        found = found or self._named(wire, await self._past(wire, symbol), client_id)
         if len(found) > 1:
             raise InvariantViolation(f"the venue has {len(found)} orders labelled {client_id}: {', '.join(sorted(found))}")
         return next((listing.report(row, symbol, client_id) for row in found.values()), None)
@@ -234,7 +245,7 @@ class Deribit(Speech):
             )
             for row in [] if answer is None else parsing.rows(_result(answer), "trades"):
                 parsing.about(row, market, "instrument_name")
-                if parsing.named(parsing.part(row, "order_id"), "order id") != order_id:
+                if parsing.text_id(row, "order_id") != order_id:
                     raise StaleData("the venue's answer is about another order")
                 fill = self._fill(wire, symbol, row)
                 if found.setdefault(fill.trade_id, fill) != fill:
@@ -243,7 +254,7 @@ class Deribit(Speech):
 
     def _fill(self, wire: Wire, symbol: str, row: object) -> Fill:
         return Fill(
-            trade_id=parsing.named(parsing.part(row, "trade_id"), "trade id"),
+            trade_id=parsing.text_id(row, "trade_id"),
             symbol=symbol,
             side=parsing.chosen(row, "direction", SIDES),
             amount=parsing.positive(row, "amount"),
@@ -279,8 +290,8 @@ class Deribit(Speech):
         told = cast("dict[str, Any]", message)
         price = parsing.part(message, "price")
         return OrderRow(
-            order_id=parsing.named(parsing.part(message, "order_id"), "order id"),
-            client_id="" if told.get("label") in (None, "") else parsing.word(message, "label"),
+            order_id=parsing.text_id(message, "order_id"),
+            client_id="" if told.get("label", "") == "" else parsing.word(message, "label"),
             symbol=symbol(parsing.word(message, "instrument_name")),
             side=parsing.chosen(message, "direction", SIDES),
             amount=amount,

@@ -157,6 +157,8 @@ class Kraken(Speech):
         if orders.keys() != {order_id}:
             raise StaleData("the venue's answer is about another order")
         ids = [parsing.named(one, "trade id") for one in parsing.rows(orders[order_id].get("trades") or [], "trades")]
+        if not ids and parsing.not_negative(parsing.part(orders[order_id], "vol_exec"), "vol_exec"):
+            raise StaleData("the venue's answer tells a filled order without its trades")
         found: dict[str, Any] = {}
         for start in range(0, len(ids), MOST_TRADES):
             some = ids[start : start + MOST_TRADES]
@@ -279,7 +281,7 @@ def _row(order_id: str, message: object, wire: Wire) -> OrderRow:
     status, state = parsing.part(message, "status"), parsing.chosen(message, "status", STATES)
     amount, filled = (parsing.not_negative(parsing.part(message, name), name) for name in ("vol", "vol_exec"))
     opened = parsing.since_epoch(parsing.part(message, "opentm"), "time of an order", per_second=1)
-    closed = cast("dict[str, Any]", message).get("closetm")
+    ended = None if state is ChildState.LIVE else parsing.part(message, "closetm")
     return OrderRow(
         order_id=parsing.named(order_id, "order id"),
         client_id=str(cast("dict[str, Any]", message).get("cl_ord_id") or ""),
@@ -291,7 +293,7 @@ def _row(order_id: str, message: object, wire: Wire) -> OrderRow:
         limit=parsing.not_negative(parsing.part(described, "price"), "price") or None,
         state=listing.consistent(status, state, amount, filled),
         at=opened,
-        changed_at=opened if closed is None else parsing.since_epoch(closed, "time of an order's end", per_second=1),
+        changed_at=opened if state is ChildState.LIVE else parsing.since_epoch(ended, "time of an order's end", per_second=1),
     )
 
 

@@ -21,8 +21,10 @@ from keeper.domain.numbers import ONE, ZERO, exact
 from keeper.domain.observation import MarketStats
 from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, VenueOrder
 from keeper.venues import listing, parsing
+from keeper.venues.concurrency import together
 from keeper.venues.listing import OrderRow
 from keeper.venues.speech import krakenfutures_history as history
+from keeper.venues.speech import krakenfutures_orders as trading
 from keeper.venues.speech.base import BOOK_LEVELS, Mark, Speech, Wallet, Wire, resting, whole
 
 CLOCK_MARKET = "PF_XBTUSD"
@@ -31,13 +33,6 @@ NOTHING_RESTS = ("cancelled", "filled", "notFound")
 DOLLARS = "USD"
 FLEX, MARGIN, CASH = "multiCollateralMarginAccount", "marginAccount", "cashAccount"
 DIRECTIONS = {"long": 1, "short": -1}
-STATES = {
-    "ENTERED_BOOK": ChildState.LIVE,
-    "TRIGGER_PLACED": ChildState.LIVE,
-    "FULLY_EXECUTED": ChildState.FILLED,
-    "CANCELLED": ChildState.CANCELED,
-    "REJECTED": ChildState.REJECTED,
-}
 
 
 class KrakenFutures(Speech):
@@ -158,52 +153,40 @@ class KrakenFutures(Speech):
 
     async def positions(self, wire: Wire) -> Mapping[str, Position]:
         """Open positions; their marks are the tickers', and liquidation prices are not told."""
-        held: dict[str, Position] = {}
         answer = await wire.ask("privateGetOpenpositions")
-        for row in parsing.rows(parsing.part(answer, "openPositions"), "positions"):
-            symbol = history.market_symbol(wire, row, "symbol")
-            size = parsing.not_negative(parsing.part(row, "size"), "size")
-            if not size:
-                continue
-            if symbol in held:
-                raise StaleData(f"the venue's answer has two positions of {symbol}")
-            ticker, _ = await self._ticker(wire, symbol)
-            held[symbol] = Position(
+        rows = parsing.rows(parsing.part(answer, "openPositions"), "positions")
+        held = [row for row in rows if parsing.not_negative(parsing.part(row, "size"), "size")]
+        symbols = [trading.market_symbol(wire, row, "symbol") for row in held]
+        if len(set(symbols)) < len(symbols):
+            raise StaleData("the venue's answer has two positions in one market")
+        tickers = await together(*(self._ticker(wire, symbol) for symbol in symbols))
+        return {
+            symbol: Position(
                 symbol=symbol,
-                contracts=size * parsing.chosen(row, "side", DIRECTIONS),
+                contracts=parsing.positive(row, "size") * parsing.chosen(row, "side", DIRECTIONS),
                 entry=parsing.positive(row, "price"),
                 mark=parsing.positive(ticker, "markPrice"),
             )
-        return held
+            for symbol, row, (ticker, _) in zip(symbols, held, tickers, strict=True)
+        }
 
     async def open_orders(self, wire: Wire) -> tuple[VenueOrder, ...]:
         """Of every market at once, triggers that wait among them."""
         return resting(await self._resting(wire))
 
     async def _resting(self, wire: Wire) -> list[OrderRow]:
-        answer = await wire.ask("privateGetOpenorders")
-        return [await self._open(wire, row) for row in parsing.rows(parsing.part(answer, "openOrders"), "orders")]
+        rows = await trading.resting(wire)
+        if not any(row.filled for row in rows):
+            return rows
+        latest = await trading.latest_fills(wire)
+        return [await self._priced(wire, row, latest) if row.filled else row for row in rows]
 
-    async def _open(self, wire: Wire, row: object) -> OrderRow:
-        left, filled = (parsing.not_negative(parsing.part(row, name), name) for name in ("unfilledSize", "filledSize"))
-        order_id = parsing.named(parsing.part(row, "order_id"), "order id")
-        symbol = history.market_symbol(wire, row, "symbol")
-        at = parsing.moment(parsing.part(row, "receivedTime"), "time of an order")
-        limit = cast("dict[str, Any]", row).get("limitPrice")
-        trades = [one for one in await history.executions(wire, symbol, since=at) if one.order_id == order_id] if filled else []
-        return OrderRow(
-            order_id=order_id,
-            client_id=history.client_id_of(cast("dict[str, Any]", row), "cliOrdId"),
-            symbol=symbol,
-            side=parsing.chosen(row, "side", history.SIDES),
-            amount=parsing.added(left, filled),
-            filled=filled,
-            average=history.average(wire, symbol, trades),
-            limit=None if limit is None else parsing.not_negative(limit, "limitPrice") or None,
-            state=ChildState.LIVE,
-            at=at,
-            changed_at=parsing.moment(parsing.part(row, "lastUpdateTime"), "time of a change"),
-        )
+    async def _priced(self, wire: Wire, row: OrderRow, latest: list[tuple[str, str, Fill]]) -> OrderRow:
+        own = [fill for owner, _, fill in latest if owner == row.order_id]
+        if trading.contracts(own) != row.filled:
+            found = await history.executions(wire, row.symbol, since=row.at)
+            own = [one.fill for one in found if one.order_id == row.order_id]
+        return trading.priced(wire, row, own)
 
     def parameters(self, request: OrderRequest, stamp: int, left: int) -> dict[str, object]:
         """The field processBefore is the deadline, by the venue's clock: later it turns the order down."""
@@ -219,7 +202,7 @@ class KrakenFutures(Speech):
         """Taken, if the answer says so; what became of it the lookup tells. Events may be the only place with the client id."""
         if parsing.part(answer, "status") != PLACED:
             raise StaleData(f"the venue's answer says {str(parsing.part(answer, 'status'))[:40]}")
-        order_id, named = _named(wire, answer, request)
+        order_id, named = trading.named(wire, answer, request)
         return listing.taken(order_id, request.client_id) if named else order_id
 
     def missed(self, wire: Wire, message: object, request: OrderRequest) -> OrderReport | None:
@@ -229,50 +212,19 @@ class KrakenFutures(Speech):
         sent = parsing.part(message, "sendStatus")
         if parsing.part(sent, "status") != MISSED:
             return None
-        order_id, named = _named(wire, sent, request)
+        order_id, named = trading.named(wire, sent, request)
         if not named:
             return None
         return OrderReport(order_id=order_id, client_id=request.client_id, state=ChildState.CANCELED, filled=ZERO, average=None)
 
     async def lookup(self, wire: Wire, symbol: str, client_id: str) -> OrderReport | None:
         """Trading knows it while it rests and for five seconds more, its history ever after."""
-        answer = await wire.ask("privateGetOrdersStatus", cliOrdIds=client_id)
-        rows = parsing.rows(parsing.part(answer, "orders"), "orders")
-        row = await self._current(wire, parsing.only(rows, "orders")) if rows else await history.order(wire, symbol, client_id)
+        told = await trading.status(wire, cliOrdIds=client_id)
+        if told is None:
+            row = await history.order(wire, symbol, client_id)
+        else:
+            row = trading.current(wire, told, await trading.latest_fills(wire))
         return None if row is None else listing.report(row, symbol, client_id)
-
-    async def _current(self, wire: Wire, told: dict[str, Any]) -> OrderRow:
-        order, state = parsing.part(told, "order"), parsing.chosen(told, "status", STATES)
-        order_id = parsing.named(parsing.part(order, "orderId"), "order id")
-        symbol = history.market_symbol(wire, order, "symbol")
-        at = parsing.moment(parsing.part(order, "timestamp"), "time of an order")
-        quantity, filled = (parsing.not_negative(parsing.part(order, name), name) for name in ("quantity", "filled"))
-        found = await history.executions(wire, symbol, since=at)
-        trades = [one for one in found if one.order_id == order_id]
-        executed = history.executed(trades)
-        latest = await history.recent_fills(wire)
-        history.caught_up(wire, symbol, latest, {order_id: executed}, only=order_id)
-        # documents do not say whether the quantity of an order is all of it or what is left
-        complete = executed > 0 and executed in (quantity, filled, parsing.added(quantity, filled))
-        if executed < filled or (state is ChildState.FILLED and not complete):
-            raise StaleData(f"the venue's answer says {filled} of {quantity} was filled, its executions {executed}")
-        if state is ChildState.REJECTED and history.is_miss(told.get("error"), told.get("updateReason")):
-            state = ChildState.CANCELED
-        if state is ChildState.REJECTED and executed:
-            raise StaleData("the venue's answer says that an order was rejected which it executed")
-        return OrderRow(
-            order_id=order_id,
-            client_id=history.client_id_of(order, "cliOrdId"),
-            symbol=symbol,
-            side=parsing.chosen(order, "side", history.SIDES),
-            amount=max(quantity, executed),
-            filled=executed,
-            average=history.average(wire, symbol, trades),
-            limit=parsing.not_negative(order.get("limitPrice") or "0", "limitPrice") or None,
-            state=state,
-            at=at,
-            changed_at=parsing.moment(parsing.part(order, "lastUpdateTimestamp"), "time of a change"),
-        )
 
     async def fills(self, wire: Wire, symbol: str, order_id: str) -> tuple[Fill, ...]:
         """From the history, which alone tells fees."""
@@ -359,22 +311,3 @@ def _holds(account: dict[str, Any]) -> bool:
     if account["type"] == MARGIN:
         return bool(parsing.number(parsing.part(account, "balances"), parsing.word(account, "currency")))
     return any(parsing.finite(amount, "balance") for amount in parsing.part(account, "balances").values())
-
-
-def _named(wire: Wire, sent: object, request: OrderRequest) -> tuple[str, bool]:
-    """The order's id, and whether the client id stands beside it or in an event; StaleData where it is about another order."""
-    order_id = parsing.named(parsing.part(sent, "order_id"), "order id")
-    answer = cast("dict[str, Any]", sent)
-    names = {answer.get("cliOrdId")}
-    events = parsing.rows(answer.get("orderEvents") or [], "events")
-    for event in events:
-        told = event.get("order") or event.get("orderPriorExecution") or {}
-        if told and told.get("orderId") != order_id:
-            raise StaleData("the venue's answer is about another order")
-        if told and history.market_symbol(wire, told, "symbol") != request.symbol:
-            raise StaleData("the venue's answer is about another market")
-        names.add(told.get("cliOrdId"))
-    names -= {None, ""}
-    if names - {request.client_id}:
-        raise StaleData("the venue's answer is not about this order: another client order id")
-    return order_id, bool(names)

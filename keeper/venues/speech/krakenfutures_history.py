@@ -6,25 +6,23 @@ newest back, as far as it takes. The history lags: it is held against the accoun
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from keeper.domain.errors import StaleData
-from keeper.domain.market import Side
 from keeper.domain.numbers import ZERO
-from keeper.domain.order import ChildState, Fill, average_price
+from keeper.domain.order import ChildState, Fill
 from keeper.venues import listing, parsing
+from keeper.venues.concurrency import together
 from keeper.venues.listing import OrderRow
+from keeper.venues.speech import krakenfutures_orders as trading
 from keeper.venues.speech.base import Wire
 
 FULL_PAGE = 1000
 EARLIER = timedelta(seconds=1)
-NO_HISTORY = frozenset({"accountInactive"})
-"""What is said of an account that has never traded."""
-SIDES = {"Buy": Side.BUY, "Sell": Side.SELL, "buy": Side.BUY, "sell": Side.SELL}
 RESTING = ("Limit", "Post")
 FORCED = (
     "Liquidation",
@@ -35,7 +33,6 @@ FORCED = (
     "HedgeImmediateOrCancel",
     "Unwind",
 )
-MISS = "IOC_WOULD_NOT_EXECUTE"
 BEGINNINGS = ("OrderPlaced", "OrderRejected")
 ORDERS = {"OrderPlaced": "order", "OrderUpdated": "newOrder", "OrderCancelled": "order", "OrderRejected": "order"}
 
@@ -51,29 +48,13 @@ class Execution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What happened to an order; order: as it stood after. kind: a key of ORDERS; missed: see ``is_miss``."""
+    """What happened to an order; order: as it stood after. kind: a key of ORDERS; missed: it found nobody to trade with."""
 
     kind: str
     order_id: str
     client_id: str
     order: Mapping[str, Any]
     missed: bool
-
-
-def is_miss(*reasons: object) -> bool:
-    """Whether one of these is that an immediate order found nobody to trade with."""
-    return any(str(reason).upper() == MISS for reason in reasons)
-
-
-def client_id_of(order: Mapping[str, Any], name: str) -> str:
-    """The client id in field ``name``, which is missing, null or empty where there is none."""
-    raw = order.get(name)
-    return "" if raw in (None, "") else parsing.word(order, name)
-
-
-def market_symbol(wire: Wire, order: object, name: str) -> str:
-    """What ccxt calls the market in field ``name``, which Kraken spells in capitals or not."""
-    return wire.contract(parsing.word(order, name).upper())
 
 
 async def executions(
@@ -92,17 +73,22 @@ async def executions(
 
 async def fills(wire: Wire, symbol: str, order_id: str) -> tuple[Fill, ...]:
     """Every execution of one order: read back to before it was placed, or to the beginning where it has none."""
+    known = await trading.status(wire, orderIds=[order_id])
+    since = None if known is None else parsing.moment(parsing.part(parsing.part(known, "order"), "timestamp"), "time of an order")
 
     def enough(found: list[Execution], back_to: datetime) -> bool:
         own = next((one for one in found if one.order_id == order_id), None)
         return own is not None and back_to < _placed_at(own.order) - EARLIER
 
-    found = await executions(wire, symbol, enough=enough)
+    found = await executions(wire, symbol, since=since, enough=enough)
     return parsing.trades(one.fill for one in found if one.order_id == order_id)
 
 
 async def order(wire: Wire, symbol: str, client_id: str) -> OrderRow | None:
-    """The order under a client id, once it has ended or rests; None where the whole history of the market has none."""
+    """The order under a client id; None where the whole history of the market has none, nor any of the latest fills.
+
+    LIVE for as long as the history is behind the fills. StaleData where the fills alone tell of it yet.
+    """
     found: list[Event] = []
 
     def read(element: object, _at: datetime) -> bool:
@@ -112,22 +98,25 @@ async def order(wire: Wire, symbol: str, client_id: str) -> OrderRow | None:
         return bool(found) and found[-1].kind in BEGINNINGS
 
     await _newest_first(wire, "historyGetOrders", symbol, None, read)
-    latest = await recent_fills(wire)
     if not found:
-        if any(one.get("cliOrdId") == client_id for one in latest):
+        if any(name == client_id for _, name, _ in await trading.latest_fills(wire)):
             raise StaleData("the venue's history does not tell of this order yet, whose fills it tells")
         return None
-    trades = await executions(wire, symbol, since=_placed_at(found[-1].order))
     order_id = found[0].order_id
+    since = _placed_at(found[-1].order)
+    latest, trades = await together(trading.latest_fills(wire), executions(wire, symbol, since=since))
     own = [one for one in trades if one.order_id == order_id]
-    caught_up(wire, symbol, latest, {order_id: executed(own)}, only=order_id)
-    return _row(wire, symbol, found, own)
+    return _row(wire, symbol, found, own, [fill for owner, _, fill in latest if owner == order_id])
 
 
 async def orders(wire: Wire, symbol: str, since: datetime, resting: Iterable[OrderRow]) -> list[OrderRow]:
-    """Orders of a market that were placed or changed since a time; those that rest as they are told in ``resting``."""
+    """Orders of a market that were placed since a time; those that rest as they are told in ``resting``.
+
+    StaleData while the history is behind.
+    """
     events: dict[str, list[Event]] = defaultdict(list)
     trades: dict[str, list[Execution]] = defaultdict(list)
+    latest: dict[str, list[Fill]] = defaultdict(list)
 
     def read(element: object, _at: datetime) -> bool:
         event = _event(element)
@@ -135,58 +124,27 @@ async def orders(wire: Wire, symbol: str, since: datetime, resting: Iterable[Ord
             events[event.order_id].append(event)
         return False
 
-    await _newest_first(wire, "historyGetOrders", symbol, since, read)
-    for one in await executions(wire, symbol, since=since):
+    told, found, _ = await together(
+        trading.latest_fills(wire),
+        executions(wire, symbol, since=since),
+        _newest_first(wire, "historyGetOrders", symbol, since, read),
+    )
+    for one in found:
         trades[one.order_id].append(one)
-    caught_up(wire, symbol, await recent_fills(wire), {name: executed(own) for name, own in trades.items()}, since=since)
+    for owner, _, fill in told:
+        if fill.symbol == symbol and fill.at >= since:
+            latest[owner].append(fill)
     rows = {row.order_id: row for row in resting if row.symbol == symbol}
+    if not set(latest) <= {*events, *trades, *rows}:
+        raise StaleData("the venue's history does not tell of an order yet whose fills it tells")
     for name in {*events, *trades} - set(rows):
         if _placed_at(_stood(events[name], trades[name])[0]) < since:
             continue  # some of its executions may lie before, too
-        row = _row(wire, symbol, events[name], trades[name])
+        row = _row(wire, symbol, events[name], trades[name], latest[name])
         if row.state is ChildState.LIVE:
-            raise StaleData("the venue's history tells of an order that has not ended and does not rest")
+            raise StaleData("the venue's history does not tell yet how an order ended that does not rest")
         rows[name] = row
     return list(rows.values())
-
-
-async def recent_fills(wire: Wire) -> list[Mapping[str, Any]]:
-    """The account's latest fills (100 at most), in any market, as trading itself tells them; they name no fee."""
-    answer = await wire.find("privateGetFills", NO_HISTORY)
-    return [] if answer is None else parsing.rows(parsing.part(answer, "fills"), "fills")
-
-
-def caught_up(
-    wire: Wire,
-    symbol: str,
-    latest: Iterable[Mapping[str, Any]],
-    known: Mapping[str, Decimal],
-    *,
-    since: datetime | None = None,
-    only: str | None = None,
-) -> None:
-    """StaleData where trading tells more of an order's fills than its history does (``known``: contracts by order)."""
-    told: dict[str, Decimal] = {}
-    for one in latest:
-        order_id = parsing.named(parsing.part(one, "order_id"), "order id")
-        at = parsing.moment(parsing.part(one, "fillTime"), "time of a fill")
-        if market_symbol(wire, one, "symbol") == symbol and only in (None, order_id) and (since is None or at >= since):
-            parsing.summed(told, order_id, parsing.positive(one, "size"))
-    if any(amount > known.get(order_id, ZERO) for order_id, amount in told.items()):
-        raise StaleData("the venue's history is behind its fills")
-
-
-def average(wire: Wire, symbol: str, trades: Collection[Execution]) -> Decimal | None:
-    """What was paid on average, quote per base; None where nothing was."""
-    return average_price([one.fill for one in trades], inverse=bool(wire.entry(symbol)["inverse"]))
-
-
-def executed(trades: Iterable[Execution]) -> Decimal:
-    """Contracts."""
-    total = ZERO
-    for one in trades:
-        total = parsing.added(total, one.fill.amount)
-    return total
 
 
 async def _newest_first(
@@ -199,7 +157,7 @@ async def _newest_first(
     async def page(token: str | None) -> tuple[list[Any], str | None]:
         answer = await wire.find(
             call,
-            NO_HISTORY,
+            trading.NEVER_TRADED,
             version="v3",
             tradeable=wire.market_id(symbol),
             sort="desc",
@@ -228,15 +186,15 @@ def _execution(wire: Wire, symbol: str, element: object, at: datetime) -> Execut
     held = event.get("execution", event.get("Execution")) if isinstance(event, Mapping) else None
     told = parsing.part(held, "execution")
     order = parsing.part(told, "order")
-    if market_symbol(wire, order, "tradeable") != symbol:
+    if trading.market_symbol(wire, order, "tradeable") != symbol:
         raise StaleData("the venue's history is about another market")
     return Execution(
-        order_id=parsing.named(parsing.part(order, "uid"), "order id"),
+        order_id=parsing.text_id(order, "uid"),
         order=order,
         fill=Fill(
-            trade_id=parsing.named(parsing.part(told, "uid"), "trade id"),
+            trade_id=parsing.text_id(told, "uid"),
             symbol=symbol,
-            side=parsing.chosen(order, "direction", SIDES),
+            side=parsing.chosen(order, "direction", trading.SIDES),
             amount=parsing.positive(told, "quantity"),
             price=parsing.positive(told, "price"),
             fee=parsing.number(parsing.part(told, "orderData"), "fee"),
@@ -256,48 +214,57 @@ def _event(element: object) -> Event | None:
     order = parsing.part(told, ORDERS[kind])
     return Event(
         kind=kind,
-        order_id=parsing.named(parsing.part(order, "uid"), "order id"),
-        client_id=client_id_of(order, "clientId"),
+        order_id=parsing.text_id(order, "uid"),
+        client_id=_client_id(order),
         order=order,
-        missed=is_miss(told.get("orderError"), told.get("reason")),
+        missed=trading.is_miss(told.get("orderError"), told.get("reason")),
     )
+
+
+def _client_id(order: object) -> str:
+    """Which the history tells of each order, empty where there is none."""
+    return "" if parsing.part(order, "clientId") == "" else parsing.word(order, "clientId")
 
 
 def _placed_at(order: Mapping[str, Any]) -> datetime:
     return parsing.instant(parsing.part(order, "timestamp"), "time of an order")
 
 
-def _row(wire: Wire, symbol: str, events: list[Event], trades: list[Execution]) -> OrderRow:
-    """An order from its events and executions, newest first. An order that rests without an end is LIVE."""
+def _row(wire: Wire, symbol: str, events: list[Event], trades: list[Execution], latest: Iterable[Fill]) -> OrderRow:
+    """An order from its events and executions, newest first, and what trading tells of its fills.
+
+    LIVE where it rests, and where its executions are less than either of the others say.
+    """
     stood = _stood(events, trades)
     newest = stood[0]
-    if market_symbol(wire, newest, "tradeable") != symbol:
+    if trading.market_symbol(wire, newest, "tradeable") != symbol:
         raise StaleData("the venue's history is about another market")
-    filled, kinds = executed(trades), {event.kind for event in events}
-    told = max((parsing.not_negative(parsing.part(one.order, "filled"), "filled") for one in events), default=ZERO)
-    if filled < told:
-        raise StaleData(f"the venue's history tells that {told} was filled, and executions of {filled}")
+    fills = [trade.fill for trade in trades]
+    filled, kinds = trading.contracts(fills), {event.kind for event in events}
+    told = [parsing.not_negative(parsing.part(event.order, "filled"), "filled") for event in events]
     amount = max(filled, *(_whole(order) for order in stood))
     state = ChildState.LIVE
-    if "OrderRejected" in kinds and not filled and not any(event.missed for event in events):
+    if filled < max(trading.contracts(latest), *told, ZERO):
+        state = ChildState.LIVE
+    elif "OrderRejected" in kinds and not filled and not any(event.missed for event in events):
         state = ChildState.REJECTED
     elif filled and (filled >= amount or not events):
         state = ChildState.FILLED
-    elif "OrderCancelled" in kinds or parsing.part(newest, "orderType") not in RESTING:
+    elif kinds & {"OrderCancelled", "OrderRejected"} or parsing.part(newest, "orderType") not in RESTING:
         state = ChildState.CANCELED
     times = [_placed_at(newest), parsing.instant(parsing.part(newest, "lastUpdateTimestamp"), "time of a change")]
     return OrderRow(
-        order_id=parsing.named(parsing.part(newest, "uid"), "order id"),
-        client_id=client_id_of(newest, "clientId"),
+        order_id=parsing.text_id(newest, "uid"),
+        client_id=_client_id(newest),
         symbol=symbol,
-        side=parsing.chosen(newest, "direction", SIDES),
+        side=parsing.chosen(newest, "direction", trading.SIDES),
         amount=amount,
         filled=filled,
-        average=average(wire, symbol, trades),
+        average=trading.average(wire, symbol, fills),
         limit=parsing.not_negative(parsing.part(newest, "limitPrice"), "limitPrice") or None,
         state=state,
         at=times[0],
-        changed_at=max([*times, *(one.fill.at for one in trades)]),
+        changed_at=max([*times, *(fill.at for fill in fills)]),
         forced=parsing.part(newest, "orderType") in FORCED,
     )
 

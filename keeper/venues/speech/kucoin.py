@@ -6,7 +6,8 @@ Sizes are lots; a coin-margined lot is one unit of the quote currency. XBT is BT
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +15,7 @@ from keeper.domain.account import Position
 from keeper.domain.book import OrderBook
 from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
-from keeper.domain.market import Side
+from keeper.domain.market import Market, Side
 from keeper.domain.numbers import exact
 from keeper.domain.observation import MarketStats
 from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, VenueOrder, average_price
@@ -30,7 +31,7 @@ SIGNATURE_LIFE = 5_000
 """Milliseconds for which KuCoin takes a signed request."""
 NOT_FOUND = frozenset({"100001"})
 NOTHING_RESTS = frozenset({"100001", "100004"})
-WEEK = 7 * 86_400_000
+DAY, WEEK = timedelta(days=1), 7 * 86_400_000
 PAGE = 100
 PER_SECOND_NS = 1_000_000_000
 FORCED = ("liquid", "adl", "settlement", "cover")
@@ -49,6 +50,16 @@ class KucoinFutures(Speech):
         if not isinstance(message, dict) or not isinstance(code, str) or code == FINE:
             return None
         return code, str(message.get("msg", ""))
+
+    def market(self, symbol: str, entry: Mapping[str, Any]) -> Market:
+        """Size and fees as told: ccxt takes underscores for digits, and fees of its own where it can read none."""
+        told = parsing.part(entry, "info")
+        return replace(
+            super().market(symbol, entry),
+            contract_size=parsing.above_zero(str(abs(parsing.number(told, "multiplier"))), "multiplier"),
+            taker=parsing.number(told, "takerFeeRate"),
+            maker=parsing.number(told, "makerFeeRate"),
+        )
 
     async def time(self, wire: Wire) -> datetime:
         """Milliseconds, bare."""
@@ -137,7 +148,7 @@ class KucoinFutures(Speech):
                 contracts=contracts,
                 entry=parsing.positive(row, "avgEntryPrice"),
                 mark=parsing.positive(row, "markPrice"),
-                liquidation=parsing.not_negative(row.get("liquidationPrice") or 0, "liquidationPrice") or None,
+                liquidation=_optional(row, "liquidationPrice"),
             )
         return held
 
@@ -156,7 +167,7 @@ class KucoinFutures(Speech):
 
     def placed(self, _wire: Wire, answer: object, request: OrderRequest) -> OrderReport | str:
         """The ids alone; some answers leave out ours."""
-        order_id = parsing.named(parsing.part(answer, "orderId"), "order id")
+        order_id = parsing.identity(parsing.part(answer, "orderId"), "order id")
         told = answer.get("clientOid") if isinstance(answer, dict) else None
         if told is None:
             return order_id
@@ -165,26 +176,35 @@ class KucoinFutures(Speech):
         return listing.taken(order_id, request.client_id)
 
     async def lookup(self, wire: Wire, symbol: str, client_id: str) -> OrderReport | None:
-        """Open or ended."""
+        """By the client id, then in the lists of the last day: a new order is found by its ids only some time later."""
         answer = await _found(wire, "futuresPrivateGetOrdersByClientOid", NOT_FOUND, clientOid=client_id)
+        if answer is None:
+            listed = await self._listed(wire, symbol, wire.now - DAY)
+            named = [row for row in listed if isinstance(row, dict) and row.get("clientOid") == client_id]
+            answer = named[-1] if named else None
         return None if answer is None else listing.report(_row(answer, wire), symbol, client_id)
+
+    async def _listed(self, wire: Wire, symbol: str, since: datetime) -> list[Any]:
+        """The rows of a market's orders, those that rest first: one that ends meanwhile is in both lists and not in none."""
+        call, market = "futuresPrivateGetOrders", wire.market_id(symbol)
+        rows = await _pages(wire, call, "orders", symbol=market, status="active")
+        return rows + await _weeks(wire, call, "orders", since, symbol=market, status="done")
 
     async def fills(self, wire: Wire, symbol: str, order_id: str) -> tuple[Fill, ...]:
         """Page by page."""
         market = wire.market_id(symbol)
         found = await _pages(wire, "futuresPrivateGetFills", "trades", orderId=order_id)
-        own = [row for row in found if parsing.part(row, "orderId") == order_id]
-        return parsing.trades(_fill(parsing.about(row, market), symbol, wire) for row in own)
+        own = [parsing.about(parsing.about(row, order_id, "orderId"), market) for row in found]
+        return parsing.trades(_fill(row, symbol, wire) for row in own)
 
     async def orders(self, wire: Wire, symbol: str, since: datetime) -> tuple[VenueOrder, ...]:
         """Those that rest, those that are done, and what trades tell of orders that the exchange itself made."""
         market = wire.market_id(symbol)
-        rows = await _pages(wire, "futuresPrivateGetOrders", "orders", symbol=market, status="active")
-        rows += await _weeks(wire, "futuresPrivateGetOrders", "orders", since, symbol=market, status="done")
+        rows = await self._listed(wire, symbol, since)
         trades = await _weeks(wire, "futuresPrivateGetFills", "trades", since, symbol=market)
         forced = [row for row in trades if parsing.word(row, "tradeType").lower() in FORCED]
         known = {parsing.word(row, "id") for row in rows}
-        names = {parsing.word(row, "orderId") for row in forced}
+        names = {parsing.identity(parsing.part(row, "orderId"), "order id") for row in forced}
         read = [_row(row, wire, forced=parsing.word(row, "id") in names) for row in rows]
         read += [
             _unlisted([_fill(row, symbol, wire) for row in forced if row["orderId"] == name], name, wire)
@@ -249,7 +269,13 @@ async def _data(wire: Wire, call: str, **asked: object) -> Any:
 
 async def _found(wire: Wire, call: str, absent: frozenset[str], **asked: object) -> Any:
     answer = await wire.find(call, absent, **asked)
-    return None if answer is None else _opened(answer)
+    return None if answer is None else _some(_opened(answer))
+
+
+def _some(data: object) -> object:
+    if not data:
+        raise StaleData("the venue's answer says yes and tells nothing")
+    return data
 
 
 def _opened(answer: object) -> Any:
@@ -283,27 +309,35 @@ def _is_inverse(wire: Wire, symbol: str) -> bool:
 
 
 def _row(message: object, wire: Wire, *, forced: bool = False) -> OrderRow:
-    amount, filled = (parsing.not_negative(parsing.part(message, name) or 0, name) for name in ("size", "filledSize"))
+    filled = parsing.not_negative(parsing.part(message, "filledSize"), "filledSize")
+    amount = _optional(message, "size") or Decimal(0)
+    if not amount and parsing.part(message, "closeOrder") is not True:
+        raise StaleData("the venue's answer holds an order without a size")
     symbol = wire.contract(parsing.word(message, "symbol"))
     side = parsing.chosen(message, "side", SIDES)
-    limit = parsing.not_negative(parsing.part(message, "price") or 0, "price") or None
     live = parsing.chosen(message, "status", {"open": True, "done": False})
     ended = ChildState.FILLED if filled and filled == amount else ChildState.CANCELED
     state = ChildState.LIVE if live else ended
     return OrderRow(
-        order_id=parsing.named(parsing.part(message, "id"), "order id"),
-        client_id=str(parsing.part(message, "clientOid") or ""),
+        order_id=parsing.identity(parsing.part(message, "id"), "order id"),
+        client_id="" if parsing.part(message, "clientOid") in (None, "") else parsing.word(message, "clientOid"),
         symbol=symbol,
         side=side,
         amount=amount,
         filled=filled,
         average=_average(message, filled, symbol, wire) if filled else None,
-        limit=limit,
+        limit=_optional(message, "price"),
         state=listing.consistent(parsing.part(message, "status"), state, amount, filled),
         forced=forced,
         at=parsing.instant(parsing.part(message, "createdAt"), "time of an order"),
         changed_at=parsing.instant(parsing.part(message, "updatedAt"), "time of an order's last change"),
     )
+
+
+def _optional(message: object, name: str) -> Decimal | None:
+    """A price or size that is above zero; None where there is none."""
+    raw = message.get(name) if isinstance(message, dict) else parsing.part(message, name)
+    return None if raw is None else parsing.not_negative(raw, name) or None
 
 
 @exact
@@ -318,7 +352,7 @@ def _average(message: object, filled: Decimal, symbol: str, wire: Wire) -> Decim
 
 def _fill(row: object, symbol: str, wire: Wire) -> Fill:
     return Fill(
-        trade_id=parsing.named(parsing.part(row, "tradeId"), "trade id"),
+        trade_id=parsing.identity(parsing.part(row, "tradeId"), "trade id"),
         symbol=symbol,
         side=parsing.chosen(row, "side", SIDES),
         amount=parsing.positive(row, "size"),

@@ -21,7 +21,7 @@ from keeper.venues import listing, parsing
 from keeper.venues.concurrency import together
 from keeper.venues.listing import OrderRow
 from keeper.venues.speech.base import BOOK_LEVELS, Mark, Wire, resting, whole
-from keeper.venues.speech.okx_account import OkxAccount, answered, the_one
+from keeper.venues.speech.okx_account import OkxAccount, answered, text, the_one
 
 PAGE = 100
 RECENT = timedelta(days=7) - timedelta(minutes=5)
@@ -61,14 +61,18 @@ class Okx(OkxAccount):
     stated = ("amount",)
 
     def refusal(self, message: object) -> tuple[str, str] | None:
-        """``{"code": "1", "data": [{"sCode": "51008", "sMsg": "..."}], "msg": ""}``, or code and msg alone."""
+        """``{"code": "1", "data": [{"sCode": "51008", "sMsg": "..."}], "msg": ""}``, or code and msg alone.
+
+        None where an order that is said to be refused has an id all the same: that proves neither.
+        """
         if not isinstance(message, dict):
             return None
         data = message.get("data")
         for row in data if isinstance(data, list) else []:
             code = row.get("sCode") if isinstance(row, dict) else None
             if isinstance(code, str) and code != "0":
-                return code, str(row.get("sMsg", "")).strip()
+                placed = "tag" in row and row.get("ordId") not in ("", None)  # a cancel repeats the id, and has no tag
+                return None if placed else (code, str(row.get("sMsg", "")).strip())
         code = message.get("code")
         if isinstance(code, bool) or not isinstance(code, int | str) or str(code) == "0":
             return None
@@ -231,7 +235,7 @@ class Okx(OkxAccount):
             raise StaleData(f"the venue's answer says {status}, and that {filled} of {amount} was filled")
         return OrderRow(
             order_id=parsing.identity(parsing.part(message, "ordId"), "order id"),
-            client_id=_text(message, "clOrdId"),
+            client_id=text(message, "clOrdId"),
             symbol=symbol(parsing.word(message, "instId")),
             side=parsing.chosen(message, "side", SIDES),
             amount=amount,
@@ -263,19 +267,12 @@ def _counted_in_quote(message: object) -> bool:
     """Whether the size of an order is units of the quote, as a market order's on spot may be, and a purchase's is unless told."""
     if parsing.part(message, "ordType") != "market" or parsing.part(message, "instType") not in SPOT:
         return False
-    told = _text(message, "tgtCcy")
+    told = text(message, "tgtCcy")
     return told == "quote_ccy" or (not told and parsing.chosen(message, "side", SIDES) is Side.BUY)
 
 
 def _kind(wire: Wire, symbol: str) -> str:
     return "SPOT" if wire.entry(symbol).get("spot") else "SWAP"
-
-
-def _text(message: object, name: str) -> str:
-    raw = parsing.part(message, name)
-    if not isinstance(raw, str):
-        raise StaleData(f"{name} of the venue's answer is no text")
-    return raw
 
 
 def _price(message: object, name: str) -> Decimal | None:

@@ -122,12 +122,8 @@ class OkxAccount(Speech):
     async def key(self, wire: Wire) -> KeyFacts:
         """Perm and ip of the account's configuration. A key without addresses is deleted after 14 days of rest."""
         config = the_one(await wire.ask("privateGetAccountConfig"), "configurations")
-        may, addresses = _permissions(config), parsing.part(config, "ip")
-        return KeyFacts(
-            may_trade="trade" in may,
-            may_withdraw="withdraw" in may,
-            ip_bound=bool(addresses.strip()) if isinstance(addresses, str) else None,
-        )
+        may = _permissions(config)
+        return KeyFacts(may_trade="trade" in may, may_withdraw="withdraw" in may, ip_bound=bool(text(config, "ip")))
 
     async def modes(self, wire: Wire, symbol: str) -> Modes:
         """Position mode; the margin mode of Keeper's orders in this market, and the leverage that is set for it."""
@@ -137,7 +133,7 @@ class OkxAccount(Speech):
         answer, _positions = await together(wire.ask("privateGetAccountConfig"), self.positions(wire))
         margin = trade_mode(wire, symbol)
         told = await wire.ask("privateGetAccountLeverageInfo", instId=market, mgnMode=margin)
-        row = parsing.about(the_one(told, "leverages"), market, "instId")
+        row = parsing.about(parsing.about(the_one(told, "leverages"), market, "instId"), margin, "mgnMode")
         return Modes(
             hedged=parsing.chosen(the_one(answer, "configurations"), "posMode", HEDGED),
             margin=MARGIN_MODES[margin],
@@ -186,6 +182,11 @@ def answered(message: object, what: str) -> list[Any]:
 def the_one(message: object, what: str) -> Any:
     """The one row of an answer that says yes."""
     return parsing.only(answered(message, what), what)
+
+
+def text(message: object, name: str) -> str:
+    """What a field says, or nothing ("") where it does not apply."""
+    return "" if parsing.part(message, name) == "" else parsing.word(message, name)
 
 
 def trade_mode(wire: Wire, symbol: str) -> str:
