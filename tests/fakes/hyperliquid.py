@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from tests.fakes import hyperliquid_messages as messages
 from tests.fakes.exchange_core import ALL, ExchangeCore, Instrument, Ladder, Reason, Refusal, Status, Unique
 from tests.fakes.hyperliquid_signatures import address_of, signer
-from tests.fakes.loopback_requests import Seen
+from tests.fakes.loopback_requests import Fault, Seen
 from tests.fakes.loopback_server import MALFORMED, LoopbackServer, Rejection, Skin, Told, wall_clock
 from tests.fakes.loopback_venue import PRIVATE_KEY, WALLET
 
@@ -215,6 +215,11 @@ class Hyperliquid(LoopbackServer):
         """The actions of one kind, or all, that were sent."""
         sent = [one.parameters["action"] for one in self.seen("/exchange")]
         return [one for one in sent if kind in ("", one["type"])]
+
+
+def about(kind: str, alter: Callable[[Any], Any]) -> Fault:
+    """A fault of the answer to one kind of question."""
+    return Fault("info", "alter", alter=alter, says=f'"type":"{kind}"')
 
 
 def theirs(client_id: str) -> str:

@@ -56,7 +56,6 @@ class Hyperliquid(HyperliquidAccount):
             return True
 
         exchange.initialize_client = exchange.handle_builder_fee_approval = exchange.set_ref = nothing
-        exchange.has = {**exchange.has, "fetchCurrencies": False}
         made, sign = exchange.create_orders_request, exchange.sign_l1_action
 
         def signed(action: Mapping[str, Any], nonce: int, vault: object = None, expiry: int | None = None) -> object:
