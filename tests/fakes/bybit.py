@@ -1,7 +1,7 @@
 """A loopback exchange that speaks Bybit's v5 REST for one unified account, checks every signature and remembers every request.
 
 ``async with Bybit(core=usual_core()) as exchange``; what is traded on spot stands in ``spot``, or is the core itself. Cursors
-are told as that exchange tells them: percent-encoded, and after the last page too.
+are told as that exchange tells them: percent-encoded, and after the last page too, but for positions.
 """
 
 import hashlib
@@ -89,13 +89,13 @@ def error(about: Any, seen: Seen) -> tuple[int, Any]:
     return 200, messages.error(10001 if about == MALFORMED else about, str(seen.parameters.get("category", "")))
 
 
-def _page(exchange: Bybit, told: Told, rows: Sequence[Any], usual: int, most: int) -> Any:
+def _page(exchange: Bybit, told: Told, rows: Sequence[Any], usual: int, most: int, *, ends: bool = False) -> Any:
     first = int(told["cursor"].partition(":")[2]) if "cursor" in told else 0
     limit = int(told.get("limit", usual))
     if not 1 <= limit <= most:
         raise Rejection(10001)
     shown = rows[first : first + limit]
-    following = quote(f"page:{first + limit}", safe="") if shown else ""
+    following = quote(f"page:{first + limit}", safe="") if shown and not (ends and first + limit >= len(rows)) else ""
     return exchange.said(category=told["category"], list=list(shown), nextPageCursor=following)
 
 
@@ -206,7 +206,7 @@ def _positions(exchange: Bybit, told: Told) -> Any:
         wanted = told.get("symbol", one.symbol) == one.symbol and told.get("settleCoin", one.settle) == one.settle
         if wanted and one.symbol in core.ladders and (core.held(one.symbol) or "symbol" in told):
             rows.append(messages.position(core, one.symbol, exchange.now()))
-    return _page(exchange, told, rows, 20, 200)
+    return _page(exchange, told, rows, 20, 200, ends=True)
 
 
 def _wallet(exchange: Bybit, told: Told) -> Any:

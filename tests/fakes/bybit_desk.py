@@ -25,7 +25,7 @@ ORDERS: dict[str, dict[str, Any]] = {
 def unified(**changes: Any) -> Bybit:
     """The exchange, not yet serving."""
     core = usual_core(**changes)
-    return Bybit(core=core, spot=spot_core(wallet=core.wallet))
+    return Bybit(core=core, spot=spot_core(wallet=core.wallet, now=core.now))
 
 
 def core_of(server: Bybit, symbol: str) -> ExchangeCore:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from keeper.domain.account import value
 from keeper.domain.errors import StaleData, VenueRefused, VenueUnavailable
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
 from keeper.ports import Environment
@@ -29,8 +30,8 @@ async def world() -> AsyncIterator[World]:
 
 def _set(**changes: Any) -> Callable[[Bybit], None]:
     def change(server: Bybit) -> None:
-        for name, value in changes.items():
-            setattr(server, name, value)
+        for name, changed in changes.items():
+            setattr(server, name, changed)
 
     return change
 
@@ -100,6 +101,27 @@ async def test_a_position_in_hedge_mode_is_refused_although_another_market_is_no
     server.faults.append(Fault("position/list", "alter", alter=rows(positionIdx=2)))
     with pytest.raises(VenueRefused, match="one-way"):
         await venue.account()
+
+
+@pytest.mark.parametrize(("symbol", "currency"), [(LINEAR, "USDT"), (INVERSE, "USD"), (SPOT, "USDT")])
+async def test_what_keeper_reckons_the_account_is_worth_is_the_exchange_s_own_equity(
+    world: World, symbol: str, currency: str
+) -> None:
+    server, venue = world
+    core = server.core
+    core.wallet |= {"USDT": D(0 if symbol == INVERSE else 100_000), "BTC": D(2)}
+    core.set_mid("BTCUSDT", D(52_500))
+    core.set_mid("BTCUSD", D(52_500))
+    assert server.spot is not None
+    server.spot.set_mid("BTCUSDT", D(52_500))
+    if symbol != SPOT:
+        core.hold("BTCUSD" if symbol == INVERSE else "BTCUSDT", D(-30_000) if symbol == INVERSE else D(3), D(50_000))
+    server.borrowed = {"BTC": D("0.5")}
+    account, quote = await venue.account(), await venue.quote(symbol)
+    told = value(account, (await venue.markets([symbol])).values(), {symbol: quote.mark}, currency)
+    assert abs(told.nav - core.equity_usd({"USDT": D(1), "BTC": D(52_500)})) < D("0.001")
+    own = sum(amount * {"USDT": D(1), "BTC": D(52_500)}[asset] for asset, amount in account.equities.items())
+    assert abs(told.nav - own) < D("0.001")
 
 
 KEYS: list[tuple[str, dict[str, Any], KeyFacts]] = [

@@ -1,7 +1,8 @@
 """Orders through the real bybit class: what is sent, what the exchange then holds, and what we may conclude."""
 
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 
 from keeper.domain.market import Side
 from keeper.domain.order import Accepted, ChildState, Rejected, Unknown
+from keeper.venues.parsing import milliseconds
 from tests.fakes.bybit import Bybit
-from tests.fakes.bybit_desk import INVERSE, LINEAR, ORDERS, SPOT, World, connected, core_of
+from tests.fakes.bybit_desk import INVERSE, LINEAR, ORDERS, SPOT, World, connected, core_of, unified
 from tests.fakes.exchange_core import Unique
 from tests.fakes.loopback_requests import Fault
-from tests.fakes.loopback_venue import CLIENT_ID, ShiftedClock, order, venue_at
+from tests.fakes.loopback_venue import CLIENT_ID, order, venue_at
 
 D = Decimal
 
@@ -40,7 +42,6 @@ async def test_an_order_says_what_was_approved_and_nothing_else(world: World, sy
     (sent,) = server.requests
     common = {"side": "Buy", "orderType": "Limit", "timeInForce": "IOC", "price": "50010.1", "orderLinkId": CLIENT_ID}
     assert sent.parameters == {**common, **SENT[symbol]}
-    assert sent.header("Referer") == ""
     assert (outcome.report.state, outcome.report.filled) == (ChildState.LIVE, D(0))
 
 
@@ -109,46 +110,69 @@ async def test_on_spot_nothing_is_said_of_reducing(world: World) -> None:
     assert "reduceOnly" not in server.requests[0].parameters
 
 
-def _end(sent: Any) -> int:
-    return int(sent.header("X-BAPI-TIMESTAMP")) + int(sent.header("X-BAPI-RECV-WINDOW"))
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class StandingClock:
+    """A clock that stands, but for ``step`` at each look; waiting takes no time."""
+
+    at: datetime = NOON
+    step: timedelta = timedelta(0)
+
+    def now(self) -> datetime:
+        self.at += self.step
+        return self.at
+
+    async def sleep_until(self, at: datetime) -> None:
+        """At once."""
+
+
+def at_noon() -> Bybit:
+    """An exchange whose own clock stands at noon."""
+    return unified(now=lambda: milliseconds(NOON))
+
+
+def stamped(sent: Any) -> tuple[int, int]:
+    """When a request says that it was sent, ms after noon, and how long it lives."""
+    return int(sent.header("X-BAPI-TIMESTAMP")) - milliseconds(NOON), int(sent.header("X-BAPI-RECV-WINDOW"))
 
 
 async def test_the_window_ends_by_the_deadline_however_late_the_request_is_signed() -> None:
-    clock = ShiftedClock()
-    async with connected(clock=clock) as (server, venue):
+    clock = StandingClock()
+    async with connected(at_noon(), clock=clock) as (server, venue):
         clock.step = timedelta(milliseconds=150)
-        deadline = clock.now() + timedelta(seconds=3)
-        await venue.place(order(deadline=deadline))
-        assert 0 <= deadline.timestamp() * 1000 - _end(server.seen("order/create")[0]) < 100
+        assert isinstance(await venue.place(order(deadline=NOON + timedelta(seconds=3))), Accepted)
+        assert sum(stamped(server.requests[0])) == 3_000
+        assert clock.at > NOON
 
 
-async def test_the_deadline_of_an_order_is_none_of_the_requests_beside_it(world: World) -> None:
-    server, venue = world
-    await venue.place(order(deadline=venue.clock.now() + timedelta(seconds=2)))
-    await venue.lookup(LINEAR, CLIENT_ID)
-    await venue.place(order(client_id="later", deadline=venue.clock.now() + timedelta(minutes=10)))
-    first, read, last = server.requests
-    assert int(first.header("X-BAPI-RECV-WINDOW")) <= 2_000
-    assert (read.header("X-BAPI-RECV-WINDOW"), last.header("X-BAPI-RECV-WINDOW")) == ("5000", "5000")
-    assert abs(int(read.header("X-BAPI-TIMESTAMP")) - server.now()) < 1_000
-
-
-async def test_an_order_that_arrives_after_its_deadline_is_rejected(world: World) -> None:
-    server, venue = world
-    server.skew = 3_500
-    outcome = await venue.place(order(deadline=venue.clock.now() + timedelta(seconds=3)))
-    assert isinstance(outcome, Rejected)
-    assert outcome.code == "10002"
-    assert not server.core.orders
-
-
-async def test_signing_honours_the_clock_s_offset() -> None:
-    clock = ShiftedClock(shift=timedelta(milliseconds=-900))
-    async with connected(clock=clock) as (server, venue):
-        assert isinstance(await venue.place(order(deadline=clock.now() + timedelta(seconds=5))), Accepted)
+async def test_the_deadline_of_an_order_is_none_of_the_requests_beside_it() -> None:
+    async with connected(at_noon(), clock=StandingClock()) as (server, venue):
+        await venue.place(order(deadline=NOON + timedelta(seconds=2)))
         await venue.lookup(LINEAR, CLIENT_ID)
-        for one in server.requests:
-            assert abs(int(one.header("X-BAPI-TIMESTAMP")) - server.now()) < 500
+        await venue.place(order(client_id="later", deadline=NOON + timedelta(minutes=10)))
+        assert [sum(stamped(one)) for one in server.requests] == [2_000, 5_000, 5_000]
+
+
+async def test_an_order_that_arrives_after_its_deadline_is_rejected() -> None:
+    async with connected(at_noon(), clock=StandingClock()) as (server, venue):
+        server.skew = 3_001
+        outcome = await venue.place(order(deadline=NOON + timedelta(seconds=3)))
+        assert isinstance(outcome, Rejected)
+        assert outcome.code == "10002"
+        server.skew = 3_000
+        assert isinstance(await venue.place(order(deadline=NOON + timedelta(seconds=3))), Accepted)
+        assert len(server.core.orders) == 1
+
+
+@pytest.mark.parametrize("off", [-900, 900])
+async def test_every_request_is_dated_by_the_exchange_s_clock(off: int) -> None:
+    clock = StandingClock(NOON + timedelta(milliseconds=off))
+    async with connected(at_noon(), clock=clock) as (server, venue):
+        assert isinstance(await venue.place(order(deadline=clock.at + timedelta(seconds=4))), Accepted)
+        await venue.lookup(LINEAR, CLIENT_ID)
+        assert [sum(stamped(one)) for one in server.requests] == [4_000, 5_000]
 
 
 Spoil = Callable[[Bybit], None]
@@ -269,8 +293,8 @@ def _result(**fields: Any) -> Callable[[Any], Any]:
 LIES = [
     ("another client id", _result(orderLinkId="someone-else"), "client order id"),
     ("no client id", _result(orderLinkId=""), "client order id"),
-    ("order id null", _result(orderId=None), "order id"),
-    ("order id empty", _result(orderId=""), "order id"),
+    ("order id null", _result(orderId=None), "orderId"),
+    ("order id empty", _result(orderId=""), "orderId"),
     ("no result", lambda _answer: {"retCode": 0, "retMsg": "OK"}, "orderLinkId"),
     ("an unheard-of code", lambda answer: answer | {"retCode": 987654, "retMsg": "?"}, "987654"),
     ("no code", lambda answer: {"result": answer["result"]}, ""),

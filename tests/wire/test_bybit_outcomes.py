@@ -16,6 +16,7 @@ from tests.fakes.loopback_requests import Fault
 from tests.fakes.loopback_venue import CLIENT_ID, order
 
 D = Decimal
+DAY = 86_400_000
 
 
 @pytest.fixture
@@ -94,6 +95,16 @@ async def test_after_a_restart_of_the_exchange_an_order_is_found_in_its_history(
     assert found.state is ChildState.FILLED
 
 
+@pytest.mark.parametrize("age", [1, 6, 8, 14, 20, 27, 34])
+async def test_an_order_that_traded_is_found_for_a_month(world: World, age: int) -> None:
+    server, venue = world
+    server.restarted = True
+    server.core.trade_outside("BTCUSDT", 1, D("0.015"), D(50_000), client_id=CLIENT_ID, at=server.now() - age * DAY)
+    found = await venue.lookup(LINEAR, CLIENT_ID)
+    assert found is not None
+    assert (found.state, found.filled) == (ChildState.FILLED, D("0.015"))
+
+
 async def test_an_order_that_traded_is_never_none_although_no_list_shows_it_yet(world: World) -> None:
     server, venue = world
     await venue.place(order())
@@ -106,7 +117,8 @@ async def test_an_order_that_traded_is_never_none_although_no_list_shows_it_yet(
 async def test_an_order_that_the_exchange_never_had_is_none_after_every_place_was_asked(world: World, symbol: str) -> None:
     server, venue = world
     assert await venue.lookup(symbol, CLIENT_ID) is None
-    assert [one.path for one in server.requests] == ["/v5/order/realtime", "/v5/order/history", "/v5/execution/list"]
+    asked = ["/v5/order/realtime", *["/v5/order/history"] * 5, "/v5/execution/list"]
+    assert [one.path for one in server.requests] == asked
     assert {one.parameters["orderLinkId"] for one in server.requests} == {CLIENT_ID}
 
 

@@ -13,8 +13,9 @@ from keeper.domain.account import Position
 from keeper.domain.errors import StaleData, VenueRefused, VenueUnavailable
 from keeper.domain.market import FeeAsset, Market, MarketKind, Side
 from keeper.ports import Environment
+from keeper.venues.public_data import PublicData
 from tests.fakes.bybit_desk import ETHER, INVERSE, LINEAR, SPOT, USDC, World, connected, core_of, rows, unified
-from tests.fakes.exchange_core import Forced
+from tests.fakes.exchange_core import Forced, Instrument, Ladder
 from tests.fakes.loopback_requests import Fault
 from tests.fakes.loopback_server import API_KEY
 from tests.fakes.loopback_venue import venue_at
@@ -94,6 +95,16 @@ async def test_a_day_has_its_volume_in_the_base_and_parkinson_s_volatility(world
     stats = await venue.stats(symbol)
     assert stats.volume == D(volume)
     assert float(stats.volatility) == pytest.approx(log(51_000 / 49_000) / sqrt(4 * log(2)))
+
+
+async def test_public_data_needs_no_key_and_asks_nothing_private(world: World) -> None:
+    server, venue = world
+    public = PublicData("loop", "bybit", Environment.LIVE, hosts=server.hosts, clock=venue.clock)
+    async with public:
+        for symbol in (LINEAR, INVERSE, SPOT):
+            assert (await public.quote(symbol)).last == D(50_000)
+    assert {one.host for one in server.requests} == {"api.bybit.com"}
+    assert [one.path for one in server.requests if "/market/" not in one.path or one.header("X-BAPI-API-KEY")] == []
 
 
 @pytest.mark.parametrize("symbol", [LINEAR, INVERSE])
@@ -204,6 +215,18 @@ async def test_open_orders_are_read_page_by_page(world: World, count: int) -> No
     assert len((await venue.account()).open_orders) == count
 
 
+@pytest.mark.parametrize("count", [199, 200, 201])
+async def test_positions_are_read_page_by_page(count: int) -> None:
+    server = unified()
+    for number in range(count):
+        name = f"C{number}USDT"
+        server.core.instruments[name] = Instrument(symbol=name, base=f"C{number}")
+        server.core.ladders[name] = Ladder(mid=D(100))
+        server.core.hold(name, D(1), D(100))
+    async with connected(server) as (_, venue):
+        assert (await venue.account()).positions.keys() == {f"C{number}/USDT:USDT" for number in range(count)}
+
+
 async def test_a_conditional_order_rests_too(world: World) -> None:
     server, venue = world
     server.core.rest("stop", "BTCUSDT", -1, D(0), D(40_000))
@@ -214,7 +237,8 @@ async def test_a_conditional_order_rests_too(world: World) -> None:
 
 async def test_all_reads_of_an_account_are_in_flight_together(world: World) -> None:
     server, venue = world
-    server.delay = 0.05
+    server.core.hold("BTCUSDT", D(1), D(50_000))
+    server.delay = 0.5
     await asyncio.gather(venue.account(), venue.quote(LINEAR))
     assert len(server.requests) == 11
     assert max(one.in_flight for one in server.requests) == 11
@@ -279,6 +303,16 @@ async def test_every_order_is_told_however_many_there_are(world: World, where: s
         server.core.trade_outside("BTCUSDT", 1, D("0.001"), D(50_000), client_id=f"o{number}")
     found = await venue.orders(LINEAR, venue.clock.now() - timedelta(hours=1))
     assert {one.client_id for one in found} == {f"o{number}" for number in range(count)}
+
+
+async def test_orders_that_ended_before_are_not_asked_for_page_by_page(world: World) -> None:
+    server, venue = world
+    for age in range(400):
+        server.core.trade_outside("BTCUSDT", 1, D("0.001"), D(50_000), client_id=f"o{age}", at=server.now() - age * 60_000)
+    found = await venue.orders(LINEAR, venue.clock.now() - timedelta(minutes=70.5))
+    assert [one.client_id for one in found] == [f"o{age}" for age in range(70, -1, -1)]
+    assert len(server.seen("order/realtime")) == 3
+    assert len(server.seen("order/history")) == 3
 
 
 @pytest.mark.parametrize("kind", list(Forced))

@@ -24,8 +24,7 @@ from keeper.venues.speech import bybit_rows
 from keeper.venues.speech.base import BOOK_LEVELS, NOTHING, Mark, Speech, Wallet, Wire, resting, whole
 
 WINDOW = 5_000
-"""Milliseconds, the life that Bybit grants to a request unless told otherwise."""
-PLACE = "v5/order/create"
+"""Milliseconds, the life that every request is sent with: ccxt has one for all of them."""
 ACCOUNT = "UNIFIED"
 SPOT, LINEAR, INVERSE = "spot", "linear", "inverse"
 UNIFIED = {1: "classic", 3: "1.0", 4: "1.0", 5: None, 6: None}
@@ -42,6 +41,7 @@ NO_MARKET = frozenset({"10001"})
 COMMON = "BTCUSDT"
 NOT_IN_DEMO = frozenset({"10032"})
 SPAN = timedelta(days=7, milliseconds=-1)
+WEEKS = 5
 ORDERS_A_PAGE, POSITIONS_A_PAGE, TRADES_A_PAGE = 50, 200, 100
 OPEN, RECENTLY_ENDED = 0, 1
 
@@ -55,30 +55,6 @@ class Bybit(Speech):
 
     fee_in = FeeAsset.RECEIVED
 
-    def prepare(self, exchange: Any) -> None:
-        """A new order carries its own time window, which ccxt has for all requests alike; nobody is credited with it.
-
-        With keys and live, loading markets would call the wallet's endpoints, which no option of this class forbids.
-        """
-        exchange.has = {**exchange.has, "fetchCurrencies": False}
-        sign = exchange.sign
-
-        def signed(path: str, api: Any = "public", method: str = "GET", params: Any = None) -> Any:
-            told = dict(params or {})
-            if path != PLACE:
-                return sign(path, api, method, told)
-            stamp, window = told.pop("timestamp"), told.pop("recvWindow")
-            usual, nonce = exchange.options["recvWindow"], exchange.nonce
-            exchange.options["recvWindow"], exchange.nonce = window, lambda: stamp
-            try:
-                request = sign(path, api, method, told)
-            finally:
-                exchange.options["recvWindow"], exchange.nonce = usual, nonce
-            request["headers"].pop("Referer", None)
-            return request
-
-        exchange.sign = signed
-
     def refusal(self, message: object) -> tuple[str, str] | None:
         """``{"retCode": 110007, "retMsg": "ab not enough for new order", "result": {}}``; 0 says yes."""
         code = message.get("retCode") if isinstance(message, dict) else None
@@ -87,7 +63,8 @@ class Bybit(Speech):
         return str(code), str(cast("dict[str, Any]", message).get("retMsg", ""))
 
     def market(self, symbol: str, entry: Mapping[str, Any]) -> Market:
-        """Inverse contracts are orders' own unit, 1 of the quote."""
+        """Inverse contracts are orders' own unit, 1 of the quote. Where no tick is told, ccxt would take another step for it."""
+        parsing.positive(parsing.part(parsing.part(entry, "info"), "priceFilter"), "tickSize")
         changed = {**entry, "contractSize": "1"} if entry.get("inverse") else entry
         stated = ("amount",) if entry.get("inverse") else ("amount", "cost")
         return parsing.market(symbol, changed, self.fee_in, stated)
@@ -197,35 +174,38 @@ class Bybit(Speech):
         found = [row for pocket, rows in zip(pockets, told, strict=True) for row in _rows(wire, pocket["category"], rows)]
         return resting(found)
 
-    def parameters(self, request: OrderRequest, stamp: int, left: int) -> dict[str, object]:
-        """Time and window of the request are the deadline, as this machine's clock tells it; nothing is borrowed on spot."""
-        told: dict[str, object] = {
-            "orderLinkId": request.client_id,
-            "timeInForce": "IOC",
-            "timestamp": stamp,
-            "recvWindow": min(left, WINDOW),
-        }
+    def parameters(self, request: OrderRequest, _stamp: int, _left: int) -> dict[str, object]:
+        """Nothing is borrowed on spot."""
+        told: dict[str, object] = {"orderLinkId": request.client_id, "timeInForce": "IOC"}
         if ":" not in request.symbol:
             return {**told, "isLeverage": 0}
         return {**told, "positionIdx": bybit_rows.ONE_WAY, **({"reduceOnly": True} if request.reduce_only else {})}
+
+    def signed_at(self, stamp: int, left: int) -> int:
+        """So early that the window ends by the deadline: later Bybit refuses the order."""
+        return stamp + min(left, WINDOW) - WINDOW
 
     def placed(self, _wire: Wire, answer: object, request: OrderRequest) -> OrderReport | str:
         """Its ids."""
         if parsing.part(answer, "orderLinkId") != request.client_id:
             raise StaleData("the venue's answer is not about this order: another client order id")
-        return listing.taken(parsing.named(parsing.part(answer, "orderId"), "order id"), request.client_id)
+        return listing.taken(bybit_rows.identity(answer, "orderId"), request.client_id)
 
     async def lookup(self, wire: Wire, symbol: str, client_id: str) -> OrderReport | None:
-        """Open and lately ended orders, then the history, which may lag; then trades, since an order that has some is there."""
+        """Open and lately ended orders, then the history, which may lag; then trades, since an order that has some is there.
+
+        A history without times covers a week, so that each of the weeks before is asked by itself, a month back.
+        """
         category, market = _category(wire, symbol), wire.market_id(symbol)
         named = {"category": category, "symbol": market, "orderLinkId": client_id}
-        for method in ("privateGetV5OrderRealtime", "privateGetV5OrderHistory"):
-            told = await _list(wire, method, "orders", NOT_FOUND, **named)
+        history = "privateGetV5OrderHistory"
+        for method, span in (("privateGetV5OrderRealtime", {}), (history, {}), *((history, week) for week in _earlier(wire))):
+            told = await _list(wire, method, "orders", NOT_FOUND, **named, **span)
             if told:
                 (row,) = _rows(wire, category, [parsing.only(told, "orders of one client id")])
                 return listing.report(row, symbol, client_id)
         trades = await _list(wire, "privateGetV5ExecutionList", "trades", NOT_FOUND, **named)
-        if any(parsing.part(row, "orderLinkId") == client_id for row in trades):
+        if any(bybit_rows.text(row, "orderLinkId") == client_id for row in trades):
             raise StaleData("the venue tells trades of an order that it does not show yet")
         return None
 
@@ -235,18 +215,18 @@ class Bybit(Speech):
         kind = MarketKind.SPOT if category == SPOT else MarketKind(category)
         method = "privateGetV5ExecutionList"
         told = await _pages(wire, method, "trades", category=category, symbol=market, orderId=order_id, limit=TRADES_A_PAGE)
-        own = [row for row in told if parsing.part(row, "orderId") == order_id and bybit_rows.is_trade(row)]
-        for row in own:
-            parsing.about(row, market)
+        for row in told:
+            parsing.about(parsing.about(row, order_id, "orderId"), market)
+        own = filter(bybit_rows.is_trade, told)
         return parsing.trades(bybit_rows.fill(row, symbol, kind, entry, wire.asset) for row in own)
 
     async def orders(self, wire: Wire, symbol: str, since: datetime) -> tuple[VenueOrder, ...]:
         """What rests, what ended lately, and the history: an order that ends meanwhile is in the later answer."""
         category, market = _category(wire, symbol), wire.market_id(symbol)
         asked = {"category": category, "symbol": market, "limit": ORDERS_A_PAGE}
-        rows: list[Any] = []
-        for state in (OPEN, RECENTLY_ENDED):
-            rows += await _pages(wire, "privateGetV5OrderRealtime", "orders", openOnly=state, **asked)
+        realtime = "privateGetV5OrderRealtime"
+        rows = await _pages(wire, realtime, "orders", openOnly=OPEN, **asked)
+        rows += await _pages(wire, realtime, "orders", since, openOnly=RECENTLY_ENDED, **asked)
 
         async def past(first: int, last: int) -> list[Any]:
             return await _pages(wire, "privateGetV5OrderHistory", "orders", startTime=first, endTime=last, **asked)
@@ -305,7 +285,7 @@ class Bybit(Speech):
         if category == INVERSE:
             row, _ = await _ticker(wire, symbol)
             worth = parsing.positive(row, "markPrice")
-        told = await _pages(wire, "publicGetV5MarketRiskLimit", "risk limits", category=category, symbol=market)
+        told = await _list(wire, "publicGetV5MarketRiskLimit", "risk limits", category=category, symbol=market)
         found = [bybit_rows.bracket(parsing.about(row, market), worth) for row in told]
         return tuple(sorted(found, key=lambda one: one.up_to or Decimal("Infinity")))
 
@@ -319,6 +299,12 @@ def _pockets(wire: Wire) -> list[dict[str, str]]:
     """How all contracts are asked for: linear ones only by what they settle in, whether it is listed now or was."""
     coins = SETTLED_IN | {str(entry["settleId"]) for entry in wire.exchange.markets.values() if entry.get(LINEAR)}
     return [*({"category": LINEAR, "settleCoin": coin} for coin in sorted(coins)), {"category": INVERSE}]
+
+
+def _earlier(wire: Wire) -> list[dict[str, int]]:
+    """The weeks before the last one."""
+    span = SPAN // timedelta(milliseconds=1)
+    return [{"startTime": end - span, "endTime": end} for end in (wire.stamp - number * span for number in range(1, WEEKS))]
 
 
 def _rows(wire: Wire, category: str, told: Sequence[object]) -> list[OrderRow]:
@@ -344,13 +330,17 @@ async def _list(wire: Wire, method: str, what: str, absent: frozenset[str] = NOT
     return [] if answer is None else parsing.rows(parsing.part(parsing.part(answer, "result"), "list"), what)
 
 
-async def _pages(wire: Wire, method: str, what: str, **asked: object) -> list[Any]:
-    """The rows of every page. The last one may name a next one, which is then empty."""
+async def _pages(wire: Wire, method: str, what: str, since: datetime | None = None, /, **asked: object) -> list[Any]:
+    """The rows of every page. The last one may name a next one, which is then empty.
+
+    since: of orders, which are told newest first: pages beyond the first older one are left out.
+    """
 
     async def page(cursor: str | None) -> tuple[list[Any], str | None]:
         told = await _result(wire, method, **asked, **({} if cursor is None else {"cursor": cursor}))
         rows = parsing.rows(parsing.part(told, "list"), what)
-        following = bybit_rows.optional(told, "nextPageCursor")
-        return rows, following if rows and following else None
+        following = bybit_rows.text(told, "nextPageCursor")
+        enough = since is not None and any(bybit_rows.placed_at(row) < since for row in rows)
+        return rows, following if rows and following and not enough else None
 
     return await listing.every_page(page, what)

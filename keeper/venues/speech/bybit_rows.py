@@ -54,13 +54,13 @@ def order(message: object, symbol: Callable[[str], str]) -> OrderRow:
     """One order; ``symbol`` turns the venue's name of a market into ccxt's."""
     market = symbol(parsing.word(message, "symbol"))
     amount, filled = (parsing.not_negative(parsing.part(message, name), name) for name in ("qty", "cumExecQty"))
-    if ":" not in market and parsing.part(message, "orderType") != "Limit":
+    if ":" not in market and parsing.chosen(message, "orderType", {"Limit": False, "Market": True}):
         amount = ZERO  # a market order on spot may count the quote
     status, state = parsing.part(message, "orderStatus"), parsing.chosen(message, "orderStatus", STATES)
     if state is ChildState.REJECTED and filled:
         state = _GONE  # the matching engine turned down the rest
     return OrderRow(
-        order_id=parsing.named(parsing.part(message, "orderId"), "order id"),
+        order_id=identity(message, "orderId"),
         client_id=text(message, "orderLinkId"),
         symbol=market,
         side=parsing.chosen(message, "side", SIDES),
@@ -70,9 +70,14 @@ def order(message: object, symbol: Callable[[str], str]) -> OrderRow:
         limit=where_told(message, "price"),
         state=listing.consistent(status, state, amount, filled, untouched=status == "New"),
         forced=optional(message, "createType") in FORCED,
-        at=parsing.instant(parsing.part(message, "createdTime"), "time of an order"),
+        at=placed_at(message),
         changed_at=parsing.instant(parsing.part(message, "updatedTime"), "time of an order's last change"),
     )
+
+
+def placed_at(message: object) -> datetime:
+    """When an order was placed."""
+    return parsing.instant(parsing.part(message, "createdTime"), "time of an order")
 
 
 def fill(row: object, symbol: str, kind: MarketKind, entry: Mapping[str, Any], asset: Callable[[str], str]) -> Fill:
@@ -84,7 +89,7 @@ def fill(row: object, symbol: str, kind: MarketKind, entry: Mapping[str, Any], a
     if not named and kind is MarketKind.SPOT:
         raise StaleData("the venue's answer does not say what a fee was taken in")
     return Fill(
-        trade_id=parsing.named(parsing.part(row, "execId"), "trade id"),
+        trade_id=identity(row, "execId"),
         symbol=symbol,
         side=parsing.chosen(row, "side", SIDES),
         amount=parsing.positive(row, "execQty"),
@@ -110,7 +115,7 @@ def position(row: object, symbol: str) -> Position | None:
         return None
     if is_hedged(row):
         raise parsing.hedge_mode()
-    session = where_told(row, "sessionAvgPrice") if optional(row, "sessionAvgPrice") else None
+    session = parsing.positive(row, "sessionAvgPrice") if optional(row, "sessionAvgPrice") else None
     return Position(
         symbol=symbol,
         contracts=_signed(size, parsing.chosen(row, "side", SIDES)),
@@ -168,6 +173,11 @@ def net(coin: object) -> Decimal:
     return parsing.number(coin, "walletBalance") - parsing.not_negative(parsing.part(coin, "spotBorrow"), "spotBorrow")
 
 
+def identity(message: object, name: str) -> str:
+    """Field ``name`` as an id, which is always told as text."""
+    return parsing.named(text(message, name), name)
+
+
 def text(message: object, name: str) -> str:
     """Field ``name`` as text that may be empty."""
     raw = parsing.part(message, name)
@@ -177,9 +187,8 @@ def text(message: object, name: str) -> str:
 
 
 def optional(message: object, name: str) -> str:
-    """Field ``name`` as text; empty where there is none."""
-    raw = message.get(name) if isinstance(message, Mapping) else None
-    return raw if isinstance(raw, str) else ""
+    """Field ``name`` as text; empty where there is no such field."""
+    return text(message, name).strip() if isinstance(message, Mapping) and name in message else ""
 
 
 def where_told(message: object, name: str) -> Decimal | None:
