@@ -9,7 +9,9 @@ import typer.main
 
 from keeper.cli import app
 from keeper.domain import errors
-from keeper.settings import known_keys
+from keeper.settings import known_keys, load
+from keeper.venues.dialects import DIALECTS
+from keeper.venues.speech.base import Speech
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -74,3 +76,19 @@ def test_every_dependency_has_bounds() -> None:
     everything = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
     assert [one for one in everything if ">=" not in one] == []
     assert [one for one in everything if "<" not in one] == []
+
+
+def test_every_exchange_is_in_the_readme_and_in_its_example_with_its_environments_and_keys() -> None:
+    example = load(ROOT / "config" / "exchanges.toml", {})
+    shown = {venue.exchange: venue for venue in example.venues.values()}
+    assert sorted(shown) == sorted(DIALECTS)
+    for name, row in DIALECTS.items():
+        [line] = re.findall(rf"^\| `{name}` \|.*$", README, re.MULTILINE)
+        assert set(re.findall(r"`(live|testnet)`", line)) == set(row.hosts)
+        assert shown[name].environment in row.hosts
+        given = shown[name].credentials
+        assert [part for part in row.credentials if getattr(given, f"{part}_file", None) or getattr(given, part)] == [
+            *row.credentials
+        ]
+        switched = type(row.speech).dead_man is not Speech.dead_man
+        assert (line.split("|")[5].strip() != "none") is switched, name
