@@ -13,7 +13,7 @@ from keeper.settings.addresses import PAPER
 from keeper.settings.feeds import AccountSettings, CcxtFeed, Feed, FixedFeed, MarketSettings, RecordedFeed, SyntheticFeed
 from keeper.settings.keys import Path, dotted
 from keeper.settings.secrets import account_fingerprint, credentials_of
-from keeper.settings.sections import VenueSettings
+from keeper.settings.sections import MarketDataSource, VenueSettings
 from keeper.settings.sources import Settings
 from keeper.system import SystemClock
 
@@ -87,6 +87,7 @@ def _real(settings: Settings, name: str, account: str, exchanges: "Exchanges") -
         hosts=venue.hosts,
         clock=SystemClock(),
         exchanges=exchanges,
+        streamed=venue.market_data is MarketDataSource.STREAM,
     )
 
 

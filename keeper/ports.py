@@ -162,6 +162,13 @@ class Venue(MarketData, Protocol):
         """The order under a client id, None when the venue says that it has none. VenueUnavailable when it says nothing."""
         ...
 
+    async def heard(self, client_id: str, by: datetime) -> None:
+        """Return once the venue sent word by itself that something became of an order, ``by`` then at the latest.
+
+        What became of it is asked for afterwards: the word proves nothing.
+        """
+        ...
+
     async def fills(self, symbol: str, order_id: str) -> tuple[Fill, ...]:
         """Every trade of one order, oldest first. VenueUnavailable when the venue does not answer."""
         ...

@@ -235,7 +235,7 @@ async def confirm(
             fills = await venue.fills(request.symbol, report.order_id)
             if total(fills) == report.filled:
                 return report, fills
-        await clock.sleep_until(clock.now() + pause)
+        await venue.heard(request.client_id, clock.now() + pause)
         report = await venue.lookup(request.symbol, request.client_id) or report
     return None
 

@@ -7,6 +7,7 @@ a rule about two keys stands on the lower one and still runs when a third key is
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -54,6 +55,13 @@ class KeeperSettings(Section):
     )
 
 
+class MarketDataSource(StrEnum):
+    """Where order books come from."""
+
+    REST = "rest"
+    STREAM = "stream"
+
+
 class VenueSettings(Section):
     """One exchange account."""
 
@@ -65,6 +73,10 @@ class VenueSettings(Section):
     )
     credentials: CredentialsSettings = Field(default=CredentialsSettings(), description="the account's keys")
     hosts: Mapping[Host, Loopback] = Field(default={}, description="hosts replaced by servers on this machine, for tests")
+    market_data: Annotated[MarketDataSource, chosen(MarketDataSource)] = Field(
+        default=MarketDataSource.REST,
+        description='"rest", or "stream": order books as the exchange sends them, and word of orders, as long as it does',
+    )
     feed: Feed | None = Field(
         default=None,
         validate_default=True,
@@ -87,7 +99,7 @@ class VenueSettings(Section):
             raise fault(f'"paper" does not go with "{exchange}" for now: use exchange = "paper", or "testnet" or "live"')
         return environment
 
-    @field_validator("credentials", "hosts")
+    @field_validator("credentials", "hosts", "market_data")
     @classmethod
     def _not_on_paper(cls, value: V, info: ValidationInfo) -> V:
         if value != cls.model_fields[info.field_name or ""].default and info.data.get("exchange") == PAPER:

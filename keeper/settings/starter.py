@@ -52,7 +52,13 @@ STARTERS = {
             **_FUND,
         },
         feed="synthetic",
-        leaves_out=("venues.NAME.credentials", "venues.NAME.hosts", "venues.NAME.environment", "funds.NAME.assets"),
+        leaves_out=(
+            "venues.NAME.credentials",
+            "venues.NAME.hosts",
+            "venues.NAME.market_data",
+            "venues.NAME.environment",
+            "funds.NAME.assets",
+        ),
         names={"venues": "sim", "funds": "btc3l", "prices": SYMBOL, "markets": SYMBOL, "balances": "USDT", "target": SYMBOL},
     ),
     "binanceusdm": Starter(

@@ -19,6 +19,7 @@ from keeper.venues.access import Exchanges
 from keeper.venues.budgets import Priority
 from keeper.venues.concurrency import together
 from keeper.venues.connection import Question
+from keeper.venues.dialects import DIALECTS
 from keeper.venues.public_data import PublicData
 from keeper.venues.speech.base import Speech
 from keeper.venues.transport import Flight, watched
@@ -32,7 +33,8 @@ class CcxtVenue(PublicData):
     """One exchange account in one environment; see ``ports.Venue`` for what each method promises.
 
     credentials: of the account in its environment, by the names that the exchange's row asks for; the rest as ``PublicData``
-    says. Connecting also checks that Keeper can work with the account, which proves the keys. ConfigError for missing keys.
+    says; streamed: whether what the exchange sends by itself is followed as well. Connecting also checks that Keeper can work
+    with the account, which proves the keys. ConfigError for missing keys, or an exchange whose streams nobody follows.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class CcxtVenue(PublicData):
         exchanges: Exchanges | None = None,
         timeout: float = 10.0,
         attempts: int = 3,
+        streamed: bool = False,
     ) -> None:
         super().__init__(
             info.name,
@@ -56,6 +59,11 @@ class CcxtVenue(PublicData):
             timeout=timeout,
             attempts=attempts,
         )
+        if streamed and info.environment not in self._dialect.streams:
+            known = ", ".join(name for name, row in DIALECTS.items() if info.environment in row.streams)
+            remedy = f'Keeper follows no streams of {info.exchange} in {info.environment}, only those of {known}: write "rest"'
+            raise ConfigError(Problem(f"venue {info.name}", f"venues.{info.name}.market_data", "stream", remedy))
+        self._streamed = streamed
         missing = [name for name in self._dialect.credentials if not credentials.get(name)]
         if missing:
             remedy = "write the file that holds it, or set it in the environment"
@@ -114,6 +122,8 @@ class CcxtVenue(PublicData):
                 self._refuse_altered()
                 amount, price = wire_numbers(self._exchange, request)
                 self._time_left(request)  # what can't be sent need not wait
+                if self._streams is not None:
+                    self._streams.expect(request.client_id)
                 wire = self._wire(question)
                 cost = cost_of(self._exchange, CREATE_ORDER, {})
                 async with self._turn(question, cost, request.deadline) as turn:
@@ -176,6 +186,13 @@ class CcxtVenue(PublicData):
         return await self._whole(
             self._own(f"order {client_id}", Priority.LOOKUP), lambda wire: self._speech.lookup(wire, symbol, client_id)
         )
+
+    async def heard(self, client_id: str, by: datetime) -> None:
+        """Wait for word of an order where the exchange's streams are followed, else for ``by``."""
+        if self._streams is None:
+            await self._clock.sleep_until(by)
+        else:
+            await self._streams.news(client_id, by)
 
     async def fills(self, symbol: str, order_id: str) -> tuple[Fill, ...]:
         """Every trade of one order, oldest first."""

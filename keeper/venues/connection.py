@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from importlib import import_module
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -21,6 +22,7 @@ from keeper.venues.budgets import Priority
 from keeper.venues.concurrency import in_turn, together
 from keeper.venues.dialects import dialect_of
 from keeper.venues.speech.base import Wire
+from keeper.venues.streams import Streams
 from keeper.venues.throttle import Cost, Turn
 from keeper.venues.transport import GuardedSession, loopback_origins, note_answer, signing_time, watched
 from keeper.venues.weights import LOAD_MARKETS, cost_of
@@ -92,6 +94,8 @@ class Connection:
         self._dialect = dialect_of(name, exchange, environment)
         self._origins = loopback_origins(name, hosts)
         self._clock = clock
+        self._streamed = False
+        self._streams: Streams | None = None
         self._timeout = timeout
         self._attempts = attempts
         self._exchanges = exchanges or Exchanges(clock)
@@ -133,11 +137,10 @@ class Connection:
         return {}
 
     def _connect(self) -> None:
-        import ccxt.async_support
-
+        classes = import_module("ccxt.pro" if self._streamed else "ccxt.async_support")
         # at DEBUG ccxt prints every header, the key among them
         logging.getLogger("ccxt").setLevel(logging.WARNING)
-        exchange = getattr(ccxt.async_support, self._dialect.exchange)(
+        exchange = getattr(classes, self._dialect.exchange)(
             {
                 **self._keys(),
                 "number": str,
@@ -160,6 +163,7 @@ class Connection:
             clock=self._clock,
             silence=access.silence,
             bans=access.throttle.limits.bans,
+            streamed=self._dialect.streams.get(self._environment, frozenset()),
         )
         exchange.on_rest_response = note_answer
         if self._dialect.in_turn:
@@ -171,10 +175,14 @@ class Connection:
         self._notes = {}
         self._shared, self._connected = access, exchange
         self._given, self._altered = {}, frozenset()
+        if self._streamed:
+            self._streams = Streams(exchange, self._clock, self._venue_time)
 
     async def _disconnect(self) -> None:
-        exchange, session = self._connected, self._session
-        self._connected = self._session = None
+        exchange, session, streams = self._connected, self._session, self._streams
+        self._connected = self._session = self._streams = None
+        if streams is not None:
+            await streams.close()
         if exchange is not None:
             await exchange.close()
         if session is not None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import TypeVar
 
+from keeper.domain.book import OrderBook
 from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.market import Market
 from keeper.domain.observation import MarketStats, Quote
@@ -56,7 +57,7 @@ class PublicData(Connection):
         speech = self._dialect.speech
         self._known(symbol)
         book, mark, (last, traded) = await together(
-            self._public(f"book of {symbol}", lambda wire: speech.book(wire, symbol)),
+            self._book(symbol),
             self._public(f"mark of {symbol}", lambda wire: speech.mark(wire, symbol)),
             self._public(f"last price of {symbol}", lambda wire: speech.last(wire, symbol)),
         )
@@ -67,6 +68,13 @@ class PublicData(Connection):
         if fresh:
             self._refuse_stale(f"last price of {symbol}", traded)  # one from the future
         return Quote(mark=mark.price, book=book, index=mark.index, last=last if fresh else None)
+
+    async def _book(self, symbol: str) -> OrderBook:
+        """The book as it is streamed, or else read."""
+        streamed = None if self._streams is None else self._streams.book(symbol)
+        if streamed is not None:
+            return streamed
+        return await self._public(f"book of {symbol}", lambda wire: self._dialect.speech.book(wire, symbol))
 
     async def stats(self, symbol: str) -> MarketStats:
         """The last 24 hours of one market."""

@@ -134,7 +134,7 @@ class GuardedSession:
 
     allowed: hosts of the environment; origins: from ``loopback_origins``, and where there are any no other host is
     reached; clock: measures how long to keep silent; silence: where that is kept; bans: HTTP statuses that ask for it, and
-    for how long where no Retry-After says so.
+    for how long where no Retry-After says so; streamed: hosts of the environment's streams.
     """
 
     def __init__(
@@ -145,6 +145,7 @@ class GuardedSession:
         clock: Clock,
         silence: Silence,
         bans: Mapping[int, timedelta],
+        streamed: frozenset[str] = frozenset(),
     ) -> None:
         import aiohttp
 
@@ -156,6 +157,7 @@ class GuardedSession:
         self._clock = clock
         self._silence = silence
         self._bans = bans
+        self._streamed = streamed
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=trusted_authorities()),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -202,6 +204,15 @@ class GuardedSession:
         """Send once, like ``get``."""
         return self._send("PATCH", url, **options)
 
+    def ws_connect(self, url: str, *, proxy: str | None = None, **options: Any) -> Any:
+        """Open a stream; see ``aiohttp.ClientSession.ws_connect``. Refuses as ``get`` does."""
+        from yarl import URL
+
+        if proxy is not None:
+            raise VenueRefused("proxy", "a proxy was asked for: Keeper reaches venues straight")
+        self.refuse_in_silence()
+        return self._session.ws_connect(self._target(URL(url), "wss", self._streamed), **options)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._session.close()
@@ -210,20 +221,18 @@ class GuardedSession:
         if proxy is not None:
             raise VenueRefused("proxy", "a proxy was asked for: Keeper reaches venues straight")
         self.refuse_in_silence()
-        target, flight = self._target(url), _FLIGHT.get()
+        target, flight = self._target(url, "https", self._allowed), _FLIGHT.get()
         _must_carry(flight, str(url), options.get("data"))
         if flight is not None and flight.headers:
             options["headers"] = {**options.get("headers", {}), **flight.headers}
         return self._session.request(method, target, allow_redirects=False, trace_request_ctx=flight, **options)
 
-    def _target(self, url: "URL") -> "URL":
+    def _target(self, url: "URL", scheme: str, allowed: frozenset[str]) -> "URL":
         from yarl import URL
 
         host = url.host or ""
-        if host not in self._allowed or url.scheme != "https" or url.explicit_port is not None:
-            raise VenueRefused(
-                "host", f"{url.scheme}://{url.authority} is none of this environment's hosts ({_names(self._allowed)})"
-            )
+        if host not in allowed or url.scheme != scheme or url.explicit_port is not None:
+            raise VenueRefused("host", f"{url.scheme}://{url.authority} is none of this environment's hosts ({_names(allowed)})")
         if not self._origins:
             return url
         if host not in self._origins:

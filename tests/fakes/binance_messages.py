@@ -114,7 +114,7 @@ def depth(core: ExchangeCore, symbol: str, now: int, limit: int) -> dict[str, An
     for name, sign in (("asks", 1), ("bids", -1)):
         levels = ladder.displayed(sign, rules, core.now())[:limit]
         sides[name] = [[_text(price, rules.price_digits), _text(amount, rules.amount_digits)] for _, price, amount in levels]
-    return {"lastUpdateId": time.monotonic_ns(), "E": now, "T": now, **sides}
+    return {"lastUpdateId": time.monotonic_ns() // 1000, "E": now, "T": now, **sides}
 
 
 def premium(core: ExchangeCore, symbol: str, now: int) -> dict[str, Any]:

@@ -8,9 +8,11 @@ import argparse
 import asyncio
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, ClassVar
+
+from aiohttp import web
 
 from tests.fakes import binance_messages as messages
 from tests.fakes.binance_server import (
@@ -30,12 +32,13 @@ from tests.fakes.binance_server import (
     wall_clock,
     which,
 )
+from tests.fakes.binance_streams import LISTEN_KEY, UsdmStreams
 from tests.fakes.exchange_core import ExchangeCore, Instrument, Ladder
 
 __all__ = ["API_KEY", "HOSTS", "SECRET", "BinanceUsdm", "Fault", "Seen", "in_thread", "usual_core"]
 
 WEEK = 7 * 86_400_000
-HOSTS = ("demo-fapi.binance.com", "fapi.binance.com", WALLET)
+HOSTS = ("demo-fapi.binance.com", "fapi.binance.com", WALLET, "fstream.binancefuture.com", "fstream.binance.com")
 
 
 def _place(exchange: BinanceServer, told: dict[str, str]) -> Any:
@@ -83,6 +86,8 @@ PUBLIC: Routes = {
     ("GET", "v2/ticker/price"): lambda exchange, told: messages.last(exchange.core, told["symbol"]),
     ("GET", "v1/ticker/24hr"): lambda exchange, told: messages.ticker(exchange.core, told["symbol"], exchange.now()),
 }
+KEYED = {(method, "v1/listenKey"): lambda _exchange, _told: {"listenKey": LISTEN_KEY} for method in ("POST", "PUT")}
+"""What names the key and is not signed."""
 PRIVATE: Routes = {
     ("GET", "v3/account"): lambda exchange, _told: messages.account(exchange.core, exchange.now()),
     ("GET", "v3/positionRisk"): lambda exchange, _told: messages.positions(exchange.core, exchange.now()),
@@ -112,12 +117,21 @@ class BinanceUsdm(BinanceServer):
         "binanceusdm",
         hosts=HOSTS,
         prefix="/fapi/",
-        public=PUBLIC,
+        public={**PUBLIC, **KEYED},
         private=PRIVATE,
         error=messages.error,
         truth=messages.truth,
     )
     bracket_coefficient: str | None = None
+    streams: UsdmStreams = field(default_factory=UsdmStreams)
+
+    def book_of(self, symbol: str) -> Any:
+        """As it is shown."""
+        return messages.depth(self.core, symbol, self.now(), 100)
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """Books that are subscribed to, and the account's orders under its listen key."""
+        return await self.streams.serve(self, request)
 
 
 def usual_core(**changes: Any) -> ExchangeCore:

@@ -147,7 +147,13 @@ class LoopbackServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    async def stream(self, _request: web.Request) -> web.StreamResponse:
+        """What somebody hears who opens a stream."""
+        return web.Response(status=404)
+
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self.stream(request)
         body = await request.read()
         query = request.rel_url.raw_query_string
         address = None if request.transport is None else request.transport.get_extra_info("sockname")

@@ -197,6 +197,9 @@ class ScriptedVenue:
             return None
         return self._told(client_id, report)
 
+    async def heard(self, client_id: str, by: datetime) -> None:  # noqa: ARG002 - it sends nothing by itself
+        await self.clock.sleep_until(by)
+
     async def fills(self, symbol: str, order_id: str) -> tuple[Fill, ...]:
         trades = await self._read("fills", lambda: self.inner.fills(symbol, order_id))
         trades = (*trades, *self.outside_fills.get(order_id, ()))

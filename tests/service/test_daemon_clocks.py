@@ -54,6 +54,7 @@ class OnTheWall:
         self.markets = inner.markets
         self.stats = inner.stats
         self.price = inner.price
+        self.heard = inner.heard
         self.lookup = inner.lookup
         self.fills = inner.fills
         self.cancel = inner.cancel

@@ -155,6 +155,9 @@ class Wire:
                 return self._report(answer, symbol, client_id)
         return None
 
+    async def heard(self, client_id: str, by: datetime) -> None:  # noqa: ARG002 - it sends nothing by itself
+        await self.clock.sleep_until(by)
+
     async def fills(self, symbol: str, order_id: str) -> tuple[Fill, ...]:
         await self._answer(f"trades of {order_id}")
         at = self._read_at()

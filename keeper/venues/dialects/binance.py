@@ -80,6 +80,10 @@ BINANCE_USDM = Dialect(
         Environment.LIVE: frozenset({"fapi.binance.com", _WALLET}),
         Environment.TESTNET: frozenset({"demo-fapi.binance.com"}),
     },
+    streams={
+        Environment.LIVE: frozenset({"fstream.binance.com"}),
+        Environment.TESTNET: frozenset({"fstream.binancefuture.com"}),
+    },
     testnet_switch="enable_demo_trading",
     options=_FUTURES_OPTIONS,
     client_id_shape=_CLIENT_ID,

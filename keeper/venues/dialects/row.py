@@ -34,7 +34,8 @@ class Dialect:
     that a sent order may take to arrive, after which the venue refuses it (or, where it has no such rule, after which it is
     taken to be lost once two lookups say so); read_lag: seconds after which a read shows an earlier write; unique_ids: whether
     the venue refuses a second order of a client id for as long as the first one rests; in_turn: whether what is signed must
-    arrive in the order in which it was signed, so that no two such requests may be on their way.
+    arrive in the order in which it was signed, so that no two such requests may be on their way; streams: the only hosts whose
+    streams may be followed, by environment, empty where Keeper follows none.
     """
 
     exchange: str
@@ -54,3 +55,4 @@ class Dialect:
     read_lag: float = 0.5
     unique_ids: bool = True
     in_turn: bool = False
+    streams: Mapping[Environment, frozenset[str]] = field(default_factory=dict)

@@ -161,6 +161,10 @@ class PaperVenue:
         booked = self._ledger.orders.get(client_id)
         return booked.report if booked is not None and booked.symbol == symbol else None
 
+    async def heard(self, client_id: str, by: datetime) -> None:  # noqa: ARG002 - it sends nothing by itself
+        """At that time: nobody sends word."""
+        await self.clock.sleep_until(by)
+
     async def fills(self, symbol: str, order_id: str) -> tuple[Fill, ...]:
         """Every trade of one order, oldest first."""
         for booked in self._ledger.orders.values():
