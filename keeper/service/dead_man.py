@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 
 class DeadMan:
-    """Armed before orders go out and again while a run lasts. That the venue does not answer changes nothing.
+    """Armed as orders go out and again while a run lasts. That the venue does not answer changes nothing.
 
     The switch knows no difference between our orders and others: where somebody else's rest in the same markets, such as a
     stop that protects a position, it is left off.

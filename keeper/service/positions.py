@@ -29,6 +29,7 @@ from keeper.service.settle import holdings, settle
 
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (2, 5, 10))
 """How long what nothing explains is given to turn out as a late read."""
+JUST_READ = timedelta(seconds=2)
 LATE = timedelta(minutes=10)
 """How long after its cancel a fill of an order is still looked for."""
 DEEPEST_LOOK = timedelta(days=90)
@@ -112,6 +113,19 @@ class PositionBook:
             for symbol, market in markets.items()
             if symbol in before
         }
+
+    async def stand_still(self, observation: Observation) -> bool:
+        """Whether no second read is needed to know that the account of ``observation`` stands still.
+
+        It was just made, and shows of every market what was last recorded with our fills since: none of those is still to be
+        seen. What others trade at that very time it may show too late, as any read may; the next one tells. What is urgent may
+        look so because of what is not known, and is read again.
+        """
+        if self._urgent or not timedelta(0) <= self._clock.now() - observation.account.at <= JUST_READ:
+            return False
+        if await self._journal.open_children(self._fund):
+            return False
+        return holdings(observation) == await self.expected(observation.markets)
 
     async def patient_changes(
         self, observation: Observation, only: str | None = None

@@ -3,6 +3,7 @@
 Decisions are made by the pure parts; this module only carries observations to them and their proposals to the sender.
 """
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -15,7 +16,7 @@ from keeper.domain.market import MarketKind
 from keeper.domain.numbers import plain
 from keeper.domain.observation import Observation
 from keeper.domain.order import Child, ChildState, Fill
-from keeper.domain.run import NavCause, Run, RunKey, RunStatus
+from keeper.domain.run import NavCause, Run, RunStatus
 from keeper.execution import engine
 from keeper.execution.recovery import assumed
 from keeper.planning.build import build
@@ -78,6 +79,7 @@ class Rebalancer:
         self._dead_man = DeadMan(venue, fund.symbols)
         self._waiting = Waiting(fund.name, venue.clock)
         self._why_stopped = ""
+        self._planned: tuple[Plan, Observation] | None = None
 
     def flat(self) -> "Rebalancer":
         """One that brings the same fund to no exposure at all."""
@@ -138,9 +140,17 @@ class Rebalancer:
 
         approved_jump: a human wants targets that are far from those of the run before.
         """
-        observation = await self._seen(await self._observer.observe(with_stats=True))
-        brief = await brief_of(self.fund, self._venue.info, self._journal, observation.at, approved_jump=approved_jump)
-        return build(brief, observation)
+        now = self._clock.now()
+        reading = asyncio.ensure_future(self._observer.observe(with_stats=True))
+        try:  # what the journal has is read while the venue's answers are on their way
+            brief = await brief_of(self.fund, self._venue.info, self._journal, now, approved_jump=approved_jump)
+            observation = await self._seen(await reading)
+        finally:
+            reading.cancel()
+            await asyncio.wait({reading})
+        plan = build(brief, observation)
+        self._planned = plan, observation
+        return plan
 
     async def execute(self, plan: Plan, trigger: str, progress: Progress, asked: str = "") -> Run:
         """Run ``plan`` under a key that is used once, and return the run as it ended.
@@ -148,7 +158,7 @@ class Rebalancer:
         asked: why the operator wants it, for the record. JournalError when the journal fails: then nothing more is sent.
         InvariantViolation when the key exists.
         """
-        run = self._open(plan, trigger, asked)
+        run = self._runs.new(plan, trigger, asked, self.fund.pacing.horizon)
         if not await self._journal.open_run(run):
             message = f"run {run.id} exists already: {self.fund.name} was triggered by {trigger} before"
             raise InvariantViolation(message)
@@ -199,7 +209,7 @@ class Rebalancer:
         course: _Course | None = None
         after: Observation | None = None
         try:
-            observation = await self._start(run)
+            observation = await self._start(run, plan)
             state = engine.begin(plan, self.fund.pacing, limits=self.fund.limits, now=self._clock.now())
             prices = dict(observation.valuation().prices)
             course = _Course(run=run, state=state, expected=holdings(observation), prices=prices, sequence=sequence)
@@ -222,12 +232,14 @@ class Rebalancer:
         await self._guard.judge()
         return ended
 
-    async def _start(self, run: Run) -> Observation:
+    async def _start(self, run: Run, plan: Plan | None = None) -> Observation:
         """The settled account that a run starts from, recorded together with what it is worth.
 
-        VenueRefused when it shows what must be looked at by a human first.
+        plan: what was just planned, on an observation that will do. VenueRefused where a human must look at it first.
         """
-        observation = await self._positions.settled()
+        planned, observation = self._planned or (None, None)
+        if observation is None or planned is not plan or not await self._positions.stand_still(observation):
+            observation = await self._positions.settled()
         cause = await self._positions.since_settled(observation)
         if not await self._journal.open_children(self.fund.name):
             observation, changes = await self._positions.patient_changes(observation)
@@ -235,8 +247,10 @@ class Rebalancer:
             worth = Worth(cause=cause, nav=valuation.nav, exposure=valuation.net_exposure)
             if await self._guard.judge(changes=changes, worth=worth) is FundState.HALTED:
                 raise VenueRefused("halted", (await self._journal.standing(self.fund.name)).reason)
-            await self._runs.record_nav(run, cause, observation)  # first: of positions on record the worth is, too
-            await self._positions.record(run.id, observation, changes)
+            await asyncio.gather(  # in one turn of the loop, so that they share one commit
+                self._runs.record_nav(run, cause, observation),  # first: of positions on record the worth is, too
+                self._positions.record(run.id, observation, changes),
+            )
         return await self._seen(observation)
 
     async def _end(self, course: _Course, observation: Observation) -> Observation:
@@ -285,7 +299,6 @@ class Rebalancer:
             progress.update(leg_progress(course.state, course.fills, self._observer.markets), self._clock.now())
             match decision:
                 case engine.Send(slices):
-                    await self._dead_man.arm(observation)
                     await self._send(course, slices, observation)
                 case engine.Wait(until):
                     await self._waiting.until(until)
@@ -322,7 +335,16 @@ class Rebalancer:
 
     async def _send(self, course: _Course, slices: Sequence[engine.Slice], observation: Observation) -> None:
         numbered = [replace(one, sequence=one.sequence + course.sequence) for one in slices]
-        outcomes = await self._sender.send(course.run, numbered, observation, course.pinned)
+        # nothing that is sent rests, so that it need not wait for the switch
+        arming = asyncio.ensure_future(self._dead_man.arm(observation))
+        try:
+            outcomes = await self._sender.send(course.run, numbered, observation, course.pinned)
+        except asyncio.CancelledError:
+            arming.cancel()
+            raise
+        finally:
+            await asyncio.wait({arming})
+        arming.result()
         for proposal, outcome in zip(slices, outcomes, strict=True):
             match outcome:
                 case Refused(reasons):
@@ -376,21 +398,3 @@ class Rebalancer:
             log.warning("account.unread", fund=self.fund.name, error=str(error))
             return None
         return observation
-
-    def _open(self, plan: Plan, trigger: str, asked: str) -> Run:
-        info, now = self._venue.info, self._clock.now()
-        key = RunKey(self.fund.name, trigger)
-        return Run(
-            id=key.run_id,
-            key=key,
-            venue=info.name,
-            environment=str(info.environment),
-            account=info.account,
-            currency=plan.currency,
-            status=RunStatus.RUNNING,
-            reason=plan.reason,
-            plan={**plan.document(), "asked": asked},
-            result=None,
-            started_at=now,
-            deadline=now + self.fund.pacing.horizon,
-        )

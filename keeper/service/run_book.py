@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import structlog
@@ -10,7 +11,8 @@ from keeper.domain.errors import StaleData, VenueError
 from keeper.domain.market import Market
 from keeper.domain.numbers import ONE
 from keeper.domain.observation import Observation
-from keeper.domain.run import NavCause, NavPoint, Run, RunStatus
+from keeper.domain.run import NavCause, NavPoint, Run, RunKey, RunStatus
+from keeper.planning.plan import Plan
 from keeper.ports import Clock, Journal, Venue
 from keeper.service.observer import Observer
 from keeper.service.results import Work, result_document
@@ -27,6 +29,25 @@ class RunBook:
         self._journal = journal
         self._clock: Clock = venue.clock
         self._observer = observer
+
+    def new(self, plan: Plan, trigger: str, asked: str, horizon: timedelta) -> Run:
+        """A run of ``plan`` that begins now; no row is written. asked: why the operator wants it."""
+        info, now = self._venue.info, self._clock.now()
+        key = RunKey(self._fund, trigger)
+        return Run(
+            id=key.run_id,
+            key=key,
+            venue=info.name,
+            environment=str(info.environment),
+            account=info.account,
+            currency=plan.currency,
+            status=RunStatus.RUNNING,
+            reason=plan.reason,
+            plan={**plan.document(), "asked": asked},
+            result=None,
+            started_at=now,
+            deadline=now + horizon,
+        )
 
     async def close(
         self,

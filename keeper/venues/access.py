@@ -57,9 +57,12 @@ class SharedMarkets:
         self._latest: SimpleNamespace | None = None
         self._loaded_at: datetime | None = None
         self._holders: WeakSet[Holder] = WeakSet()
+        self._endpoints: object = None
 
     async def provide(self, holder: Holder, load: Callable[[], Awaitable[None]]) -> None:
         """Give ``holder`` markets that were loaded lately, by ``load`` if nobody else did; then everybody has those."""
+        # what ccxt declares of its endpoints is the same for all, and most of what an instance takes
+        self._endpoints = holder.exchange.api = self._endpoints or holder.exchange.api
         async with self._loading:
             age = None if self._loaded_at is None else self._clock.now() - self._loaded_at
             if self._latest is None or age is None or not timedelta(0) <= age <= LOADED_LATELY:

@@ -211,6 +211,7 @@ async def test_markets_are_loaded_once_and_a_reload_reaches_everybody(server: Bi
         ours, theirs = (venue._exchange for venue in (pair.one, pair.other))
         assert ours is not theirs
         assert ours.markets is theirs.markets
+        assert ours.api is theirs.api
         assert not server.seen("exchangeInfo"), "the second one loaded them again"
         await pair.one.markets([BTC])
         loaded = ours.markets
