@@ -92,9 +92,9 @@ BUGS: Mapping[str, Bug] = {
     "last price trusted": Bug(
         changes=[
             Change(
-                "keeper.planning.gate",
-                "in situation.observation.quotes.items():\n        yield from _apart(",
-                "in ():\n        yield from _apart(",
+                "keeper.planning.agreement",
+                "    for symbol, quote in quotes.items():\n",
+                "    for symbol, quote in ():\n",
             ),
         ],
         scenario={"spikes": 0.15},
