@@ -18,6 +18,7 @@ from keeper.service.daemon import Daemon
 from keeper.service.fund import Fund
 from keeper.service.keeping import Charge, FundKeeper
 from keeper.service.observer import Observer
+from keeper.service.preflight import Preflight
 from keeper.service.rebalancer import Rebalancer
 from keeper.service.slots import SlotOwner
 from keeper.settings.addresses import PAPER
@@ -115,8 +116,13 @@ async def open_daemon(settings: Settings, names: Sequence[str], env: Mapping[str
 @asynccontextmanager
 async def open_account(settings: Settings, name: str) -> AsyncIterator[Venue]:
     """A connection to the account of fund ``name``, whoever trades it: to look, and to take orders back, never to send any."""
-    async with Venues(settings).made(settings.funds[name].venue) as venue:
+    async with account_of(settings, name) as venue:
         yield venue
+
+
+def account_of(settings: Settings, name: str, *, examined: bool = False) -> Venue:
+    """The account of fund ``name``, not connected. examined: it may be unfit to be traded, and is not."""
+    return Venues(settings).made(settings.funds[name].venue, examined=examined)
 
 
 @asynccontextmanager
@@ -219,14 +225,7 @@ async def _connected(
     settings: Settings, name: str, venue: Venue, journal: Journal, replay: Replay
 ) -> AsyncIterator[Callable[[], Rebalancer]]:
     """A connection to the venue of fund ``name``, for which each call makes a fresh Rebalancer."""
-    configured = settings.funds[name]
-    fund = Fund(
-        name=name,
-        mandate=configured.mandate(),
-        limits=configured.limits_value(),
-        pacing=configured.pacing(),
-        breakers=configured.breakers_value(),
-    )
+    fund = fund_of(settings, name)
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(venue)
@@ -234,11 +233,25 @@ async def _connected(
             if error.code != NO_SUCH_MARKET:
                 raise
             path = ("funds", name, "target")  # a feed loads its markets as it connects
-            trouble = problem(settings, path, ", ".join((*fund.symbols, *configured.kept_symbols())), error.message)
+            trouble = problem(settings, path, ", ".join((*fund.symbols, *settings.funds[name].kept_symbols())), error.message)
             raise ConfigError(trouble) from error
         replay.judge(venue)
         observer = await _observer(settings, name, venue, fund)
-        yield lambda: Rebalancer(fund, venue, journal, observer)
+        preflight = Preflight(venue, observer)
+        await preflight.look()
+        yield lambda: Rebalancer(fund, venue, journal, observer, preflight.refusals)
+
+
+def fund_of(settings: Settings, name: str) -> Fund:
+    """The rules of fund ``name``."""
+    configured = settings.funds[name]
+    return Fund(
+        name=name,
+        mandate=configured.mandate(),
+        limits=configured.limits_value(),
+        pacing=configured.pacing(),
+        breakers=configured.breakers_value(),
+    )
 
 
 async def _observer(settings: Settings, name: str, venue: Venue, fund: Fund) -> Observer:

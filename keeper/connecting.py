@@ -35,15 +35,15 @@ class Venues:
         self._settings = settings
         self._exchanges = Exchanges(SystemClock())
 
-    def made(self, name: str, *, daily: bool = False) -> Venue:
+    def made(self, name: str, *, daily: bool = False, examined: bool = False) -> Venue:
         """The venue ``name``, not connected. daily: for a daemon, for which prices that stand still do so in real time.
 
-        ConfigError when it can't be made as configured.
+        examined: it may be unfit to be traded, and is not. ConfigError when it can't be made as configured.
         """
         account = account_fingerprint(name, self._settings.venue(name))
         if self._settings.venues[name].exchange == PAPER:
             return _paper(self._settings, name, account, self._exchanges, daily=daily)
-        return _real(self._settings, name, account, self._exchanges)
+        return _real(self._settings, name, account, self._exchanges, examined=examined)
 
 
 async def _nothing() -> None:
@@ -66,9 +66,9 @@ def owns_its_clock(venue: VenueSettings, *, daily: bool = False) -> bool:
     return fast or isinstance(venue.feed, RecordedFeed) or (isinstance(venue.feed, FixedFeed) and not daily)
 
 
-def _real(settings: Settings, name: str, account: str, exchanges: "Exchanges") -> Venue:
+def _real(settings: Settings, name: str, account: str, exchanges: "Exchanges", *, examined: bool) -> Venue:
     venue = settings.venues[name]
-    from keeper.venues.ccxt_venue import CcxtVenue
+    from keeper.venues.ccxt_venue import CcxtVenue, ExaminedVenue
     from keeper.venues.dialects import dialect_of
 
     row = dialect_of(name, venue.exchange, venue.environment)
@@ -81,7 +81,7 @@ def _real(settings: Settings, name: str, account: str, exchanges: "Exchanges") -
         order_ttl=row.order_life.total_seconds(),
         client_id_length=row.client_id_length,
     )
-    return CcxtVenue(
+    return (ExaminedVenue if examined else CcxtVenue)(
         info,
         credentials={part: held.get_secret_value() for part, held in credentials_of(name, venue).items()},
         hosts=venue.hosts,

@@ -31,6 +31,9 @@ _STYLES = {
     "differs": "red",
     "live": "red",
     "unknown": "red",
+    "ok": "green",
+    "warn": "yellow",
+    "fail": "red",
 }
 
 

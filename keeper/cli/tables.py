@@ -1,4 +1,4 @@
-"""What kill, resolve and reconcile show on a terminal: their documents as tables. Shows, and decides nothing."""
+"""What doctor, kill, resolve and reconcile show on a terminal: their documents as tables. Shows, and decides nothing."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,24 @@ if TYPE_CHECKING:
 Document = Mapping[str, Any]
 
 _AGREEING = ("agrees", "in_flight", "adopted")
+
+
+def checkup_table(document: Document, console: "Console") -> None:
+    """What was found out about one fund, line by line, and what came of its settings."""
+    say(console, f"{document['fund']} on {document['venue']} ({document['environment']}), {figures.moment(document['at'])}")
+    table = table_of(("", "Check", "Found"))
+    for one in document["findings"]:
+        name = plain_text(one["check"].replace("_", " ") + (f"\n{one['market']}" if one["market"] else ""))
+        found = plain_text(one["found"] + (f"\n-> {one['remedy']}" if one["remedy"] else ""))
+        table.add_row(status_text(one["verdict"]), name, found)
+    console.print(table)
+    for change in document["changes"]:
+        if change["made"]:
+            where = f" of {change['market']}" if change["market"] else ""
+            say(console, f"Changed: {words(change['setting']).lower()}{where} from {change['before']} to {change['after']}")
+    counts = [[one["verdict"] for one in document["findings"]].count(verdict) for verdict in ("fail", "warn")]
+    verdict = f"{counts[0]} of {len(document['findings'])} checks fail, {counts[1]} warn."
+    console.print(status_text(document["verdict"], verdict), soft_wrap=True)
 
 
 def kill_table(document: Document, console: "Console") -> None:

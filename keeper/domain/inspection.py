@@ -1,7 +1,7 @@
 """What an exchange tells of an account beside what it holds: its keys, its modes, its fees, how far a position may grow."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -11,6 +11,14 @@ class MarginMode(StrEnum):
 
     CROSS = "cross"
     ISOLATED = "isolated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """How far away an exchange is. latency: of one request, there and back; offset: this machine's clock less the exchange's."""
+
+    latency: timedelta
+    offset: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """What a plan of a fund is made under, as the journal and the venue have it now."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from keeper.domain.fund import Neighbour
@@ -14,8 +15,22 @@ SHOWN = 5
 """Orders that are named."""
 
 
-async def brief_of(fund: Fund, info: VenueInfo, journal: Journal, now: datetime, *, approved_jump: bool) -> Brief:
-    """The brief of ``fund``. approved_jump: a human wants targets that are far from those of the run before."""
+Preflight = Callable[[], Awaitable[tuple[Refusal, ...]]]
+"""What is known of the account before a plan that keeps the fund from trading; a flattening does not ask."""
+
+
+async def nothing_known() -> tuple[Refusal, ...]:
+    """The preflight of an account that nobody looks at."""
+    return ()
+
+
+async def brief_of(
+    fund: Fund, info: VenueInfo, journal: Journal, now: datetime, *, approved_jump: bool, known: Sequence[Refusal] = ()
+) -> Brief:
+    """The brief of ``fund``.
+
+    approved_jump: a human wants targets that are far from those of the run before; known: from its preflight.
+    """
     footing = await journal.footing(fund.name, "", now)
     blocked = [
         Refusal(
@@ -26,6 +41,7 @@ async def brief_of(fund: Fund, info: VenueInfo, journal: Journal, now: datetime,
         if not fund.urgent
     ]
     if not fund.urgent:
+        blocked += known
         blocked += [_other_fund(one) for one in await journal.neighbours(fund.name, info.account)]
     if info.environment is Environment.LIVE:
         blocked.append(Refusal("not_enabled", "a live fund only plans: trade on paper or on a testnet"))

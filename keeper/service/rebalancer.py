@@ -24,10 +24,11 @@ from keeper.planning.gate import BOUND, PASSING, Refused
 from keeper.planning.plan import Plan
 from keeper.policy.breakers import Cause, Trip
 from keeper.ports import Clock, Journal, Venue
-from keeper.service.briefing import brief_of
+from keeper.service.briefing import Preflight, brief_of, nothing_known
 from keeper.service.dead_man import DeadMan
 from keeper.service.fund import Fund
 from keeper.service.guard import Guard
+from keeper.service.market_checks import changed_contracts
 from keeper.service.observer import Observer
 from keeper.service.positions import PositionBook, added
 from keeper.service.progress import Progress, leg_progress
@@ -66,12 +67,15 @@ class _Course:
 class Rebalancer:
     """Plans and runs one fund. ``stop`` ends a run in work after the children in flight have their outcome."""
 
-    def __init__(self, fund: Fund, venue: Venue, journal: Journal, observer: Observer) -> None:
+    def __init__(
+        self, fund: Fund, venue: Venue, journal: Journal, observer: Observer, preflight: Preflight = nothing_known
+    ) -> None:
         self.fund = fund
         self._venue = venue
         self._journal = journal
         self._clock: Clock = venue.clock
         self._observer = observer
+        self._preflight = preflight
         self._sender = Sender(venue, journal, venue.clock, fund.limits, urgent=fund.urgent)
         self._runs = RunBook(fund.name, venue, journal, observer)
         self._positions = PositionBook(fund, venue, journal, observer)
@@ -143,7 +147,8 @@ class Rebalancer:
         now = self._clock.now()
         reading = asyncio.ensure_future(self._observer.observe(with_stats=True))
         try:  # what the journal has is read while the venue's answers are on their way
-            brief = await brief_of(self.fund, self._venue.info, self._journal, now, approved_jump=approved_jump)
+            known, info = await self._preflight(), self._venue.info
+            brief = await brief_of(self.fund, info, self._journal, now, approved_jump=approved_jump, known=known)
             observation = await self._seen(await reading)
         finally:
             reading.cancel()
@@ -272,8 +277,7 @@ class Rebalancer:
             symbol: await self._journal.pin(account, symbol, market.identity, at=now)
             for symbol, market in self._observer.markets.items()
         }
-        changed = [symbol for symbol, market in self._observer.markets.items() if found[symbol] != market.identity]
-        if changed:
+        if changed := changed_contracts(self._observer.markets, found):
             why = f"the contract behind {', '.join(changed)} is not what it was when the fund first traded it"
             await self._guard.trip(Trip(state=FundState.HALTED, cause=Cause.IDENTITY, why=why))
             raise VenueRefused("contract", why)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from keeper.domain.account import Account
-from keeper.domain.errors import ConfigError, Problem, StaleData, VenueError, VenueRefused
+from keeper.domain.errors import ConfigError, InvariantViolation, Problem, StaleData, VenueError, VenueRefused
 from keeper.domain.numbers import plain
 from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Unknown, VenueOrder
 from keeper.ports import Clock, VenueInfo
@@ -20,8 +20,7 @@ from keeper.venues.budgets import Priority
 from keeper.venues.concurrency import together
 from keeper.venues.connection import Question
 from keeper.venues.dialects import DIALECTS
-from keeper.venues.public_data import PublicData
-from keeper.venues.speech.base import Speech
+from keeper.venues.inspected import Inspected
 from keeper.venues.transport import Flight, watched
 from keeper.venues.weights import CREATE_ORDER, cost_of
 
@@ -29,7 +28,7 @@ OK = range(200, 300)
 READS_OF_AN_ACCOUNT = 3
 
 
-class CcxtVenue(PublicData):
+class CcxtVenue(Inspected):
     """One exchange account in one environment; see ``ports.Venue`` for what each method promises.
 
     credentials: of the account in its environment, by the names that the exchange's row asks for; the rest as ``PublicData``
@@ -78,7 +77,10 @@ class CcxtVenue(PublicData):
         return self._info
 
     def _on_connecting(self) -> list[Awaitable[Any]]:
-        return [*super()._on_connecting(), self._asked(self._own("account's mode"), self._speech.check_account)]
+        return [*super()._on_connecting(), *self._admission()]
+
+    def _admission(self) -> list[Awaitable[Any]]:
+        return [self.admit()]
 
     @property
     def _needed_at_once(self) -> int:
@@ -86,10 +88,6 @@ class CcxtVenue(PublicData):
 
     def _keys(self) -> dict[str, str]:
         return {theirs: self._credentials[ours] for ours, theirs in self._dialect.credentials.items()}
-
-    @property
-    def _speech(self) -> Speech:
-        return self._dialect.speech
 
     async def account(self) -> Account:
         """Balances, positions and open orders, read together; as old as they may be, which is when they were asked for."""
@@ -109,10 +107,6 @@ class CcxtVenue(PublicData):
             equities=wallet.equities,
             at=min(question.first for question in questions if question.first is not None),
         )
-
-    def _own(self, what: str, priority: Priority = Priority.READ, attempts: int | None = None) -> Question:
-        """A question about the account, to be signed."""
-        return Question(what=what, priority=priority, account=self._info.account, attempts=attempts)
 
     async def place(self, request: OrderRequest) -> Outcome:
         """Send one limit order, immediate or cancel, once; refused where its turn would come after its deadline."""
@@ -227,6 +221,19 @@ class CcxtVenue(PublicData):
             self._known(symbol)
         question = self._own("dead-man switch", Priority.CANCEL)
         return await self._whole(question, lambda wire: self._speech.dead_man(wire, symbols, within))
+
+
+class ExaminedVenue(CcxtVenue):
+    """An account that may be unfit to be traded: connecting asks for no more than an answer, and no order is sent."""
+
+    largest_offset = timedelta.max
+
+    def _admission(self) -> list[Awaitable[Any]]:
+        return []
+
+    async def place(self, request: OrderRequest) -> Outcome:
+        """Refuse: who examines an account does not trade it."""
+        raise InvariantViolation(f"order {request.client_id} is sent while its account is examined")
 
 
 def wire_numbers(exchange: Any, request: OrderRequest) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from importlib import import_module
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from keeper.domain.errors import InvariantViolation, StaleData, VenueRefused, VenueUnavailable
 from keeper.domain.market import Market
@@ -76,6 +76,8 @@ class Connection:
     timeout: seconds for one request; attempts: how often a read is tried.
     ConfigError for an exchange or environment without a dialect, or hosts that leave this machine.
     """
+
+    largest_offset: ClassVar[timedelta] = LARGEST_OFFSET
 
     def __init__(
         self,
@@ -215,7 +217,7 @@ class Connection:
     def _take_offset(self, samples: Collection[tuple[timedelta, timedelta]]) -> None:
         """samples: how long each took, and by how much the clock was ahead of the venue's; the quickest one counts."""
         _, self._offset = min(samples)
-        if not abs(self._offset) <= LARGEST_OFFSET:
+        if not abs(self._offset) <= self.largest_offset:
             seconds = self._offset.total_seconds()
             remedy = (
                 f"this machine's clock is {seconds:+.3f} s off the venue's, allowed is 1 s: synchronise it (NTP) and start again"

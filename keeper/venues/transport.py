@@ -158,6 +158,8 @@ class GuardedSession:
         self._silence = silence
         self._bans = bans
         self._streamed = streamed
+        self.reached: dict[str, str] = {}
+        """The hosts that were asked, and the origin that stood for each."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=trusted_authorities()),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -234,10 +236,12 @@ class GuardedSession:
         if host not in allowed or url.scheme != scheme or url.explicit_port is not None:
             raise VenueRefused("host", f"{url.scheme}://{url.authority} is none of this environment's hosts ({_names(allowed)})")
         if not self._origins:
+            self.reached[host] = f"https://{host}"
             return url
         if host not in self._origins:
             remedy = f"hosts maps {_names(self._origins)} only: map {host} as well, or remove hosts"
             raise VenueRefused("host", remedy)
+        self.reached[host] = self._origins[host]
         return URL(self._origins[host] + url.raw_path_qs, encoded=True)
 
     async def _note_end(

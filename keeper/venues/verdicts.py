@@ -16,6 +16,7 @@ from keeper.venues.transport import Flight
 
 NEVER_SENT = "never_sent"
 SHOWN = 160
+DOWN = 503
 GARBAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, AssertionError, EOFError)
 
 
@@ -86,6 +87,9 @@ def of_read(dialect: Dialect, flight: Flight, what: str, error: Exception) -> Ke
     if not isinstance(error, errors.BaseError | OSError) and flight.status is not None:
         return unreadable(what, error)
     said = f"; {coded[0]}: {coded[1]}" if coded else ""
+    if isinstance(error, errors.OnMaintenance) or flight.status == DOWN:
+        remedy = "the venue is under maintenance or overloaded: see its status page, and try again later"
+        return VenueUnavailable(f"{what} failed: {_what_happened(flight, error)}{said}; {remedy}")
     return VenueUnavailable(f"{what} failed: {_what_happened(flight, error)}{said}")
 
 

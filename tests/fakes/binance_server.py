@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.fakes.exchange_core import Reason, Trade
 from tests.fakes.loopback_requests import Fault, Seen
@@ -59,17 +59,28 @@ RESTRICTIONS = {
 
 @dataclass(slots=True, kw_only=True)
 class BinanceServer(LoopbackServer):
-    """One of Binance's markets. restrictions: of the key, as the wallet tells them."""
+    """One of Binance's markets.
+
+    restrictions: of the key, as the wallet tells them; strange_on: hosts on which the key does not exist; barred: requests come
+    from an address that the key's list does not name; forbidden: the key has no right to this market.
+    """
 
     restrictions: dict[str, Any] = field(default_factory=lambda: dict(RESTRICTIONS))
+    strange_on: frozenset[str] = frozenset()
+    barred: bool = False
+    forbidden: bool = False
+    unknown_key: ClassVar[int] = -2015
 
 
-def authenticate(exchange: LoopbackServer, seen: Seen) -> None:
-    """Key, signature and time window of a private request."""
+def authenticate(exchange: BinanceServer, seen: Seen) -> None:
+    """Key, signature and time window of a private request. The wallet knows a strange key from one that may not."""
+    wallet = seen.path.startswith("/sapi/")
     key = seen.header("X-MBX-APIKEY")
     if not key:
         raise Rejection(-2014)
-    if key != exchange.api_key:
+    if key != exchange.api_key or seen.host in exchange.strange_on:
+        raise Rejection(-2008 if wallet else exchange.unknown_key)
+    if exchange.barred or (exchange.forbidden and not wallet):
         raise Rejection(-2015)
     signed, _, signature = seen.raw.rpartition(b"&signature=")
     expected = hmac.new(exchange.secret.encode(), signed, hashlib.sha256).hexdigest()

@@ -90,6 +90,7 @@ class BinanceSpot(BinanceServer):
         truth=messages.truth,
     )
     core: SpotCore
+    unknown_key: ClassVar[int] = -2008
 
 
 def spot_core(**changes: Any) -> SpotCore:

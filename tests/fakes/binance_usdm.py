@@ -33,7 +33,7 @@ from tests.fakes.binance_server import (
     which,
 )
 from tests.fakes.binance_streams import LISTEN_KEY, UsdmStreams
-from tests.fakes.exchange_core import ExchangeCore, Instrument, Ladder
+from tests.fakes.exchange_core import ExchangeCore, Instrument, Ladder, MarginMode
 
 __all__ = ["API_KEY", "HOSTS", "SECRET", "BinanceUsdm", "Fault", "Seen", "in_thread", "usual_core"]
 
@@ -77,6 +77,39 @@ def _depth(exchange: BinanceServer, told: dict[str, str]) -> Any:
     return messages.depth(exchange.core, told["symbol"], exchange.now(), int(told.get("limit", 500)))
 
 
+DONE = {"code": 200, "msg": "success"}
+
+
+def _set_hedged(exchange: BinanceServer, told: dict[str, str]) -> Any:
+    wanted = {"true": True, "false": False}[told["dualSidePosition"]]
+    if wanted is exchange.core.hedged:
+        raise Rejection(-4059)
+    _flat_or(exchange, -4068, -4067)
+    exchange.core.set_hedged(hedged=wanted)
+    return DONE
+
+
+def _set_margin(exchange: BinanceServer, told: dict[str, str]) -> Any:
+    wanted = {"CROSSED": MarginMode.CROSS, "ISOLATED": MarginMode.ISOLATED}[told["marginType"]]
+    if wanted is exchange.core.margin_mode(told["symbol"]):
+        raise Rejection(-4046)
+    _flat_or(exchange, -4048, -4047)
+    exchange.core.set_margin_mode(told["symbol"], wanted)
+    return DONE
+
+
+def _flat_or(exchange: BinanceServer, held: int, resting: int) -> None:
+    if any(one.amount for one in exchange.core.holdings.values()):
+        raise Rejection(held)
+    if exchange.core.open_orders():
+        raise Rejection(resting)
+
+
+def _set_leverage(exchange: BinanceServer, told: dict[str, str]) -> Any:
+    exchange.core.set_leverage(told["symbol"], int(told["leverage"]))
+    return {"symbol": told["symbol"], "leverage": int(told["leverage"]), "maxNotionalValue": "10000000"}
+
+
 PUBLIC: Routes = {
     ("GET", "v1/ping"): lambda _exchange, _told: {},
     ("GET", "v1/time"): lambda exchange, _told: {"serverTime": exchange.now()},
@@ -103,6 +136,9 @@ PRIVATE: Routes = {
     ("GET", "v1/order"): _find,
     ("POST", "v1/order"): _place,
     ("DELETE", "v1/order"): _cancel,
+    ("POST", "v1/positionSide/dual"): _set_hedged,
+    ("POST", "v1/marginType"): _set_margin,
+    ("POST", "v1/leverage"): _set_leverage,
     ("POST", "v1/countdownCancelAll"): lambda exchange, told: messages.countdown(
         exchange.core, told["symbol"], told["countdownTime"]
     ),

@@ -82,7 +82,8 @@ class Instrument:
 
     inverse: it settles in its base, and a contract is worth ``contract_size`` quote; else one is ``contract_size`` base; tick:
     quote per base; step, min_amount, max_amount: contracts; min_notional: quote; collar: fraction; leverage: as set on the
-    account, up to max_leverage; delivery: ms, None for a perpetual; open: it takes orders.
+    account, up to max_leverage; delivery: ms, None for a perpetual; leaves: ms, when a perpetual goes off the list, if
+    that is announced; open: it takes orders.
     """
 
     symbol: str
@@ -102,6 +103,7 @@ class Instrument:
     leverage: int = 20
     max_leverage: int = 125
     delivery: int | None = None
+    leaves: int | None = None
     open: bool = True
 
     def notional(self, amount: Decimal, price: Decimal) -> Decimal:

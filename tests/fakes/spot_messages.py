@@ -37,10 +37,11 @@ TEXTS = {
     -1104: "Not all sent parameters were read.",
     -1116: "Invalid orderType.",
     -1131: "recvWindow must be less than 60000",
+    -2008: "Invalid Api-Key ID.",
     -2014: "API-key format invalid.",
     -2015: "Invalid API-key, IP, or permissions for action.",
 }
-STATUSES = {-1003: 429, -1007: 408, -2014: 401, -2015: 401}
+STATUSES = {-1003: 429, -1007: 408, -2008: 401, -2014: 401, -2015: 401}
 
 
 def error(about: int | Reason) -> tuple[int, dict[str, Any]]:

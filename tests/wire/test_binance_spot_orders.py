@@ -128,7 +128,7 @@ def _says(code: int, text: str) -> Spoil:
 
 REJECTIONS: list[tuple[str, Spoil, dict[str, Any], str, str]] = [
     ("wrong secret", _set("secret", "another"), {}, "-1022", "secret belongs to the API key"),
-    ("unknown key", _set("api_key", "another"), {}, "-2015", "unknown here"),
+    ("unknown key", _set("api_key", "another"), {}, "-2008", "unknown here"),
     ("old timestamp", _set("skew", 20_000), {}, "-1021", "clock"),
     ("off the tick", _rule(tick=D("0.5")), {}, "-1013", "price is not on the tick"),
     ("wrong lot", _rule(step=D("0.010")), {}, "-1013", "whole number of lots"),

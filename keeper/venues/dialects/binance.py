@@ -9,9 +9,11 @@ from keeper.venues.speech.binance_spot import BinanceSpot
 
 _KEYS = {
     "-1022": "the signature is wrong: check that the secret belongs to the API key",
+    "-2008": "the API key is unknown here: check that it was copied whole and was not deleted",
     "-2014": "the API key has a wrong format: check the key file for spaces or missing characters",
     "-2015": "the API key is unknown here, lacks permission or may not be used from here: check its environment and rights",
 }
+_UNKNOWN_KEY = frozenset({"-2008", "-2015"})
 _TIME = {"-1021": "the timestamp lies outside the venue's window: synchronise this machine's clock"}
 _SYMBOL = {"-1121": "the venue has no such market: check the symbol"}
 _REQUEST = {
@@ -90,6 +92,7 @@ BINANCE_USDM = Dialect(
     rejections=_FUTURES,
     refusals={**_KEYS, **_TIME, **_SYMBOL},
     duplicate=frozenset({"-4116"}),
+    unknown_key=_UNKNOWN_KEY,
 )
 
 BINANCE_COINM = Dialect(
@@ -105,6 +108,7 @@ BINANCE_COINM = Dialect(
     rejections=_FUTURES,
     refusals={**_KEYS, **_TIME, **_SYMBOL},
     duplicate=frozenset({"-4116"}),
+    unknown_key=_UNKNOWN_KEY,
 )
 
 # what spot's matching engine says with -2010 (and, rarely, -1010); "Duplicate order sent." says the opposite of a rejection
@@ -166,4 +170,5 @@ BINANCE_SPOT = Dialect(
     },
     refusals={**_KEYS, **_TIME, **_SYMBOL},
     duplicate=frozenset({"-1010 Duplicate order sent.", "-2010 Duplicate order sent."}),
+    unknown_key=_UNKNOWN_KEY,
 )

@@ -14,7 +14,7 @@ from typing import Any
 from keeper.domain.account import Position
 from keeper.domain.book import OrderBook
 from keeper.domain.errors import StaleData, VenueRefused
-from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, Modes
+from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
 from keeper.domain.market import FeeAsset, Market
 from keeper.domain.observation import MarketStats
 from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, VenueOrder
@@ -269,6 +269,27 @@ class Speech(ABC):
     async def brackets(self, _wire: Wire, _symbol: str) -> tuple[Bracket, ...]:
         """A market's leverage table, smallest positions first; empty where the venue does not tell, or nothing is borrowed."""
         return ()
+
+    async def ends(self, _wire: Wire, _symbol: str) -> datetime | None:
+        """When a market without a date of its own is taken off the list; None where the venue announces nothing."""
+        return None
+
+    async def set_one_way(self, _wire: Wire) -> None:
+        """Have the account keep one position for each market. Only for one that holds nothing and wants nothing."""
+        raise by_hand("its position mode")
+
+    async def set_margin(self, _wire: Wire, _symbol: str, _mode: MarginMode) -> None:
+        """Set what backs a position of a market. Only for an account that holds nothing and wants nothing."""
+        raise by_hand("its margin mode")
+
+    async def set_leverage(self, _wire: Wire, _symbol: str, _leverage: int) -> None:
+        """Set the leverage of a market. Only for an account that holds nothing and wants nothing."""
+        raise by_hand("its leverage setting")
+
+
+def by_hand(what: str) -> VenueRefused:
+    """The refusal of a change that Keeper can't make on this exchange."""
+    return VenueRefused("by_hand", f"Keeper can't change {what} here: do it on the exchange's own site")
 
 
 def whole(rows: Sequence[OrderRow], since: datetime | None = None) -> tuple[VenueOrder, ...]:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, cast
 
 from keeper.domain.book import OrderBook
-from keeper.domain.errors import StaleData
+from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.inspection import KeyFacts
 from keeper.domain.market import Side
 from keeper.domain.observation import MarketStats
@@ -42,6 +42,12 @@ STATES = {
     "EXPIRED_IN_MATCH": _GONE,
     "REJECTED": ChildState.REJECTED,
 }
+REFUSED_HERE = frozenset({"-2015"})
+ADDRESS = (
+    "the key may not be used from this machine's address, or may not read: add the address to the key's allow-list on the"
+    " exchange's site, and let the key read"
+)
+"""A key that does not exist is refused by the wallet with another code."""
 TAKEN_OVER = ("NEW_INSURANCE", "NEW_ADL")
 FORCED = ("autoclose-", "adl_autoclose", "settlement_autoclose-", "delivery_autoclose-")
 """How the client ids begin of orders that the venue itself placed, to liquidate, to deleverage or to settle."""
@@ -162,7 +168,9 @@ class Binance(Speech):
         """Restrictions of the key, which the live wallet tells; a demo account has no wallet to ask."""
         if "sapi" not in wire.exchange.urls["api"]:
             return KeyFacts()
-        answer = await wire.ask("sapiGetAccountApiRestrictions")
+        answer = await wire.find("sapiGetAccountApiRestrictions", REFUSED_HERE)
+        if answer is None:
+            raise VenueRefused("address", ADDRESS)
         ends = cast("dict[str, Any]", answer).get("tradingAuthorityExpirationTime")
         return KeyFacts(
             may_trade=parsing.chosen(answer, self.leave, YES_OR_NO),

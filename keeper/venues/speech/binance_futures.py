@@ -1,7 +1,7 @@
 """How Binance's futures are asked, and how their answers are read: USD-M and, settled in coins, COIN-M."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -14,6 +14,8 @@ from keeper.venues import parsing
 from keeper.venues.speech.base import Mark, Wallet, Wire
 from keeper.venues.speech.binance import YES_OR_NO, Binance
 
+NEVER = 4_133_404_800_000
+"""Milliseconds since 1970 that stand for no end, in 2100."""
 MARGIN_MODES = {
     "CROSSED": MarginMode.CROSS,
     "cross": MarginMode.CROSS,
@@ -118,6 +120,11 @@ class BinanceFutures(Binance):
             maker=parsing.number(answer, "makerCommissionRate"),
         )
 
+    async def ends(self, wire: Wire, symbol: str) -> datetime | None:
+        """The delivery date, which a perpetual has only once it is to be taken off the list."""
+        told = parsing.part(parsing.part(wire.entry(symbol), "info"), "deliveryDate")
+        return parsing.instant(told, "deliveryDate") if parsing.finite(told, "deliveryDate") < NEVER else None
+
     async def _steps(self, wire: Wire, symbol: str) -> tuple[object, list[Any]]:
         """A market's leverage table, and its steps, smallest positions first."""
         market = wire.market_id(symbol)
@@ -159,6 +166,21 @@ class BinanceUsdm(BinanceFutures):
         free = parsing.number(answer, "availableBalance")
         others = any(parsing.number(row, "availableBalance") > 0 for asset, row in assets.items() if asset != "USDT")
         return free if free > 0 or not others else None
+
+    async def set_one_way(self, wire: Wire) -> None:
+        """-4059 says that it is so already."""
+        await wire.find("fapiPrivatePostPositionSideDual", {"-4059"}, dualSidePosition="false")
+
+    async def set_margin(self, wire: Wire, symbol: str, mode: MarginMode) -> None:
+        """-4046 says that it is so already."""
+        word = {MarginMode.CROSS: "CROSSED", MarginMode.ISOLATED: "ISOLATED"}[mode]
+        await wire.find("fapiPrivatePostMarginType", {"-4046"}, symbol=wire.market_id(symbol), marginType=word)
+
+    async def set_leverage(self, wire: Wire, symbol: str, leverage: int) -> None:
+        """The answer repeats the setting."""
+        answer = await wire.ask("fapiPrivatePostLeverage", symbol=wire.market_id(symbol), leverage=leverage)
+        if parsing.number(answer, "leverage") != leverage:
+            raise StaleData("the venue's answer names another leverage")
 
     async def brackets(self, wire: Wire, symbol: str) -> tuple[Bracket, ...]:
         """Notional brackets; those of an account whose multiplier is below one are as much smaller."""

@@ -1,0 +1,224 @@
+"""What is to be said of a fund's markets before it trades: that they are there, what they bind, allow and cost. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from keeper.domain.inspection import Bracket, FeeRates, MarginMode, Modes
+from keeper.domain.market import Market, MarketKind
+from keeper.domain.numbers import BPS, ONE, ZERO, exact, plain, rounded
+from keeper.domain.observation import Observation
+from keeper.execution.pacing import Style
+from keeper.service import figures
+from keeper.service.findings import MISCONFIGURED, REFUSED, Facts, Finding, MarketFacts, Untold, fail, ok, warn
+
+LEAVING = timedelta(days=30)
+HEADROOM = Decimal("0.75")
+"""Share of NAV that the target may bind as margin before is warned: what is left carries a move until the next slot."""
+AMPLE = Decimal("0.5")
+"""The share that a leverage setting of Keeper's own choice binds."""
+GROWTH = 2
+"""What a position may grow to without another setting, multiples of the target."""
+COARSE = Decimal("0.05")
+"""Share of a target that one step of it may be before is warned."""
+
+
+def changed_contracts(markets: Mapping[str, Market], pinned: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """The symbols of markets that are not what is on record of them."""
+    return [symbol for symbol, market in markets.items() if symbol in pinned and pinned[symbol] != market.identity]
+
+
+def markets(facts: Facts) -> Iterator[Finding]:
+    """Everything about each market, one after the other."""
+    for one in facts.markets:
+        if isinstance(one.market, Untold):
+            remedy = f"correct funds.{facts.fund.name}.target, or wait until it is open"
+            yield fail("market", one.market.why, remedy, MISCONFIGURED, one.symbol)
+            continue
+        yield _listed(facts, one, one.market)
+        yield from _contract(facts, one, one.market)
+        yield from _margin_mode(one)
+        yield from _brackets(facts, one)
+        yield from _fees(one, one.market)
+        yield from _sizes(facts, one.market)
+
+
+def _listed(facts: Facts, one: MarketFacts, market: Market) -> Finding:
+    words = f"open; lot {figures.amount(market.lot)}, tick {figures.amount(market.tick)}"
+    if not isinstance(one.ends, Untold) and one.ends is not None:
+        at = f"{one.ends:%Y-%m-%d %H:%M} UTC"
+        if one.ends - facts.now < LEAVING:
+            remedy = f"name another market in funds.{facts.fund.name}.target before: the venue closes what is held then"
+            return warn("market", f"goes off the list {at}", remedy, one.symbol)
+        words += f"; on the list until {at}"
+    return ok("market", words, one.symbol)
+
+
+def _contract(facts: Facts, one: MarketFacts, market: Market) -> Iterator[Finding]:
+    if one.pinned is None:
+        return
+    if not changed_contracts({one.symbol: market}, {one.symbol: one.pinned}):
+        yield ok("contract", "what it was when the fund first traded it", one.symbol)
+        return
+    apart = sorted(name for name in {**market.identity, **one.pinned} if market.identity.get(name) != one.pinned.get(name))
+    was = ", ".join(f"{name} was {one.pinned.get(name)} and is {market.identity.get(name)}" for name in apart)
+    remedy = f"look what the venue announced, then `keeper reconcile {facts.fund.name} --accept`"
+    yield fail("contract", f"it is not what it was when the fund first traded it: {was}", remedy, REFUSED, one.symbol)
+
+
+def _margin_mode(one: MarketFacts) -> Iterator[Finding]:
+    if isinstance(one.modes, Untold):
+        yield warn("margin_mode", f"could not be read: {one.modes.why}", "look at it on the exchange's site", one.symbol)
+    elif one.modes is not None and one.modes.margin is MarginMode.ISOLATED:
+        remedy = "`keeper doctor --fix` sets cross margin while nothing is held, or do it on the exchange's site"
+        words = "isolated: a position is liquidated on its own margin although the account has more"
+        yield warn("margin_mode", words, remedy, one.symbol)
+    elif one.modes is not None and one.modes.margin is MarginMode.CROSS:
+        yield ok("margin_mode", "cross: all of the account backs the position", one.symbol)
+
+
+@exact
+def bound(facts: Facts) -> Decimal | None:
+    """Share of NAV that the target binds as margin at the settings as they are; None where not all of them are told."""
+    share = ZERO
+    for one in facts.markets:
+        target = facts.fund.mandate.targets.get(one.symbol, ZERO)
+        if not target or not isinstance(one.market, Market) or one.market.kind is MarketKind.SPOT:
+            continue
+        if not isinstance(one.modes, Modes) or one.modes.leverage is None:
+            return None
+        share += abs(target) / one.modes.leverage
+    return share
+
+
+def margin(facts: Facts) -> Iterator[Finding]:
+    """Whether the leverage settings carry the target, with something left for a move."""
+    share = bound(facts)
+    if not share:
+        return
+    settings = ", ".join(
+        f"{one.symbol} {figures.amount(one.modes.leverage)}x"
+        for one in facts.markets
+        if isinstance(one.modes, Modes) and one.modes.leverage is not None
+    )
+    words = f"the target binds {_percent(share)} of NAV as margin (leverage setting: {settings})"
+    remedy = f"raise the setting: `keeper doctor {facts.fund.name} --fix` while nothing is held, or on the exchange's site"
+    if not share < 1:  # fees take a part of it
+        yield fail("margin", words, remedy, MISCONFIGURED)
+    elif share > HEADROOM:
+        yield warn("margin", words, remedy)
+    else:
+        yield ok("margin", words)
+
+
+@exact
+def room(brackets: Sequence[Bracket], notional: Decimal) -> Decimal:
+    """The highest leverage setting at which the venue lets a position of ``notional`` be; 0 where it lets none be."""
+    return next((one.max_leverage for one in brackets if one.up_to is None or notional <= one.up_to), ZERO)
+
+
+@exact
+def wanted_notional(facts: Facts, symbol: str) -> Decimal | None:
+    """What the target comes to, in quote currency; None where the NAV is not known."""
+    target = facts.fund.mandate.targets.get(symbol, ZERO)
+    return None if facts.nav is None else abs(target) * facts.nav
+
+
+@exact
+def _brackets(facts: Facts, one: MarketFacts) -> Iterable[Finding]:
+    notional, target = wanted_notional(facts, one.symbol), abs(facts.fund.mandate.targets.get(one.symbol, ZERO))
+    if isinstance(one.brackets, Untold) or not one.brackets or not notional:
+        return []
+    now, grown = room(one.brackets, notional), room(one.brackets, GROWTH * notional)
+    setting = one.modes.leverage if isinstance(one.modes, Modes) else None
+    words = f"{figures.amount(now)}x at most at {figures.money(notional)}, {figures.amount(grown)}x at twice that"
+    if target > now:
+        return [
+            fail("brackets", words, "lower the target: no setting carries a position of that size", MISCONFIGURED, one.symbol)
+        ]
+    remedy = "lower the leverage setting: `keeper doctor --fix` while nothing is held, or on the exchange's site"
+    if setting is not None and setting > now:
+        return [fail("brackets", f"set to {figures.amount(setting)}x; {words}", remedy, MISCONFIGURED, one.symbol)]
+    if setting is not None and setting > grown:
+        return [warn("brackets", f"set to {figures.amount(setting)}x; {words}", remedy, one.symbol)]
+    return [ok("brackets", words, one.symbol)]
+
+
+def _fees(one: MarketFacts, market: Market) -> Iterator[Finding]:
+    if isinstance(one.fees, Untold):
+        yield warn(
+            "fees", f"could not be read: {one.fees.why}", "costs are estimated with what the venue tells everybody", one.symbol
+        )
+    elif isinstance(one.fees, FeeRates):
+        words = f"taker {_bps(one.fees.taker)}, maker {_bps(one.fees.maker)}"
+        if (one.fees.taker, one.fees.maker) == (market.taker, market.maker):
+            yield ok("fees", words, one.symbol)
+        else:
+            reckoned = f"plans reckon with {_bps(market.taker)} and {_bps(market.maker)}"
+            yield warn("fees", f"{words}; {reckoned}", "estimates are off by that; fills and NAV are not", one.symbol)
+
+
+@exact
+def _sizes(facts: Facts, market: Market) -> Iterable[Finding]:
+    """The smallest order and the smallest step against what is to be traded."""
+    notional, nav = wanted_notional(facts, market.symbol), facts.nav
+    if not notional or nav is None or not isinstance(facts.observation, Observation):
+        return []
+    mark = facts.observation.marks[market.symbol]
+    smallest = abs(market.notional(market.minimum_order(mark), mark))
+    pacing = facts.fund.pacing
+    slices = 1 if pacing.style is Style.URGENT else pacing.slices
+    part = notional / slices
+    over = figures.duration(pacing.horizon)
+    each = figures.money(part, market.quote)
+    words = f"the smallest is {figures.money(smallest, market.quote)}; each of {slices} slices to the target in {over} is {each}"
+    lot = abs(market.notional(market.lot, mark)) / nav
+    steps = f"one lot is worth {_multiple(lot)} of NAV, the smallest order {_multiple(smallest / nav)}"
+    if smallest > notional:
+        remedy = "pay more in, or name a market with smaller orders"
+        found = [fail("order_size", f"{words}: the whole target is below it", remedy, MISCONFIGURED, market.symbol)]
+    elif smallest > part:
+        remedy = f"fewer slices will be sent; set funds.{facts.fund.name}.execution.slices lower"
+        found = [warn("order_size", words, remedy, market.symbol)]
+    else:
+        found = [ok("order_size", words, market.symbol)]
+    target = abs(facts.fund.mandate.targets[market.symbol])
+    if max(lot, smallest / nav) > COARSE * target:
+        remedy = f"the fund can't be held nearer to {figures.leverage(target)} than that: pay more in"
+        return [*found, warn("lot", steps, remedy, market.symbol)]
+    return [*found, ok("lot", steps, market.symbol)]
+
+
+@exact
+def suggested_leverage(facts: Facts, one: MarketFacts) -> int | None:
+    """The leverage setting that a market should have instead of the one it has; None where that one will do, or none would.
+
+    It lies where the target binds at most HEADROOM of NAV and the venue lets the position grow to GROWTH times its size.
+    """
+    if not isinstance(one.modes, Modes) or one.modes.leverage is None:
+        return None
+    gross = facts.fund.mandate.gross_target
+    notional = wanted_notional(facts, one.symbol)
+    highest = None
+    if notional and not isinstance(one.brackets, Untold) and one.brackets:
+        highest = room(one.brackets, GROWTH * notional).to_integral_value(ROUND_FLOOR)
+    lowest = max(ONE, (gross / HEADROOM).to_integral_value(ROUND_CEILING))
+    if one.modes.leverage >= lowest and (highest is None or one.modes.leverage <= highest):
+        return None
+    ample = max(lowest, (gross / AMPLE).to_integral_value(ROUND_CEILING))
+    wanted = ample if highest is None else min(ample, highest)
+    return int(wanted) if wanted >= lowest else None
+
+
+def _multiple(ratio: Decimal) -> str:
+    """Three digits that count, whatever their place."""
+    return f"{plain(rounded(ratio, max(0, 2 - ratio.adjusted())))}x"
+
+
+def _percent(fraction: Decimal) -> str:
+    return f"{fraction:.0%}".replace("%", " %")
+
+
+@exact
+def _bps(fraction: Decimal) -> str:
+    return f"{figures.bps(fraction * BPS)} bps"

@@ -1,0 +1,92 @@
+"""Whether a fund may be trusted with orders: the whole list for an operator, and what keeps it from trading at its start.
+
+A start looks at what can't be mended later: a key that can withdraw, or may not trade; an account that the venue reckons
+otherwise than we do. Hedge mode ends a connection, a changed contract a run. What can't be read keeps nobody from trading.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+from keeper.inspectable import Inspectable
+from keeper.planning.limits import Refusal
+from keeper.ports import Venue
+from keeper.service import account_checks, market_checks
+from keeper.service.documents import Document, utc_text
+from keeper.service.examination import heard, reckoned
+from keeper.service.findings import Facts, Finding, Untold, Verdict
+from keeper.service.observer import Observer
+from keeper.service.premises import Premises, premises
+
+
+def examined(facts: Facts, told: Premises) -> tuple[Finding, ...]:
+    """Every line about a fund, in the order in which they are to be mended."""
+    found: Iterable[Finding] = chain(
+        account_checks.connection(facts),
+        account_checks.keys(facts),
+        account_checks.position_mode(facts),
+        market_checks.markets(facts),
+        market_checks.margin(facts),
+        account_checks.account(facts),
+        premises(told, facts.fund.name, facts.now),
+    )
+    return tuple(found)
+
+
+def verdict_of(findings: Sequence[Finding]) -> Verdict:
+    """The worst of them."""
+    return max((one.verdict for one in findings), key=list(Verdict).index, default=Verdict.OK)
+
+
+def exit_code(findings: Sequence[Finding]) -> int:
+    """The code of the first that fails; 0 where none does."""
+    return next((one.exit_code for one in findings if one.verdict is Verdict.FAIL), 0)
+
+
+def document(facts: Facts, findings: Sequence[Finding], changes: Sequence[Document]) -> Document:
+    """One fund of what `doctor` prints."""
+    return {
+        "fund": facts.fund.name,
+        "venue": facts.info.name,
+        "environment": str(facts.info.environment),
+        "at": utc_text(facts.now),
+        "verdict": verdict_of(findings).value,
+        "findings": [
+            {
+                "check": one.check,
+                "market": one.market or None,
+                "verdict": one.verdict.value,
+                "found": one.found,
+                "remedy": one.remedy or None,
+            }
+            for one in findings
+        ],
+        "changes": list(changes),
+    }
+
+
+class Preflight:
+    """What keeps a fund from trading on one connection. Looked at once, and again for as long as it does."""
+
+    def __init__(self, venue: Venue, observer: Observer) -> None:
+        self._venue = venue
+        self._observer = observer
+        self._found: tuple[Refusal, ...] = ()
+
+    async def refusals(self) -> tuple[Refusal, ...]:
+        """Why nothing may be planned now; nothing that was found out before is asked again."""
+        if self._found:
+            await self.look()
+        return self._found
+
+    async def look(self) -> None:
+        """Ask the venue. Nothing of it raises: what it does not tell is not held against the account."""
+        told = self._venue if isinstance(self._venue, Inspectable) else None
+        if told is None:
+            return
+        now, environment = self._venue.clock.now(), self._venue.info.environment
+        findings = [*account_checks.rights(await heard(told.key()), environment, now)]
+        observation, own = await reckoned(self._venue, self._observer)
+        if not isinstance(observation, Untold):
+            findings += account_checks.equity(observation, own)
+        failing = (one for one in findings if one.verdict is Verdict.FAIL)
+        self._found = tuple(Refusal(one.check, f"{one.found}: {one.remedy}") for one in failing)

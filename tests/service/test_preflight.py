@@ -1,0 +1,209 @@
+"""What keeps a fund from trading at its start: told by its account, asked once, and never held against a flattening."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from keeper.domain.account import Account
+from keeper.domain.errors import VenueRefused, VenueUnavailable
+from keeper.domain.inspection import Bracket, Contact, FeeRates, KeyFacts, MarginMode, Modes
+from keeper.domain.run import RunStatus
+from keeper.ports import Environment
+from keeper.service.fixing import Change, Setting, make
+from keeper.service.observer import Observer
+from keeper.service.preflight import Preflight
+from keeper.service.rebalancer import Rebalancer
+from tests.fakes.desks import desk_of, drifted, result_of
+from tests.fakes.moving_feed import moving_feed
+from tests.fakes.paper import PERP, opening, paper_venue
+from tests.fakes.scripted_venue import ScriptedVenue
+
+D = Decimal
+NO_TIME = timedelta(0)
+
+
+class ToldVenue(ScriptedVenue):
+    """A venue that also tells of its account.
+
+    told: of the key, or why not; reckoned: its own equities, one for each read, the last of them for all further ones; asked:
+    what was asked or set, in order.
+    """
+
+    told: KeyFacts | Exception
+    reckoned: list[Mapping[str, Decimal]]
+    asked: list[str]
+
+    @property
+    def reached(self) -> Mapping[str, str]:
+        return {}
+
+    async def contact(self) -> Contact:
+        return Contact(latency=NO_TIME, offset=NO_TIME)
+
+    async def admit(self) -> None:
+        self.asked.append("admit")
+
+    async def key(self) -> KeyFacts:
+        self.asked.append("key")
+        if isinstance(self.told, Exception):
+            raise self.told
+        return self.told
+
+    async def modes(self, symbol: str) -> Modes:  # noqa: ARG002
+        return Modes()
+
+    async def fees(self, symbol: str) -> FeeRates | None:  # noqa: ARG002
+        return None
+
+    async def brackets(self, symbol: str) -> tuple[Bracket, ...]:  # noqa: ARG002
+        return ()
+
+    async def ends(self, symbol: str) -> None:
+        """Nothing is announced."""
+
+    async def set_one_way(self) -> None:
+        self.asked.append("one-way")
+
+    async def set_margin(self, symbol: str, mode: MarginMode) -> None:
+        self.asked.append(f"{mode} {symbol}")
+
+    async def set_leverage(self, symbol: str, leverage: int) -> None:
+        self.asked.append(f"{leverage}x {symbol}")
+
+    async def account(self) -> Account:
+        account = replace(await super().account(), positions=(await self.inner.account()).positions)  # at the marks of now
+        if not self.reckoned:
+            return account
+        told = self.reckoned.pop(0) if len(self.reckoned) > 1 else self.reckoned[0]
+        return replace(account, equities=told)
+
+
+def told_venue(held: bool = True) -> ToldVenue:  # noqa: FBT001, FBT002
+    """Worked example 1 at 115,000 USDT, or with nothing held 100,000; sound."""
+    positions = {PERP: ("3000", "100")} if held else {}
+    venue = ToldVenue(paper_venue(moving_feed({PERP: "105"}), opening({"USDT": "100000"}, positions)))
+    venue.told, venue.reckoned, venue.asked = KeyFacts(may_trade=True, may_withdraw=False, ip_bound=True), [], []
+    return venue
+
+
+SOUND, OTHER = {"USDT": D(115_000)}, {"USDT": D(90_000)}
+
+
+async def _preflight(venue: ToldVenue) -> Preflight:
+    made = Preflight(venue, await Observer.on(venue, [PERP], None, venue.clock))
+    await made.look()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("told", "codes"),
+    [
+        (KeyFacts(may_trade=True, may_withdraw=True), ["withdrawals"]),
+        (KeyFacts(may_trade=False, may_withdraw=False), ["trading"]),
+        (KeyFacts(), []),
+        (VenueUnavailable("no answer"), []),
+        (VenueRefused("x", "not told"), []),
+    ],
+)
+async def test_a_key_is_held_against_an_account_for_what_it_may_do_alone(told: KeyFacts | Exception, codes: list[str]) -> None:
+    async with told_venue() as venue:
+        venue._info = replace(venue.info, environment=Environment.LIVE)
+        venue.told = told
+        assert [one.code for one in await (await _preflight(venue)).refusals()] == codes
+
+
+async def test_a_clean_account_is_looked_at_once_for_a_connection() -> None:
+    async with told_venue() as venue:
+        venue.reckoned = [SOUND]
+        made = await _preflight(venue)
+        assert await made.refusals() == await made.refusals() == ()
+        assert venue.asked == ["key"]
+
+
+async def test_an_equity_is_believed_to_differ_once_it_did_three_times() -> None:
+    async with told_venue() as venue:
+        venue.reckoned = [OTHER, OTHER, SOUND]
+        assert await (await _preflight(venue)).refusals() == ()
+        venue.reckoned = [OTHER, OTHER, OTHER, SOUND]
+        made = await _preflight(venue)
+        assert venue.reckoned == [SOUND]
+        # and is asked for again for as long as it does
+        assert await made.refusals() == ()
+
+
+async def test_both_figures_are_in_the_refusal() -> None:
+    async with told_venue() as venue:
+        venue.reckoned = [OTHER]
+        [refusal] = await (await _preflight(venue)).refusals()
+        assert refusal.code == "equity"
+        assert "115,000.00 USDT by our reckoning, 90,000.00 USDT by the venue's" in refusal.message
+
+
+async def test_what_can_t_be_read_is_not_held_against_an_account() -> None:
+    async with told_venue() as venue:
+        venue.failing["account"] = 10
+        assert await (await _preflight(venue)).refusals() == ()
+
+
+async def test_a_venue_that_tells_nothing_is_not_asked() -> None:
+    async with drifted() as venue:
+        made = Preflight(venue, await Observer.on(venue, [PERP], None, venue.clock))
+        before = list(venue.log)
+        await made.look()
+        assert (await made.refusals(), venue.log) == ((), before)
+
+
+async def test_an_unsafe_account_is_not_traded_but_flattened(tmp_path: Path) -> None:
+    venue = told_venue()
+    venue.reckoned = [OTHER]
+    async with desk_of(venue, tmp_path) as desk:
+        observer = await Observer.on(venue, desk.fund.symbols, None, venue.clock)
+        preflight = Preflight(venue, observer)
+        await preflight.look()
+        desk.rebalancer = Rebalancer(desk.fund, venue, desk.journal, observer, preflight.refusals)
+        run = await desk.run()
+        assert run.status is RunStatus.REFUSED
+        assert "90,000.00 USDT by the venue's" in run.reason
+        assert venue.sent == []
+        flat = await desk.flatten()
+        assert flat.status is RunStatus.COMPLETED
+        assert venue.held.positions == {}
+        # once the two agree again the next plan is not refused
+        await desk.journal.set_state(desk.fund.name, (await desk.journal.standing("x")).state, reason="", at=venue.clock.now())
+        venue.reckoned = [{"USDT": venue.held.balances["USDT"]}]
+        sent = len(venue.sent)
+        assert result_of(await desk.run())
+        assert len(venue.sent) > sent
+
+
+CHANGES = (
+    Change(setting=Setting.POSITION_MODE, before="hedge", after="one-way"),
+    Change(setting=Setting.MARGIN_MODE, before="isolated", after="cross", market=PERP),
+    Change(setting=Setting.LEVERAGE, before="3", after="6", market=PERP),
+)
+
+
+async def test_changes_are_sent_in_order_and_noted(tmp_path: Path) -> None:
+    venue = told_venue(held=False)
+    async with desk_of(venue, tmp_path) as desk:
+        await make(venue, venue, desk.journal, "btc3l", CHANGES)
+        assert venue.asked == ["one-way", f"cross {PERP}", f"6x {PERP}"]
+        noted = await desk.journal.events(kind="setting.changed")
+        assert [event.payload["setting"] for event in reversed(noted)] == ["position_mode", "margin_mode", "leverage"]
+        assert await desk.journal.verify() == ()
+
+
+async def test_nothing_is_set_while_something_is_held(tmp_path: Path) -> None:
+    venue = told_venue()
+    async with desk_of(venue, tmp_path) as desk:
+        with pytest.raises(VenueRefused, match=PERP):
+            await make(venue, venue, desk.journal, "btc3l", CHANGES)
+        venue.failing["account"] = 1
+        with pytest.raises(VenueUnavailable):
+            await make(venue, venue, desk.journal, "btc3l", CHANGES)
+        assert venue.asked == []
+        assert await desk.journal.events(kind="setting.changed") == ()
