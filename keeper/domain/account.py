@@ -20,13 +20,17 @@ from keeper.domain.stable import DOLLARS, strayed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """contracts: signed (short is negative); entry, mark: quote per base; liquidation: likewise, None where there is none."""
+    """contracts: signed (short is negative); entry, mark: quote per base; liquidation: likewise, None where there is none.
+
+    worth: absolute, quote, at the mark, None where one contract is one unit of the base asset.
+    """
 
     symbol: str
     contracts: Decimal
     entry: Decimal
     mark: Decimal
     liquidation: Decimal | None = None
+    worth: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +166,7 @@ def value(
     for symbol, position in account.positions.items():
         market = traded.get(symbol)
         if market is None:
-            foreign += abs(position.contracts * position.mark)
+            foreign += abs(position.contracts * position.mark) if position.worth is None else position.worth
             continue
         profit = market.profit(position.contracts, position.entry, marks[symbol])
         nav += profit * _price_of(market.settle, prices, currency)

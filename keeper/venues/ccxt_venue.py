@@ -6,10 +6,11 @@ send an order twice, take an exception for a rejection, or show a key. ccxt is i
 
 import re
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from keeper.domain.account import Account
+from keeper.domain.account import Account, Position
 from keeper.domain.errors import ConfigError, InvariantViolation, Problem, StaleData, VenueError, VenueRefused
 from keeper.domain.numbers import plain
 from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Unknown, VenueOrder
@@ -101,12 +102,24 @@ class CcxtVenue(Inspected):
         )
         return Account(
             balances=wallet.balances,
-            positions=positions,
+            positions={symbol: self._weighed(position) for symbol, position in positions.items()},
             open_orders=orders,
             free_margin=wallet.free_margin,
             equities=wallet.equities,
             at=min(question.first for question in questions if question.first is not None),
         )
+
+    def _weighed(self, position: Position) -> Position:
+        """A position with what it is worth, for whoever has no market of it."""
+        entry = self._exchange.markets.get(position.symbol)
+        if entry is None:
+            return position
+        try:
+            market = self._speech.market(position.symbol, entry)
+        except (VenueRefused, StaleData):  # dated, or not open: nobody trades it here
+            each = parsing.finite(entry.get("contractSize") or 1, "contract size")
+            return replace(position, worth=parsing.worth(position, each, inverse=bool(entry.get("inverse"))))
+        return replace(position, worth=abs(market.notional(position.contracts, position.mark)))
 
     async def place(self, request: OrderRequest) -> Outcome:
         """Send one limit order, immediate or cancel, once; refused where its turn would come after its deadline."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from keeper.domain.account import Position
 from keeper.domain.book import Level, OrderBook
 from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.market import FeeAsset, Market, MarketKind
@@ -135,6 +136,12 @@ def added(one: Decimal, other: Decimal) -> Decimal:
 def inverted(price: Decimal) -> Decimal:
     """The same price with both sides changed over."""
     return 1 / price
+
+
+@exact
+def worth(position: Position, each: Decimal, *, inverse: bool) -> Decimal:
+    """What the contracts of a position are worth at its mark, absolute, quote. each: base of one, or quote where it is inverse."""
+    return abs(position.contracts * each * (1 if inverse else position.mark))
 
 
 @exact

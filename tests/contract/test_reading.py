@@ -6,6 +6,7 @@ from decimal import Decimal
 from keeper.domain.market import MarketKind
 from tests.contract.case import Ability, VenueCase
 from tests.contract.cases import every
+from tests.contract.wire_case import WireCase
 
 D = Decimal
 NEAR = D("1e-7")
@@ -39,6 +40,8 @@ async def test_an_account_tells_balances_and_signed_positions_with_entry_and_mar
         for symbol, held in account.positions.items():
             assert abs(held.entry - truth[symbol].entry) <= truth[symbol].entry * NEAR
             assert abs(held.mark - truth[symbol].mark) <= truth[symbol].mark * NEAR
+            assert held.worth in (None, abs(world.rules(symbol).worth(held.contracts, held.mark)))
+            assert held.worth is not None or not isinstance(case, WireCase)
         markets = await world.venue.markets([case.main, case.second])
         for symbol, market in markets.items():
             whole = world.balances()[market.base] if market.kind is MarketKind.SPOT else truth[symbol].contracts

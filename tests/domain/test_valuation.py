@@ -1,3 +1,4 @@
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -41,6 +42,11 @@ def test_a_position_that_no_target_names_is_risk_all_the_same() -> None:
     worth = observe({"USDT": "100"}, {linear(): quote("100")}, holding(ETH, "-30", "10")).valuation()
     assert worth.net_leverage == 0
     assert worth.gross_leverage == 3
+
+
+def test_a_position_that_no_target_names_is_worth_what_its_contracts_are() -> None:
+    held = {ETH: replace(holding(ETH, "-30", "10")[ETH], worth=Decimal(3_000))}  # of 10 ETH each
+    assert observe({"USDT": "100"}, {linear(): quote("100")}, held).valuation().gross_leverage == 30
 
 
 def test_an_asset_without_a_price_can_not_be_valued() -> None:
