@@ -140,7 +140,7 @@ def inverted(price: Decimal) -> Decimal:
 
 @exact
 def worth(position: Position, each: Decimal, *, inverse: bool) -> Decimal:
-    """What the contracts of a position are worth at its mark, absolute, quote. each: base of one, or quote where it is inverse."""
+    """What a position is worth at its mark, absolute, quote. each: what one contract is, base, or quote where it is inverse."""
     return abs(position.contracts * each * (1 if inverse else position.mark))
 
 

@@ -73,8 +73,8 @@ async def test_an_account_is_wallet_positions_and_orders_with_open_profit_left_o
     account = await venue.account()
     assert account.balances == {"USDT": D(100_000), "USDC": D("-3.5")}
     assert account.positions == {
-        BTC: Position(symbol=BTC, contracts=D(3), entry=D(50_000), mark=D(52_500), liquidation=D("21345.5")),
-        ETH: Position(symbol=ETH, contracts=D("-2.5"), entry=D("2400.125"), mark=D(2_500)),
+        BTC: Position(symbol=BTC, contracts=D(3), entry=D(50_000), mark=D(52_500), liquidation=D("21345.5"), worth=D(157_500)),
+        ETH: Position(symbol=ETH, contracts=D("-2.5"), entry=D("2400.125"), mark=D(2_500), worth=D(6_250)),
     }
     assert [order.client_id for order in account.open_orders] == ["resting"]
     assert account.free_margin == server.core.available().quantize(D("1e-8"))

@@ -165,10 +165,12 @@ async def test_an_account_is_wallet_and_positions_of_every_category_with_open_pr
     account = await venue.account()
     assert account.balances == {"USDT": D(100_000), "BTC": D(2), "USDC": D(5_000)}
     assert account.positions == {
-        LINEAR: Position(symbol=LINEAR, contracts=D(3), entry=D(50_000), mark=D(52_500), liquidation=D("21345.5")),
-        ETHER: Position(symbol=ETHER, contracts=D("-2.5"), entry=D("2400.125"), mark=D(2_500)),
-        USDC: Position(symbol=USDC, contracts=D("0.2"), entry=D(48_000), mark=D(50_000)),
-        INVERSE: Position(symbol=INVERSE, contracts=D(-9_000), entry=D(49_000), mark=D(50_000)),
+        LINEAR: Position(
+            symbol=LINEAR, contracts=D(3), entry=D(50_000), mark=D(52_500), liquidation=D("21345.5"), worth=D(157_500)
+        ),
+        ETHER: Position(symbol=ETHER, contracts=D("-2.5"), entry=D("2400.125"), mark=D(2_500), worth=D(6_250)),
+        USDC: Position(symbol=USDC, contracts=D("0.2"), entry=D(48_000), mark=D(50_000), worth=D(10_000)),
+        INVERSE: Position(symbol=INVERSE, contracts=D(-9_000), entry=D(49_000), mark=D(50_000), worth=D(9_000)),
     }
     for asset in ("USDT", "BTC", "USDC"):
         assert account.equities[asset] == core.equity(asset).quantize(D("1e-8"))

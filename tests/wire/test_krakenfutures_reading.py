@@ -89,8 +89,8 @@ async def test_an_account_is_flex_wallet_and_margin_accounts_without_open_profit
     }
     assert account.free_margin is None
     assert account.positions == {
-        LINEAR: Position(symbol=LINEAR, contracts=D("1.5"), entry=D(49_000), mark=D(50_000)),
-        INVERSE: Position(symbol=INVERSE, contracts=D(-20_000), entry=D(48_000), mark=D(50_000)),
+        LINEAR: Position(symbol=LINEAR, contracts=D("1.5"), entry=D(49_000), mark=D(50_000), worth=D(75_000)),
+        INVERSE: Position(symbol=INVERSE, contracts=D(-20_000), entry=D(48_000), mark=D(50_000), worth=D(20_000)),
     }
 
 

@@ -40,9 +40,9 @@ async def test_an_account_is_cash_without_open_profit_signed_contracts_and_the_v
         markets = await venue.markets([BTC, ETH, INVERSE])
     assert account.balances == {"USDT": D(100_000), "BTC": D(2)}
     assert account.positions == {
-        BTC: Position(symbol=BTC, contracts=D(300), entry=D(48_000), mark=D(50_000), liquidation=D("21345.5")),
-        ETH: Position(symbol=ETH, contracts=D("-250.5"), entry=D("2400.125"), mark=D(2_500)),
-        INVERSE: Position(symbol=INVERSE, contracts=D(-200), entry=D(40_000), mark=D(50_000)),
+        BTC: Position(symbol=BTC, contracts=D(300), entry=D(48_000), mark=D(50_000), liquidation=D("21345.5"), worth=D(150_000)),
+        ETH: Position(symbol=ETH, contracts=D("-250.5"), entry=D("2400.125"), mark=D(2_500), worth=D(62_625)),
+        INVERSE: Position(symbol=INVERSE, contracts=D(-200), entry=D(40_000), mark=D(50_000), worth=D(20_000)),
     }
     assert account.equities == {"USDT": core.equity("USDT"), "BTC": core.equity("BTC")}
     # what Keeper reckons from balances and positions is what the venue says
