@@ -35,7 +35,6 @@ class Ability(StrEnum):
     FREE_MARGIN = auto()
     VOLUME = auto()
     DUPLICATES = auto()
-    DUPLICATES_IN_DOUBT = auto()
     DUPLICATES_EVER = auto()
     REJECTIONS = auto()
 

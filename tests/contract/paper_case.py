@@ -46,7 +46,6 @@ class PaperCase:
             Ability.DEAD_MAN: ALONE,
             Ability.FREE_MARGIN: "it tells none",
             Ability.VOLUME: "its prices stand, so nothing is traded",
-            Ability.DUPLICATES_IN_DOUBT: "no answer of it is ever lost, so its refusal of a client id leaves no doubt",
         }
     )
     targets: Mapping[str, Decimal] = field(default_factory=lambda: {BTC: Decimal(2), ETH: Decimal(1)})

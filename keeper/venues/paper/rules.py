@@ -11,7 +11,7 @@ from decimal import Decimal
 from keeper.domain.account import Account, Valuation, asset_prices, value
 from keeper.domain.market import Market, MarketKind
 from keeper.domain.numbers import ZERO, exact, is_multiple, plain, sign
-from keeper.domain.order import OrderRequest, Rejected
+from keeper.domain.order import OrderRequest, Rejected, Unknown
 from keeper.venues.paper.ledger import Ledger, trade
 
 INITIAL_MARGIN = Decimal("0.05")  # of gross notional, so at most 20x: below what real exchanges ask of large positions
@@ -31,11 +31,14 @@ class Floor:
     at: datetime
 
 
-def judge(request: OrderRequest, market: Market, floor: Floor) -> Decimal | Rejected:
-    """The contracts (> 0) that the exchange tries to fill of ``request``, or why it takes nothing."""
+def judge(request: OrderRequest, market: Market, floor: Floor) -> Decimal | Rejected | Unknown:
+    """The contracts (> 0) that the exchange tries to fill of ``request``, or why it takes nothing.
+
+    Unknown for a client id that it has: that says nothing of what became of the order under it.
+    """
     wrong = _ill_formed(request, market)
     if wrong is None and request.client_id in floor.ledger.orders:
-        wrong = Rejected("duplicate_client_id", f"there is an order {request.client_id} already")
+        return Unknown(f"there is an order {request.client_id} already")
     if wrong is None and floor.at > request.deadline:
         wrong = Rejected("expired", f"arrived at {floor.at.isoformat()}, after its deadline {request.deadline.isoformat()}")
     if wrong is not None:

@@ -198,7 +198,7 @@ class PaperVenue:
         marks = await self._marks(at)
         floor = Floor(markets=self._markets, marks=marks, ledger=self._ledger, borrow=self._borrow, at=at)
         judged = judge(request, market, floor)
-        if isinstance(judged, Rejected):
+        if isinstance(judged, Rejected | Unknown):
             return judged
         book = await self._feed.book(request.symbol, at)
         takings = self._liquidity.match(market, book, side=request.side, amount=judged, limit=request.price)
