@@ -152,7 +152,7 @@ class Rebalancer:
             observation = await self._seen(await reading)
         finally:
             reading.cancel()
-            await asyncio.wait({reading})
+            await asyncio.gather(reading, return_exceptions=True)  # what it raised was raised above, or is not wanted any more
         plan = build(brief, observation)
         self._planned = plan, observation
         return plan
