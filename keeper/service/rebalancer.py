@@ -347,8 +347,7 @@ class Rebalancer:
             arming.cancel()
             raise
         finally:
-            await asyncio.wait({arming})
-        arming.result()
+            (armed,) = await asyncio.gather(arming, return_exceptions=True)
         for proposal, outcome in zip(slices, outcomes, strict=True):
             match outcome:
                 case Refused(reasons):
@@ -360,9 +359,9 @@ class Rebalancer:
                         course.state = engine.failed(course.state, proposal.leg, why, sent=False)
                 case Sent(child, fills):
                     self._book(course, proposal, child, fills)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        for failed in (*outcomes, armed):
+            if isinstance(failed, BaseException):
+                raise failed
 
     def _book(self, course: _Course, proposal: engine.Slice, child: Child, fills: Sequence[Fill]) -> None:
         course.sent += 1
