@@ -47,7 +47,8 @@ class Budget:
     """What a venue grants: ``capacity`` of ``unit`` in any ``interval``.
 
     per_account: whether each account has its own, else the whole address shares one; aligned: whether the venue's windows
-    begin at whole multiples of the interval in UTC, else they roll. InvariantViolation for a budget that grants nothing.
+    begin at whole multiples of the interval in UTC, else they roll; burst: the fraction that reads may take at once, the rest
+    flows in evenly. InvariantViolation for a budget that grants nothing.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Budget:
     interval: timedelta
     per_account: bool = False
     aligned: bool = False
+    burst: Decimal = BURST
 
     def __post_init__(self) -> None:
         if not (self.capacity > 0 and self.interval > timedelta(0)):
@@ -189,8 +191,8 @@ class Meter:
         self._told: _Told | None = None
         self._others = _Others()
         ceiling = budget.ceiling(Priority.READ)
-        self._flow = ceiling - ceiling * BURST
-        self._burst = self._duration(ceiling * BURST)
+        self._flow = ceiling - ceiling * budget.burst
+        self._burst = self._duration(ceiling * budget.burst)
         self._paced = EPOCH
 
     def _duration(self, amount: Decimal) -> timedelta:

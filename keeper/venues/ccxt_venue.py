@@ -22,11 +22,14 @@ from keeper.venues.concurrency import together
 from keeper.venues.connection import Question
 from keeper.venues.dialects import DIALECTS
 from keeper.venues.inspected import Inspected
+from keeper.venues.speech.base import Wire
 from keeper.venues.transport import Flight, watched
 from keeper.venues.weights import CREATE_ORDER, cost_of
 
 OK = range(200, 300)
 READS_OF_AN_ACCOUNT = 3
+EVERYWHERE = timedelta(minutes=1)
+"""How long orders that rest in other markets than those traded here may go unseen, where looking everywhere costs more."""
 
 
 class CcxtVenue(Inspected):
@@ -64,6 +67,7 @@ class CcxtVenue(Inspected):
             remedy = f'Keeper follows no streams of {info.exchange} in {info.environment}, only those of {known}: write "rest"'
             raise ConfigError(Problem(f"venue {info.name}", f"venues.{info.name}.market_data", "stream", remedy))
         self._streamed = streamed
+        self._looked_everywhere_at: datetime | None = None
         missing = [name for name in self._dialect.credentials if not credentials.get(name)]
         if missing:
             remedy = "write the file that holds it, or set it in the environment"
@@ -97,7 +101,7 @@ class CcxtVenue(Inspected):
         wallet, positions, orders, _ = await together(
             self._asked(questions[0], self._speech.wallet),
             self._asked(questions[1], self._speech.positions),
-            self._asked(questions[2], self._speech.open_orders),
+            self._asked(questions[2], self._open_orders),
             self._check_clock_in_time(),
         )
         return Account(
@@ -108,6 +112,15 @@ class CcxtVenue(Inspected):
             equities=wallet.equities,
             at=min(question.first for question in questions if question.first is not None),
         )
+
+    async def _open_orders(self, wire: Wire) -> tuple[VenueOrder, ...]:
+        """Of the whole account now and then, and of the markets that are traded here in between."""
+        now, since = self._clock.now(), self._looked_everywhere_at
+        if since is not None and timedelta(0) <= now - since < EVERYWHERE and self._given:
+            return await self._speech.open_orders_of(wire, sorted(self._given))
+        found = await self._speech.open_orders(wire)
+        self._looked_everywhere_at = now
+        return found
 
     def _weighed(self, position: Position) -> Position:
         """A position with what it is worth, for whoever has no market of it."""

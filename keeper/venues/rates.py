@@ -10,6 +10,8 @@ from keeper.venues.budgets import SILENCE, Budget, Clocked, Gauge, Limits, Unit
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 GENERIC_WINDOW = timedelta(seconds=10)
+AT_ONCE = Decimal("0.8")
+"""Of little that is granted, so that a start need not wait for a trickle."""
 
 
 def _weight(name: str, capacity: int, interval: timedelta, *, per_account: bool = False, aligned: bool = False) -> Budget:
@@ -75,6 +77,19 @@ KUCOIN_FUTURES = Limits(
 # every request is weighed like an order, which costs most: 10 of 500
 KRAKEN_FUTURES = Limits(budgets=(_weight("requests 10s", 50, 10 * SECOND, per_account=True),))
 DERIBIT = Limits(budgets=(_weight("requests 1s", 20, SECOND, per_account=True), _orders("orders 1s", 5, SECOND)))
+# a counter of 15 that falls by one in three seconds; a start takes most of it, and what is left must be paid back slowly
+KRAKEN = Limits(
+    budgets=(
+        Budget(
+            name="counter 45s",
+            unit=Unit.WEIGHT,
+            capacity=Decimal(15),
+            interval=45 * SECOND,
+            per_account=True,
+            burst=AT_ONCE,
+        ),
+    )
+)
 HYPERLIQUID = Limits(budgets=(_weight("weight 1m", 1200, MINUTE),))
 
 LIMITS = {
@@ -85,6 +100,7 @@ LIMITS = {
     "okx": OKX,
     "gate": GATE,
     "kucoinfutures": KUCOIN_FUTURES,
+    "kraken": KRAKEN,
     "krakenfutures": KRAKEN_FUTURES,
     "deribit": DERIBIT,
     "hyperliquid": HYPERLIQUID,
@@ -96,4 +112,4 @@ def limits_of(exchange: str, every: Decimal) -> Limits:
     if exchange in LIMITS:
         return LIMITS[exchange]
     capacity = Decimal(GENERIC_WINDOW // timedelta(milliseconds=1)) / every
-    return Limits(budgets=(Budget(name="ccxt 10s", unit=Unit.WEIGHT, capacity=capacity, interval=GENERIC_WINDOW),))
+    return Limits(budgets=(Budget(name="ccxt 10s", unit=Unit.WEIGHT, capacity=capacity, interval=GENERIC_WINDOW, burst=AT_ONCE),))

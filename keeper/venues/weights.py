@@ -42,13 +42,13 @@ _SPOT = {
     "publicGetTicker24hr": 2,
     "privateDeleteOrder": 1,
 }
-WEIGHTS: Mapping[str, Mapping[str, int]] = {"binanceusdm": _USDM, "binance": _SPOT}
+WEIGHTS: Mapping[str, Mapping[str, int]] = {"binanceusdm": _USDM, "binance": _SPOT, "kraken": {LOAD_MARKETS: 1}}
 ONE_MARKET: Mapping[str, Mapping[str, int]] = {
     "binanceusdm": {"fapiPrivateGetOpenOrders": 1},
     "binance": {"privateGetOpenOrders": 6},
 }
 """Of methods that weigh less when they ask for one market."""
-BY_NUMBER = frozenset({"bybit", "okx", "gate"})
+BY_NUMBER = frozenset({"bybit", "okx", "gate", "kraken"})
 """Exchanges that count requests, each as one."""
 SEVERAL = 10
 """What loading markets weighs where nobody says: it takes several requests."""

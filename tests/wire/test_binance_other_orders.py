@@ -17,7 +17,7 @@ from keeper.venues.ccxt_venue import CcxtVenue
 from tests.fakes.binance_server import BinanceServer, Fault
 from tests.fakes.binance_spot import BinanceSpot, spot_core
 from tests.fakes.binance_usdm import BinanceUsdm, usual_core
-from tests.fakes.loopback_venue import CLIENT_ID, order, venue_at
+from tests.fakes.loopback_venue import CLIENT_ID, ShiftedClock, order, venue_at
 
 D = Decimal
 DAY = 86_400_000
@@ -80,6 +80,19 @@ async def test_what_rests_is_told_whole_ours_and_others_in_every_market(place: P
         Side.SELL,
         False,
     )
+
+
+async def test_between_two_looks_at_the_whole_account_the_markets_that_are_traded_are_asked_for(place: Place) -> None:
+    assert isinstance(place.venue.clock, ShiftedClock)
+    place.server.core.rest("web_7", "ETHUSDT", -1, D("0.5"), D(2_600))
+    place.server.core.rest(CLIENT_ID, "BTCUSDT", 1, D("0.01"), D(49_000))
+    await place.venue.markets([place.symbol])
+    for shift, seen in ((0, 2), (30, 1), (31, 2)):
+        place.venue.clock.shift += timedelta(seconds=shift)
+        place.server.skew += 1000 * shift
+        assert len((await place.venue.account()).open_orders) == seen
+    asked = [one.parameters.get("symbol") for one in place.server.seen("openOrders")]
+    assert asked == [None, "BTCUSDT", None]
 
 
 async def test_an_order_in_a_market_that_ccxt_does_not_know_keeps_the_venue_s_name(place: Place) -> None:

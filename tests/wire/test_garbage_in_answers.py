@@ -13,6 +13,7 @@ import pytest
 
 from keeper.domain.errors import KeeperError
 from keeper.ports import Environment
+from keeper.venues import connection
 from keeper.venues.ccxt_venue import CcxtVenue
 from keeper.venues.speech.base import Speech, Wire
 from keeper.venues.verdicts import GARBAGE
@@ -122,7 +123,7 @@ async def test_one_garbled_field_never_makes_another_account_order_or_price(
         assert report is not None
         tried = 0
         for name, question in _questions(symbol, client_id, report.order_id, venue).items():
-            told = Told(venue._wire(name))
+            told = Told(venue._wire(connection.Question(what=name)))
             wire = replace(told.wire, send=told.send)
             truth = await question(venue._speech, wire)
             for place, method, nothing in _faults(told.answers):

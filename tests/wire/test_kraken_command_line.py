@@ -39,6 +39,7 @@ def told(folder: Path, server: KrakenExchange, *words: str, secret: str = SECRET
 def test_a_live_fund_plans_from_what_the_account_holds_and_sends_nothing(tmp_path: Path) -> None:
     with in_thread(KrakenExchange(core=kraken_core(), earning={"XBT.F": "0.5", "ETH.S": "100"})) as server:
         planned, traded = told(tmp_path, server, "plan"), told(tmp_path, server, "rebalance", "--yes")
+    assert planned.stdout, planned.stderr
     document = json.loads(planned.stdout)
     # 1.5 BTC, 20 ETH and 100,000 USD; what is staked is none of the fund's
     assert D(document["nav"]) == D(225_000), planned.stderr

@@ -102,12 +102,15 @@ async def test_balances_that_earn_by_themselves_count_and_staked_ones_are_assets
     }
 
 
-async def test_a_quote_has_the_last_trade_only_where_it_is_fresh(kraken: KrakenExchange, venue: CcxtVenue) -> None:
+async def test_a_quote_has_the_last_trade_where_it_is_fresh(kraken: KrakenExchange, venue: CcxtVenue) -> None:
     quote = await venue.quote(BTC)
     assert (quote.mark, quote.index, quote.last) == (D(50_000), None, D(50_000))
+    assert (await venue.stats(BTC)).volume == D(250_000)
+
+
+async def test_a_market_that_has_not_traded_of_late_has_no_last_price(kraken: KrakenExchange, venue: CcxtVenue) -> None:
     kraken.core.lasts["XXBTZUSD"] = (D(49_000), kraken.now() - 60_000)
     assert (await venue.quote(BTC)).last is None
-    assert (await venue.stats(BTC)).volume == D(250_000)
 
 
 async def test_a_market_without_any_trade_has_no_quote(kraken: KrakenExchange, venue: CcxtVenue) -> None:

@@ -186,6 +186,10 @@ class Speech(ABC):
     async def open_orders(self, wire: Wire) -> tuple[VenueOrder, ...]:
         """Every order that rests in any market of the account, whoever sent it."""
 
+    async def open_orders_of(self, wire: Wire, _symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
+        """Every order that rests in these markets at least, where that is asked for more cheaply than of all markets."""
+        return await self.open_orders(wire)
+
     @abstractmethod
     def parameters(self, request: OrderRequest, stamp: int, left: int) -> dict[str, object]:
         """What ccxt's ``create_order`` is told beside symbol, side, amount and price of an immediate-or-cancel limit order.

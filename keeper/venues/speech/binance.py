@@ -5,7 +5,7 @@ a row whose entry price it can't read, fetch_order_book turns text into floats, 
 fetch_open_orders and fetch_my_trades answer {} and HTML with an empty list.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, cast
@@ -17,6 +17,7 @@ from keeper.domain.market import Side
 from keeper.domain.observation import MarketStats
 from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, VenueOrder
 from keeper.venues import listing, parsing
+from keeper.venues.concurrency import together
 from keeper.venues.listing import OrderRow
 from keeper.venues.speech.base import BOOK_LEVELS, Speech, Wire, resting, whole
 
@@ -107,6 +108,12 @@ class Binance(Speech):
     async def open_orders(self, wire: Wire) -> tuple[VenueOrder, ...]:
         """Of every market at once."""
         return resting(self._rows(await wire.ask(self.calls["orders"]), wire))
+
+    async def open_orders_of(self, wire: Wire, symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
+        """Of each market by itself, which weighs a fortieth on USD-M."""
+        asked = (wire.ask(self.calls["orders"], symbol=wire.market_id(symbol)) for symbol in symbols)
+        answers = await together(*asked)
+        return resting([row for answer in answers for row in self._rows(answer, wire)])
 
     def parameters(self, request: OrderRequest, stamp: int, left: int) -> dict[str, object]:
         """Timestamp and recvWindow are the deadline, as this machine's clock tells it: later the venue refuses the order."""
