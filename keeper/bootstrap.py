@@ -237,8 +237,7 @@ async def _connected(
             raise ConfigError(trouble) from error
         replay.judge(venue)
         observer = await _observer(settings, name, venue, fund)
-        preflight = Preflight(venue, observer)
-        await preflight.look()
+        preflight = Preflight(venue, observer)  # looks when something is planned: to flatten waits for nothing
         yield lambda: Rebalancer(fund, venue, journal, observer, preflight.refusals)
 
 

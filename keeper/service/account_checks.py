@@ -7,7 +7,7 @@ from decimal import Decimal
 from keeper.domain.account import Account, asset_prices
 from keeper.domain.inspection import KeyFacts
 from keeper.domain.market import MarketKind
-from keeper.domain.numbers import exact, plain, rounded
+from keeper.domain.numbers import ZERO, exact, plain, rounded
 from keeper.domain.observation import Observation
 from keeper.planning.limits import Limits
 from keeper.ports import Environment
@@ -30,6 +30,8 @@ SLOW = timedelta(seconds=1)
 LARGE_OFFSET, LARGEST_OFFSET = timedelta(milliseconds=250), timedelta(seconds=1)
 SOON = timedelta(days=14)
 TOLERANCE = Decimal("0.005")
+A_MOMENT = Decimal("0.0005")
+"""Fraction by which a mark may move between two answers."""
 """Fraction of an equity by which two reckonings of it may differ; or a unit of the fund's currency, whichever is more."""
 CLOSE = 2
 """Multiples of the smallest distance to liquidation below which is warned."""
@@ -168,7 +170,8 @@ def equity(observation: Observation, own: Mapping[str, Decimal] | Untold) -> Ite
     priced = asset_prices(observation.markets.values(), observation.marks, observation.currency)
     prices = {**observation.conversions, **priced}
     compared = {asset: (own.get(asset, Decimal(0)), told) for asset, told in theirs.items() if told or own.get(asset)}
-    apart = [asset for asset, (ours, told) in compared.items() if _apart(ours, told, prices.get(asset))]
+    held = _settled_in(observation)
+    apart = [asset for asset, (ours, told) in compared.items() if _apart(ours, told, held.get(asset, ZERO), prices.get(asset))]
     shown = "; ".join(
         f"{figures.money(ours, asset)} by our reckoning, {figures.money(told, asset)} by the venue's"
         for asset, (ours, told) in compared.items()
@@ -176,7 +179,7 @@ def equity(observation: Observation, own: Mapping[str, Decimal] | Untold) -> Ite
     )
     if apart:
         remedy = "this account holds what Keeper does not see, or reads wrongly: use one for the fund alone, and report it"
-        yield fail("equity", f"{shown}: they may differ by 0.5 % or a unit", remedy, REFUSED)
+        yield fail("equity", f"{shown}: they may differ by 0.5 %, or 0.05 % of the positions, or a unit", remedy, REFUSED)
     else:
         yield ok("equity", shown or "the venue reckons none of its own")
 
@@ -187,8 +190,22 @@ def differs(observation: Observation, own: Mapping[str, Decimal] | Untold) -> bo
 
 
 @exact
-def _apart(ours: Decimal, told: Decimal, price: Decimal | None) -> bool:
-    allowed = TOLERANCE * max(abs(ours), abs(told))
+def _settled_in(observation: Observation) -> dict[str, Decimal]:
+    """What the positions that settle in each asset are worth, in that asset."""
+    worth: dict[str, Decimal] = {}
+    for symbol, position in observation.account.positions.items():
+        market = observation.markets.get(symbol)
+        if market is not None:
+            held = abs(market.to_base(position.contracts, position.mark))
+            held *= 1 if market.settle == market.base else position.mark
+            worth[market.settle] = worth.get(market.settle, ZERO) + held
+    return worth
+
+
+@exact
+def _apart(ours: Decimal, told: Decimal, positions: Decimal, price: Decimal | None) -> bool:
+    """Whether the figures can't be the same at marks a moment apart. positions: what settles in the asset is worth, in it."""
+    allowed = max(TOLERANCE * max(abs(ours), abs(told)), A_MOMENT * positions)
     if price is not None and price > 0:
         allowed = max(allowed, 1 / price)
     return not abs(ours - told) <= allowed

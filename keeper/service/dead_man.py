@@ -30,7 +30,7 @@ class DeadMan:
     async def arm(self, observation: Observation) -> None:
         """Have what rests canceled unless asked again, where that is due."""
         now = self._clock.now()
-        if any(order.symbol in self._symbols and not order.is_ours for order in observation.account.open_orders):
+        if any(not order.is_ours for order in observation.account.open_orders):  # some switches cancel in every market
             await self.disarm()
             self._asked_at = None
             return

@@ -65,16 +65,17 @@ def document(facts: Facts, findings: Sequence[Finding], changes: Sequence[Docume
 
 
 class Preflight:
-    """What keeps a fund from trading on one connection. Looked at once, and again for as long as it does."""
+    """What keeps a fund from trading on one connection. Looked at when something is planned, until it is known to be in order."""
 
     def __init__(self, venue: Venue, observer: Observer) -> None:
         self._venue = venue
         self._observer = observer
         self._found: tuple[Refusal, ...] = ()
+        self._is_known = False
 
     async def refusals(self) -> tuple[Refusal, ...]:
-        """Why nothing may be planned now; nothing that was found out before is asked again."""
-        if self._found:
+        """Why nothing may be planned now; what was found to be in order is not asked again."""
+        if self._found or not self._is_known:
             await self.look()
         return self._found
 
@@ -84,9 +85,11 @@ class Preflight:
         if told is None:
             return
         now, environment = self._venue.clock.now(), self._venue.info.environment
-        findings = [*account_checks.rights(await heard(told.key()), environment, now)]
+        rights = await heard(told.key())
+        findings = [*account_checks.rights(rights, environment, now)]
         observation, own = await reckoned(self._venue, self._observer)
         if not isinstance(observation, Untold):
             findings += account_checks.equity(observation, own)
         failing = (one for one in findings if one.verdict is Verdict.FAIL)
+        self._is_known = not isinstance(rights, Untold) and not isinstance(observation, Untold)
         self._found = tuple(Refusal(one.check, f"{one.found}: {one.remedy}") for one in failing)

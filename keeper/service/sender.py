@@ -235,7 +235,10 @@ async def confirm(
             fills = await venue.fills(request.symbol, report.order_id)
             if total(fills) == report.filled:
                 return report, fills
-        await venue.heard(request.client_id, clock.now() + pause)
+        if report.state.terminal:  # it has ended, and may yet show a fill that crossed its cancel
+            await clock.sleep_until(clock.now() + pause)
+        else:
+            await venue.heard(request.client_id, clock.now() + pause)
         report = await venue.lookup(request.symbol, request.client_id) or report
     return None
 

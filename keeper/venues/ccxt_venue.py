@@ -139,16 +139,17 @@ class CcxtVenue(Inspected):
         question = self._own(f"order {request.client_id}", Priority.ORDER)
         with watched() as flight:
             try:
-                self._refuse_altered()
-                amount, price = wire_numbers(self._exchange, request)
-                self._time_left(request)  # what can't be sent need not wait
+                wire_numbers(self._exchange, request)  # what can't be sent need not wait
+                self._time_left(request)
                 if self._streams is not None:
                     self._streams.expect(request.client_id)
                 wire = self._wire(question)
                 cost = cost_of(self._exchange, CREATE_ORDER, {})
                 async with self._turn(question, cost, request.deadline) as turn:
                     flight.heard = turn.answered
-                    # made after the wait, which would use up the time that the order has to arrive
+                    # after the wait, which uses up the time that the order has to arrive, and in which markets may change
+                    self._refuse_altered()
+                    amount, price = wire_numbers(self._exchange, request)
                     stamp, left = self._time_left(request)
                     told = self._speech.parameters(request, stamp, left) | self._speech.posture(wire, request.symbol)
                     flight.carries = self._speech.written(request.client_id)

@@ -120,7 +120,7 @@ class Throttle:
             return await waiter.turn
         except asyncio.CancelledError:
             if waiter.turn.cancelled():
-                del self._lanes[priority][waiter]
+                self._lanes[priority].pop(waiter, None)
             elif waiter.turn.exception() is None:
                 for meter, amount in draws:
                     meter.withdraw(amount, priority)
@@ -165,6 +165,9 @@ class Throttle:
         short: set[Meter] = set()
         wake: datetime | None = None
         for waiter in [each for lane in self._lanes.values() for each in lane]:
+            if waiter.turn.done():  # it was canceled together with others, and has not heard of it yet
+                del self._lanes[waiter.priority][waiter]
+                continue
             if waiter.by < now:
                 self._refuse(waiter, f"its turn did not come by {waiter.by}")
                 continue

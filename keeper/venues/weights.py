@@ -42,7 +42,12 @@ _SPOT = {
     "publicGetTicker24hr": 2,
     "privateDeleteOrder": 1,
 }
-WEIGHTS: Mapping[str, Mapping[str, int]] = {"binanceusdm": _USDM, "binance": _SPOT, "kraken": {LOAD_MARKETS: 1}}
+WEIGHTS: Mapping[str, Mapping[str, int]] = {
+    "binanceusdm": _USDM,
+    "binance": _SPOT,
+    "kraken": {LOAD_MARKETS: 1},
+    "okx": {"publicGetPublicTime": 2},
+}
 ONE_MARKET: Mapping[str, Mapping[str, int]] = {
     "binanceusdm": {"fapiPrivateGetOpenOrders": 1},
     "binance": {"privateGetOpenOrders": 6},

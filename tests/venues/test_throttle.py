@@ -252,6 +252,22 @@ def test_a_waiter_that_gives_up_leaves_no_trace() -> None:
     assert at_a_desk(work).sent == [("first", 0.0), ("next", 0.0)]
 
 
+def test_waiters_that_give_up_together_leave_no_trace_either() -> None:
+    async def work(desk: Desk) -> None:
+        await desk.send("first", CANCEL, 50)
+        # the heavier one stands before the lighter one, which could go at once if it were let
+        gone = [desk.begin("heavy", ORDER, 90), desk.begin("light", READ, 20)]
+        await turns(3)
+        for one in gone:
+            one.cancel()
+        ends = await asyncio.gather(*gone, return_exceptions=True)
+        assert [type(end) for end in ends] == [asyncio.CancelledError] * 2
+        assert desk.throttle._meters["weight", ""].used(desk.clock.now()) == 50
+        await desk.send("next", READ, 20)
+
+    assert at_a_desk(work).sent == [("first", 0.0), ("next", 0.0)]
+
+
 def test_a_turn_that_came_as_its_waiter_gave_up_is_given_back() -> None:
     async def work(desk: Desk) -> None:
         await desk.send("first", CANCEL, 100)

@@ -102,7 +102,7 @@ async def test_balances_that_earn_by_themselves_count_and_staked_ones_are_assets
     }
 
 
-async def test_a_quote_has_the_last_trade_where_it_is_fresh(kraken: KrakenExchange, venue: CcxtVenue) -> None:
+async def test_a_quote_has_the_last_trade_where_it_is_fresh(venue: CcxtVenue) -> None:
     quote = await venue.quote(BTC)
     assert (quote.mark, quote.index, quote.last) == (D(50_000), None, D(50_000))
     assert (await venue.stats(BTC)).volume == D(250_000)

@@ -59,7 +59,7 @@ DERIBIT = Dialect(
         "10032": "the notional is below the market's minimum",
         "10043": "the price is not on the tick: the market's rules changed, start again",
         "11029": "the venue does not take these parameters",
-        "11030": "the venue turned the order down: there may be no position that it would reduce",
+        "11030 other_reject: invalid_reduce_only_order": "there is no position that the order would reduce",
         "11043": "the venue does not take these parameters",
         "11049": "the venue does not take these parameters",
         "11050": "the venue could not read the request",

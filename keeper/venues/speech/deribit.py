@@ -265,11 +265,11 @@ class Deribit(Speech):
         )
 
     async def orders(self, wire: Wire, symbol: str, since: datetime) -> tuple[VenueOrder, ...]:
-        """Past orders and those that rest. Past ones are asked for first: whatever ends in between is told as resting."""
+        """Those that rest, and past ones: asked for last, so that what ends in between is among them."""
         market = wire.market_id(symbol)
-        past = self._rows(wire, await self._past(wire, symbol))
         answer = await wire.ask("privateGetGetOpenOrdersByInstrument", instrument_name=market)
         rows = self._rows(wire, _result(answer))
+        past = self._rows(wire, await self._past(wire, symbol))
         if any(row.symbol != symbol for row in rows):
             raise StaleData("the venue's answer is about another market")
         return whole([*rows, *past], since)

@@ -121,10 +121,8 @@ class Unified(Speech):
 
     async def lookup(self, wire: Wire, symbol: str, client_id: str) -> OrderReport | None:
         """Among what is open and what ended of late: most exchanges can't be asked for a client id."""
-        for row in await self._told(wire, symbol, wire.now - LOOK_BACK):
-            if row.client_id == client_id:
-                return listing.report(row, symbol, client_id)
-        return None
+        told = [row for row in await self._told(wire, symbol, wire.now - LOOK_BACK) if row.client_id == client_id]
+        return listing.report(told[-1], symbol, client_id) if told else None
 
     async def fills(self, wire: Wire, symbol: str, order_id: str) -> tuple[Fill, ...]:
         """Among the account's latest trades in the market."""
@@ -144,11 +142,12 @@ class Unified(Speech):
     async def _told(self, wire: Wire, symbol: str, since: datetime) -> list[OrderRow]:
         if wire.exchange.has.get("fetchOrders"):
             return await _from(wire, "fetch_orders", symbol, since)
-        ended = await _from(wire, "fetch_closed_orders", symbol, since)
+        # first, so that an order that ends meanwhile is in one of the lists
+        told = _rows(await wire.unified("fetch_open_orders", symbol))
+        told += await _from(wire, "fetch_closed_orders", symbol, since)
         if wire.exchange.has.get("fetchCanceledOrders"):
-            ended += await _from(wire, "fetch_canceled_orders", symbol, since)
-        # last, so that an order that ends meanwhile is in one of the lists
-        return [*_rows(await wire.unified("fetch_open_orders", symbol)), *ended]
+            told += await _from(wire, "fetch_canceled_orders", symbol, since)
+        return told
 
 
 async def _from(wire: Wire, method: str, symbol: str, since: datetime) -> list[OrderRow]:
