@@ -88,8 +88,10 @@ class Fate:
         exchange = self._world.exchange
         if exchange.is_spot(symbol) and self._world.rng.random() < 1 / 2:
             exchange.transfer(symbol, (amount / exchange.prices.mark(symbol)).quantize(COIN))
-        elif exchange.affords(symbol, Decimal(1), -min(amount, Decimal(0))):
-            exchange.deposit(amount)
+        elif (
+            exchange.affords(symbol, Decimal(1), -min(amount, Decimal(0))) and -amount < exchange.nav() - exchange.exposure() / 20
+        ):
+            exchange.deposit(amount)  # no venue pays out what the positions bind
 
     def _some(self, symbol: str) -> Decimal:
         """What somebody trades by hand, signed contracts."""
