@@ -107,7 +107,7 @@ class State:
     """A run in work.
 
     pacing: of one stage, stages share the horizon; deadline: aware UTC; settled: the observation at hand is of an account
-    that stands still; rounds: times that work began again after settling.
+    that stands still; rounds: times that work began again after settling; closing: as the plan has it.
     """
 
     legs: tuple[Leg, ...]
@@ -117,6 +117,7 @@ class State:
     deadline: datetime
     settled: bool = False
     rounds: int = 0
+    closing: bool = False
 
 
 def begin(plan: Plan, pacing: Pacing, *, limits: Limits, now: datetime) -> State:
@@ -128,6 +129,7 @@ def begin(plan: Plan, pacing: Pacing, *, limits: Limits, now: datetime) -> State
         pacing=replace(pacing, horizon=pacing.horizon / stages),
         limits=limits,
         deadline=now + pacing.horizon,
+        closing=plan.closing,
     )
 
 
@@ -240,7 +242,7 @@ def _finish_past(state: State, lacking: Mapping[str, Decimal], passed: Sequence[
 
 def _wanted(state: State, observation: Observation, slicer: Slicer) -> dict[str, Decimal]:
     """What each market lacks, signed contracts by symbol."""
-    lacking = gaps(observation, state.goals, slicer, state.limits.max_slippage_bps)
+    lacking = gaps(observation, state.goals, slicer, state.limits.max_slippage_bps, closing=state.closing)
     return {symbol: gap.contracts for symbol, gap in lacking.items()}
 
 

@@ -75,7 +75,7 @@ def build(brief: Brief, observation: Observation) -> Plan:
     decision = decide(brief.mandate, valuation)
     due = decision.goals if isinstance(decision, Due) and not faults else {}
     goals = funded(brief.mandate.targets, due, valuation, observation.markets)
-    lacking = gaps(observation, goals, brief.slicer, brief.limits.max_slippage_bps)
+    lacking = gaps(observation, goals, brief.slicer, brief.limits.max_slippage_bps, closing=brief.urgent)
     wanted = _legs(brief, observation, valuation, goals, lacking)
     foreign = _foreign(observation)
     caps = _caps(brief, observation, valuation, wanted) if wanted else ()
@@ -112,6 +112,7 @@ def build(brief: Brief, observation: Observation) -> Plan:
         triggers=_triggers(brief.mandate, observation, valuation, legs),
         refusals=(*_halted(brief), *brief.blocked, *_jump(brief), *faults, *(() if legs else (*binding, *left))),
         targets=dict(targets),
+        closing=brief.urgent,
         bound=(*(binding if lesser else ()), *(left if legs else ())),
     )
 
@@ -270,7 +271,7 @@ def _reducing_legs(
             flat = (valuation.exposures[symbol] - market.notional(held, mark)) / valuation.nav
             lowered[symbol] = goals[symbol] if cut == gap.contracts else flat
     trades = {}
-    for symbol, gap in gaps(observation, lowered, brief.slicer, brief.limits.max_slippage_bps).items():
+    for symbol, gap in gaps(observation, lowered, brief.slicer, brief.limits.max_slippage_bps, closing=brief.urgent).items():
         held = observation.account.held(observation.markets[symbol])
         trades[symbol] = replace(gap, contracts=reducing(held, gap.contracts))
     legs = _legs(brief, observation, valuation, lowered, trades)

@@ -76,12 +76,21 @@ def _trades(nav: Decimal, active: Sequence[Want], signs: Mapping[str, int]) -> d
 
 
 @exact
-def gaps(observation: Observation, goals: Mapping[str, Decimal], slicer: Slicer, slippage_bps: Decimal) -> dict[str, Gap]:
+def gaps(
+    observation: Observation, goals: Mapping[str, Decimal], slicer: Slicer, slippage_bps: Decimal, *, closing: bool = False
+) -> dict[str, Gap]:
     """What each market of ``goals`` (multiple of NAV by symbol) lacks, all legs solved together at live prices.
 
-    slippage_bps: the collar of every order, which bounds what a trade can cost. StaleData when the account can't be valued.
+    slippage_bps: the collar of every order, which bounds what a trade can cost; closing: a goal of 0 is no position, whatever
+    coins that margin it are worth. StaleData when the account can't be valued.
     """
     valuation = observation.valuation()
+    if closing:
+        closed = {
+            symbol for symbol, goal in goals.items() if not goal and observation.markets[symbol].kind is not MarketKind.SPOT
+        }
+        rest = {symbol: goal for symbol, goal in goals.items() if symbol not in closed}
+        return gaps(observation, rest, slicer, slippage_bps) | {symbol: _closed(observation, symbol) for symbol in closed}
 
     def want(symbol: str, notional: Decimal) -> Want:
         market, quote, exposure = observation.markets[symbol], observation.quotes[symbol], valuation.exposures[symbol]
@@ -98,6 +107,12 @@ def gaps(observation: Observation, goals: Mapping[str, Decimal], slicer: Slicer,
         # what the others cost turned a small gap round, and the other side pays in other coins
         trades = solve(valuation.nav, [want(symbol, trades[symbol] or notional) for symbol, notional in seen.items()])
     return {symbol: _cut(observation.markets[symbol], trade, observation.quotes[symbol].mark) for symbol, trade in trades.items()}
+
+
+def _closed(observation: Observation, symbol: str) -> Gap:
+    market = observation.markets[symbol]
+    away = -observation.account.held(market)
+    return Gap(contracts=market.whole_lots(away), notional=market.notional(away, observation.quotes[symbol].mark))
 
 
 def _cut(market: Market, notional: Decimal, mark: Decimal) -> Gap:

@@ -76,7 +76,8 @@ class Plan:
     """What would be done now.
 
     nav: currency; leverage, gross_leverage: multiples of NAV before the trade; targets: of the mandate, multiples of NAV by
-    symbol; bound: why it does less than the mandate wants; times: aware UTC.
+    symbol; bound: why it does less than the mandate wants; closing: a goal of 0 is no position, not no exposure;
+    times: aware UTC.
     """
 
     fund: str
@@ -94,6 +95,7 @@ class Plan:
     refusals: tuple[Refusal, ...]
     targets: Mapping[str, Decimal] = field(default_factory=dict)
     bound: tuple[Refusal, ...] = ()
+    closing: bool = False
 
     @property
     def expires_at(self) -> datetime:

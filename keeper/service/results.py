@@ -48,7 +48,8 @@ def result_document(work: Work, after: Observation | None) -> dict[str, object]:
     # a market that could not be read at the end shows nothing then
     shown = set(after.markets) if after else set()
     goals = {leg["market"]: Decimal(leg["goal"]) for leg in work.legs if leg["market"] in shown}
-    left = gaps(after, goals, lambda _contracts, _smallest: 1, ZERO) if after and goals else {}
+    closing = not any(goals.values())  # coins that margined what was closed are nothing that is left
+    left = gaps(after, goals, lambda _contracts, _smallest: 1, ZERO, closing=closing) if after and goals else {}
     notional = sum((notional for _, notional in traded.values()), ZERO)
     return {
         "nav_before": plan["nav"],

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from keeper.domain.market import MarketKind
-from keeper.domain.run import Run
+from keeper.domain.run import Command, CommandKind, Run
 from keeper.execution.pacing import Pacing, Style
 from keeper.journal.store import Mode, SqlJournal
 from keeper.planning.gate import Limits
@@ -45,6 +45,13 @@ class Desk:
         plan = await self.rebalancer.plan()
         self.runs += 1
         return await self.rebalancer.execute(plan, f"manual:{self.runs}", self.watcher)
+
+    async def flatten(self) -> Run:
+        """As `keeper flatten` does it."""
+        flat, now = self.rebalancer.flat(), self.rebalancer._clock.now()
+        name = self.rebalancer.fund.name
+        await self.journal.submit_command(Command(id="flat", fund=name, kind=CommandKind.FLATTEN, reason="", at=now))
+        return await flat.execute(await flat.plan(), "flatten:flat", self.watcher)
 
     async def agrees(self) -> None:
         """The venue's trades are the journal's fills, its orders the journal's children; nothing is open; the chain holds."""

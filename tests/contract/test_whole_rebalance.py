@@ -59,3 +59,16 @@ async def test_an_answer_that_is_lost_is_settled_before_the_next_run_which_compl
         assert await desk.rebalancer.recover() == ()
         await desk.agrees()
         await brought(desk)
+
+
+@every(Ability.REDUCE_ONLY)
+async def test_a_flattened_fund_holds_no_contract_whatever_margined_them(case: VenueCase, tmp_path: Path) -> None:
+    async with desk_on(case, tmp_path) as desk:
+        await brought(desk)
+        assert desk.world.positions()
+        run = await desk.flatten()
+        assert run.status is RunStatus.COMPLETED, run.reason
+        assert desk.world.positions() == {}
+        assert all(child.request.reduce_only for child in await desk.journal.children(run.id))
+        await desk.agrees()
+        assert not (await desk.rebalancer.flat().plan()).legs
