@@ -12,6 +12,7 @@ from typing import Any
 
 from keeper.domain.account import Account, Position
 from keeper.domain.errors import ConfigError, InvariantViolation, Problem, StaleData, VenueError, VenueRefused
+from keeper.domain.market import Market
 from keeper.domain.numbers import plain
 from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Unknown, VenueOrder
 from keeper.ports import Clock, VenueInfo
@@ -93,6 +94,13 @@ class CcxtVenue(Inspected):
 
     def _keys(self) -> dict[str, str]:
         return {theirs: self._credentials[ours] for ours, theirs in self._dialect.credentials.items()}
+
+    async def markets(self, symbols: Sequence[str]) -> Mapping[str, Market]:
+        """As ``PublicData`` has them. VenueRefused, too, for one that this kind of account can't trade."""
+        found = await super().markets(symbols)
+        for symbol in symbols:
+            self._speech.check_market(self._wire(self._own("markets")), symbol)
+        return found
 
     async def account(self) -> Account:
         """Balances, positions and open orders, read together; as old as they may be, which is when they were asked for."""

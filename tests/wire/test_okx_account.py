@@ -246,6 +246,18 @@ async def test_an_account_mode_that_is_new_is_not_guessed_at() -> None:
                 pass
 
 
+@pytest.mark.parametrize(("level", "symbol", "goes"), [("1", BTC, False), ("2", BTC, True), ("3", BTC, True)])
+async def test_a_market_that_the_account_s_mode_has_not_is_refused_before_anything_is_planned(
+    level: str, symbol: str, *, goes: bool
+) -> None:
+    async with OkxServer(core=okx_core(), level=level) as server, venue_at(server) as venue:
+        if goes:
+            assert symbol in await venue.markets([symbol])
+            return
+        with pytest.raises(VenueRefused, match="spot mode, which has no perpetuals"):
+            await venue.markets([symbol])
+
+
 async def test_connecting_asks_for_public_data_and_the_configuration_and_nothing_else() -> None:
     """Ccxt would ask for the wallet's currencies as well, dated futures and options."""
     async with OkxServer(core=okx_core(), demo=False) as server, venue_at(server, Environment.LIVE):

@@ -174,6 +174,10 @@ class Speech(ABC):
     async def check_account(self, wire: Wire) -> None:
         """Return when Keeper can work with this account: keys that are good, one position for each market, leave to trade."""
 
+    def check_market(self, _wire: Wire, _symbol: str) -> None:
+        """Return when this kind of account goes with a market, as far as it is known. VenueRefused says what to switch."""
+        return
+
     @abstractmethod
     async def wallet(self, wire: Wire) -> Wallet:
         """What the account holds beside its positions."""

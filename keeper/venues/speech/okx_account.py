@@ -46,6 +46,11 @@ class OkxAccount(Speech):
         wire.notes[LEVEL] = level
         wire.notes[BORROWS] = level == SPOT_MODE and parsing.part(config, "enableSpotBorrow") is not False
 
+    def check_market(self, wire: Wire, symbol: str) -> None:
+        """The account's mode must have the market, and not borrow for it."""
+        if LEVEL in wire.notes:
+            self.posture(wire, symbol)
+
     def posture(self, wire: Wire, symbol: str) -> dict[str, object]:
         """The trade mode (tdMode) that goes with the account's mode and, on perpetuals, with the position that is held."""
         level = wire.notes.get(LEVEL)
