@@ -198,12 +198,17 @@ class PartialObserver(Observer):
 
 async def together(*work: Coroutine[Any, Any, None]) -> None:
     """Run all of ``work`` at once; when one raises an error of ours the rest is cancelled and that error is raised."""
+    first: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:
             for one in work:
                 group.create_task(one)
-    except* KeeperError as errors:
-        first: BaseException = errors
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from None
+    except BaseExceptionGroup as errors:
+        ours, others = errors.split(KeeperError)
+        if ours is None or others is not None:
+            raise
+        first = ours
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    if first is not None:
+        raise first

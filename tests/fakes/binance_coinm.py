@@ -39,8 +39,9 @@ def _cancel(exchange: BinanceServer, told: dict[str, str]) -> Any:
     return messages.order(exchange.core, exchange.core.cancel(told["symbol"], **which(told)))
 
 
-def _open(exchange: BinanceServer, _told: dict[str, str]) -> Any:
-    return [messages.order(exchange.core, one) for one in exchange.core.open_orders()]
+def _open(exchange: BinanceServer, told: dict[str, str]) -> Any:
+    core = exchange.core
+    return [messages.order(core, one) for one in core.open_orders() if told.get("symbol", one.symbol) == one.symbol]
 
 
 def _history(exchange: BinanceServer, told: dict[str, str]) -> Any:

@@ -67,7 +67,9 @@ PUBLIC: Routes = {
 PRIVATE: Routes = {
     ("GET", "account"): lambda exchange, _told: messages.account(exchange.core, exchange.now()),
     ("GET", "account/commission"): lambda exchange, told: messages.commission(exchange.core, told["symbol"]),
-    ("GET", "openOrders"): lambda exchange, _told: [messages.order(one) for one in exchange.core.open_orders()],
+    ("GET", "openOrders"): lambda exchange, told: [
+        messages.order(one) for one in exchange.core.open_orders() if told.get("symbol", one.symbol) == one.symbol
+    ],
     ("GET", "allOrders"): _history,
     ("GET", "myTrades"): _trades,
     ("GET", "order"): lambda exchange, told: messages.order(exchange.core.find(told["symbol"], **which(told))),

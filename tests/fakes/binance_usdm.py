@@ -130,7 +130,9 @@ PRIVATE: Routes = {
     ("GET", "v1/symbolConfig"): lambda exchange, told: messages.setting(exchange.core, told["symbol"]),
     ("GET", "v1/positionSide/dual"): lambda exchange, _told: {"dualSidePosition": exchange.core.hedged},
     ("GET", "v1/commissionRate"): lambda exchange, told: messages.commission(exchange.core, told["symbol"]),
-    ("GET", "v1/openOrders"): lambda exchange, _told: [messages.order(one) for one in exchange.core.open_orders()],
+    ("GET", "v1/openOrders"): lambda exchange, told: [
+        messages.order(one) for one in exchange.core.open_orders() if told.get("symbol", one.symbol) == one.symbol
+    ],
     ("GET", "v1/allOrders"): _history,
     ("GET", "v1/userTrades"): _trades,
     ("GET", "v1/order"): _find,
