@@ -90,7 +90,9 @@ def gaps(
             symbol for symbol, goal in goals.items() if not goal and observation.markets[symbol].kind is not MarketKind.SPOT
         }
         rest = {symbol: goal for symbol, goal in goals.items() if symbol not in closed}
-        return gaps(observation, rest, slicer, slippage_bps) | {symbol: _closed(observation, symbol) for symbol in closed}
+        return gaps(observation, rest, slicer, slippage_bps) | {
+            symbol: _closed(observation, symbol) for symbol in goals if symbol in closed
+        }
 
     def want(symbol: str, notional: Decimal) -> Want:
         market, quote, exposure = observation.markets[symbol], observation.quotes[symbol], valuation.exposures[symbol]
