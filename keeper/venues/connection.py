@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from importlib import import_module
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
@@ -39,6 +39,16 @@ PATIENCE = timedelta(seconds=30)
 
 def _nobody_waits() -> None:
     """Nobody else is served by the answer."""
+
+
+def _in_a_context_of_its_own(rounding: Callable[..., str]) -> Callable[..., str]:
+    """Ccxt's ``decimal_to_precision``, which would leave its rounding mode and its traps to the whole thread."""
+
+    def rounded(*args: Any, **kwargs: Any) -> str:
+        with localcontext():
+            return rounding(*args, **kwargs)
+
+    return rounded
 
 
 @dataclass(slots=True, kw_only=True)
@@ -168,6 +178,7 @@ class Connection:
             streamed=self._dialect.streams.get(self._environment, frozenset()),
         )
         exchange.on_rest_response = note_answer
+        exchange.decimal_to_precision = _in_a_context_of_its_own(exchange.decimal_to_precision)
         if self._dialect.in_turn:
             exchange.fetch = in_turn(exchange.fetch)
         exchange.milliseconds = lambda: signing_time(parsing.milliseconds(self._clock.now()))

@@ -1,6 +1,6 @@
 """An immediate-or-cancel order: what is accepted, what the final report says of it, and what its trades cost."""
 
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 
 import pytest
 
@@ -45,6 +45,15 @@ async def test_an_order_fills_whole(case: VenueCase, side: Side) -> None:
         after = (await world.venue.account()).held(market)
         assert after == before + side.sign * asked.amount - fees
         assert len(world.taken()) == 1
+
+
+@every()
+async def test_an_order_leaves_the_rounding_of_the_whole_thread_as_it_was(case: VenueCase) -> None:
+    with localcontext(Context(rounding=ROUND_HALF_EVEN)) as ours:
+        trapped = dict(ours.traps)
+        async with case.opened() as world:
+            await settled(world, order(world, case.main))
+        assert (ours.rounding, dict(ours.traps)) == (ROUND_HALF_EVEN, trapped)
 
 
 @every()

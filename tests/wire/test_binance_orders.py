@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
@@ -416,8 +416,9 @@ def test_every_whole_lot_and_tick_reads_back_from_the_wire_exactly(
     name, tick = symbol
     asked = order(symbol=name, amount=lots * D("0.001"), price=ticks * D(tick))
     amount, price = wire_numbers(offline, asked)
-    assert D(offline.amount_to_precision(name, amount)) == asked.amount
-    assert D(offline.price_to_precision(name, price)) == asked.price
+    with localcontext():  # ccxt would leave its rounding to the thread
+        assert D(offline.amount_to_precision(name, amount)) == asked.amount
+        assert D(offline.price_to_precision(name, price)) == asked.price
 
 
 @given(lots=st.integers(1, 10**6), more=st.integers(1, 9))
