@@ -3,25 +3,22 @@
 Each example spoils one field of one true answer, and holds what comes of it against the same question's true answer.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keeper.domain.errors import StaleData, VenueError
-from keeper.domain.order import Accepted, Rejected, Unknown
-from keeper.venues.ccxt_venue import CcxtVenue
 from keeper.venues.connection import Question
 from keeper.venues.parsing import milliseconds
-from tests.fakes.loopback_requests import Fault
-from tests.fakes.loopback_venue import CLIENT_ID, order, venue_at
+from tests.fakes.loopback_venue import CLIENT_ID, order
 from tests.fakes.okx import OkxServer, okx_core, okx_spot_core
-from tests.fakes.spoilers import NOON, Spoiler, StillClock
+from tests.fakes.spoilers import NOON, Spoiler
+from tests.wire.garbage import SPOILERS, Ask, Place, opened, refused_or_without_effect
 
 D = Decimal
 SENT = "kprffffffffffffffffffffffffffff"
@@ -29,60 +26,27 @@ BLANKS = tuple(f".{name} = ''" for name in ("clOrdId", "liqPx", "lever", "taker"
 """Fields that are blank where they do not apply, so that a blank one says something."""
 
 
-class Place:
-    """The exchange, whose truth is made anew for each question, and a venue connected to it. spot: which of its markets."""
-
-    def __init__(self, runner: asyncio.Runner, *, spot: bool) -> None:
-        self.runner = runner
-        self.spot = spot
-        self.symbol, self.market = ("BTC/USDT", "BTC-USDT") if spot else ("BTC/USDT:USDT", "BTC-USDT-SWAP")
-        self.server = OkxServer(core=okx_core(), level="1" if spot else "2")
-        self.populate()
-        runner.run(self.server.start())
-        self.venue: CcxtVenue = venue_at(self.server, clock=StillClock(), attempts=1)
-
-    def __repr__(self) -> str:
-        """Short, for whoever reads a failure."""
-        return self.symbol
-
-    def populate(self) -> None:
-        core = okx_spot_core(wallet={"BTC": D(2), "USDT": D(100_000)}) if self.spot else okx_core()
-        core.now = lambda: milliseconds(NOON)
-        self.server.core = core
-        core.rest("web1", self.market, -1, D("0.5"), D(51_000))
-        taken: dict[str, Any] = {"symbol": self.market, "sign": -1, "amount": D("1.5"), "price": D(49_000)}
-        core.place(client_id=CLIENT_ID, time_in_force="IOC", reduce_only=False, **taken)
-        if not self.spot:
-            core.trade_outside(self.market, -1, D("0.25"), D(50_000))
-            core.liquidations[self.market] = D(61_000)
-
-    def told(self, ask: "Ask", faults: list[Fault]) -> Any:
-        """What comes of a question, the error included."""
-
-        async def asked() -> Any:
-            self.populate()
-            self.server.faults = faults
-            try:
-                return await ask(self)
-            except (VenueError, StaleData) as error:
-                return error
-            finally:
-                self.server.faults = []
-
-        return self.runner.run(asked())
+def _populate(server: OkxServer, market: str) -> None:
+    spot = market == "BTC-USDT"
+    core = okx_spot_core(wallet={"BTC": D(2), "USDT": D(100_000)}) if spot else okx_core()
+    core.now = lambda: milliseconds(NOON)
+    server.core = core
+    core.rest("web1", market, -1, D("0.5"), D(51_000))
+    taken: dict[str, Any] = {"symbol": market, "sign": -1, "amount": D("1.5"), "price": D(49_000)}
+    core.place(client_id=CLIENT_ID, time_in_force="IOC", reduce_only=False, **taken)
+    if not spot:
+        core.trade_outside(market, -1, D("0.25"), D(50_000))
+        core.liquidations[market] = D(61_000)
 
 
-Ask = Callable[[Place], Awaitable[Any]]
-
-
-@pytest.fixture(scope="module", params=["perpetual", "spot"])
+@pytest.fixture(
+    scope="module", params=[("BTC/USDT:USDT", "BTC-USDT-SWAP", "2"), ("BTC/USDT", "BTC-USDT", "1")], ids=lambda it: it[0]
+)
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
-    with asyncio.Runner() as runner:
-        found = Place(runner, spot=request.param == "spot")
-        runner.run(found.venue.__aenter__())
+    symbol, market, level = request.param
+    server = OkxServer(core=okx_core(), level=level)
+    with opened(server, partial(_populate, server, market), symbol) as found:
         yield found
-        runner.run(found.venue.__aexit__(None, None, None))
-        runner.run(found.server.stop())
 
 
 async def _sent(place: Place) -> Any:
@@ -117,39 +81,19 @@ ASKS: dict[str, tuple[list[str], Ask]] = {
 }
 
 
+def _is_garbage(spoiler: Spoiler) -> bool:
+    return not any(spoilt.endswith(BLANKS) for spoilt in spoiler.spoilt)
+
+
 @pytest.mark.parametrize("ask", ASKS)
 @settings(max_examples=60, deadline=None)
-@given(path=st.integers(0, 5), where=st.integers(0, 10_000), what=st.integers(0, 10_000), text=st.text(max_size=8))
-def test_garbage_in_a_field_is_refused_or_changes_nothing(
-    place: Place, ask: str, path: int, where: int, what: int, text: str
-) -> None:
+@given(path=st.integers(0, 5), spoiler=SPOILERS)
+def test_garbage_in_a_field_is_refused_or_changes_nothing(place: Place, ask: str, path: int, spoiler: Spoiler) -> None:
     paths, question = ASKS[ask]
-    spoiler = Spoiler(where, what, text)
-    true = place.told(question, [])
-    assert not isinstance(true, Exception | Unknown), true
-    answer = place.told(question, [Fault(paths[path % len(paths)], "alter", alter=spoiler)])
-    if isinstance(answer, StaleData | VenueError | Unknown) or any(spoilt.endswith(BLANKS) for spoilt in spoiler.spoilt):
-        return
-    assert not isinstance(answer, Rejected), spoiler.spoilt
-    assert isinstance(answer, Accepted) == isinstance(true, Accepted)
-    assert answer == true, spoiler.spoilt
+    refused_or_without_effect(place, paths[path % len(paths)], question, spoiler, _is_garbage)
 
 
 @settings(max_examples=80, deadline=None)
-@given(
-    path=st.sampled_from(["public/time", "public/instruments", "account/config"]),
-    where=st.integers(0, 10_000),
-    what=st.integers(0, 10_000),
-    text=st.text(max_size=8),
-)
-def test_garbage_on_connecting_is_refused_or_changes_nothing(place: Place, path: str, where: int, what: int, text: str) -> None:
-    spoiler = Spoiler(where, what, text)
-
-    async def connect(_place: Place) -> Any:
-        async with venue_at(place.server, clock=StillClock(), attempts=1) as venue:
-            return await venue.markets([place.symbol])
-
-    true = place.told(connect, [])
-    answer = place.told(connect, [Fault(path, "alter", alter=spoiler)])
-    if not isinstance(answer, StaleData | VenueError):
-        assert answer == true, spoiler.spoilt
+@given(path=st.sampled_from(["public/time", "public/instruments", "account/config"]), spoiler=SPOILERS)
+def test_garbage_on_connecting_is_refused_or_changes_nothing(place: Place, path: str, spoiler: Spoiler) -> None:
+    refused_or_without_effect(place, path, Place.connect, spoiler)
