@@ -314,4 +314,5 @@ def test_a_daemon_whose_journal_is_overwritten_ends(tmp_path: Path, exchange: Bi
     # The look between writes notices another file, a write that comes first a damaged one: the remedy is the same.
     noticed = ("the file was overwritten while in use: ", "the file is damaged: ")
     assert any(said in ended.said[-1] for said in noticed)
-    assert all(said in ended.said[-1] for said in ("keep it as evidence", "keeper db restore FILE", "check the venue's open orders"))
+    remedy = ("keep it as evidence", "keeper db restore FILE", "check the venue's open orders")
+    assert all(said in ended.said[-1] for said in remedy)
