@@ -271,7 +271,7 @@ async def figures(rounds: int) -> None:
     row(f"one more fund, markets of {MARKETS} shared", [shared], "KB", 0.001, MOST_MEMORY)
     row("the same where each has its own", [apart], "KB", 0.001)
     ours, theirs = await processor()
-    beside = (await child(""))["cpu"] / 1000
+    beside = sum((await child("")).values()) / 1000
     row("CPU of an order, ccxt's own call", [theirs], "ms", 1000)
     row("beyond that in the venue", [ours - theirs], "ms", 1000)
     row("beyond that in all: gate, intent and outcome, too", [ours - theirs + beside], "ms", 1000, MOST_CPU)
