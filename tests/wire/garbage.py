@@ -33,6 +33,7 @@ class Place:
         self._runner = runner
         self._populate = populate
         self._environment = environment
+        self._truths: dict[Ask, Any] = {}
         self.venue = self._reached()
 
     def __repr__(self) -> str:
@@ -62,6 +63,12 @@ class Place:
 
         return self._runner.run(asked())
 
+    def true(self, ask: "Ask") -> Any:
+        """What comes of a question that is answered as it should be: the same each time, so that it is asked once."""
+        if ask not in self._truths:
+            self._truths[ask] = self.told(ask, [])
+        return self._truths[ask]
+
 
 Ask = Callable[[Place], Awaitable[Any]]
 
@@ -83,7 +90,7 @@ def opened(
 
 def believed(place: Place, path: str, ask: Ask, spoiler: Spoiler) -> tuple[Any, Any] | None:
     """What is true, and what was made of a spoilt answer to a request for ``path``; None where that was refused."""
-    true = place.told(ask, [])
+    true = place.true(ask)
     assert not isinstance(true, Exception | Unknown), true
     answer = place.told(ask, [Fault(path, "alter", alter=spoiler)])
     if isinstance(answer, StaleData | VenueError | Unknown):
