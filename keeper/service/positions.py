@@ -259,7 +259,7 @@ class PositionBook:
 
         since = before.at - CLOCK_SKEW
         change = best(await self._foreign(market.symbol, self._recent(since), since))
-        if change.kind is ChangeKind.UNEXPLAINED and market.kind is not MarketKind.SPOT:
+        if change.kind is ChangeKind.UNEXPLAINED:
             deep = max(since - LONGEST_LOOK, self._clock.now() - DEEPEST_LOOK)
             change = best(await self._foreign(market.symbol, deep, since))
         log.warning("position.changed", fund=self._fund, market=market.symbol, kind=str(change.kind), change=str(change))

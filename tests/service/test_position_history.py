@@ -125,6 +125,27 @@ async def test_somebodys_order_that_rested_and_fills_after_settling_halts_nothin
         await agrees_with_the_venue(desk)
 
 
+async def test_somebodys_order_on_spot_that_fills_against_fills_of_ours_halts_nothing(tmp_path: Path) -> None:
+    """It rested as the account was settled, and bought a part of what we have sold since: that is no read without our fills."""
+    venue = ScriptedVenue(paper_venue(moving_feed({SPOT: "100"}), opening({"USDT": "100000"})))
+    async with desk_of(venue, tmp_path, {SPOT: "0.5"}) as desk:
+        await desk.run()
+        venue.rest("web_bid", SPOT, "12")
+        await later(desk, timedelta(hours=2))
+        desk.feed.move(SPOT, "140")
+        venue.faults = {len(venue.sent) + 3: Fault.LOST_REPLY}
+        cut = await desk.run()
+        assert (cut.status, await desk.rebalancer.recover()) == (RunStatus.INCOMPLETE, ())
+        sold = [fill.amount for _, fill in await desk.journal.fills(cut.id)]
+        assert min(sold) <= 12 <= sum(sold)
+
+        venue.strike("web_bid", "12", "140")
+        await later(desk, timedelta(minutes=30))
+        assert (await desk.run()).status is RunStatus.COMPLETED
+        assert await state_of(desk) is FundState.ACTIVE
+        await agrees_with_the_venue(desk)
+
+
 async def test_a_trade_by_hand_two_months_ago_is_found_and_one_of_a_year_ago_halts_the_fund(tmp_path: Path) -> None:
     async with desk_of(drifted(), tmp_path) as desk:
         await desk.run()
