@@ -20,10 +20,13 @@ from keeper.journal.store import Mode, SqlJournal
 from keeper.policy.schedule import Schedule, next_slot, slot_of
 from keeper.ports import Clock, Journal
 from keeper.service.documents import Document, Slots, fund_status, run_document, runs_document, status_document
+from keeper.service.period import Period
 from keeper.settings.feeds import RecordedFeed
 from keeper.settings.sources import Settings
 from keeper.system import SystemClock
 
+EVERY = 10**9
+"""More runs than a fund ever has."""
 MOST_ACCEPTED = 1000
 """How many accepted comparisons, of all funds, are looked at for a fund's own."""
 
@@ -125,6 +128,24 @@ async def run_of(settings: Settings, run_id: str) -> RunRecord | None:
         if journal is None or run is None:
             return None
         return RunRecord(run, await journal.children(run_id), await journal.fills(run_id), _is_trading(settings, run))
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodRecord:
+    """The runs of a fund in a period, and their fills where they were asked for: each with its run and its order's client id."""
+
+    runs: Sequence[Run]
+    fills: Sequence[tuple[Run, str, Fill]] = ()
+
+
+async def period_of(settings: Settings, fund: str, period: Period, *, with_fills: bool) -> PeriodRecord:
+    """What a fund did in a period."""
+    async with _reading(settings) as journal:
+        if journal is None:
+            return PeriodRecord(())
+        found = [run for run in await journal.runs(fund=fund, limit=EVERY) if period.holds(run.started_at)]
+        fills = [(run, *pair) for run in reversed(found) for pair in await journal.fills(run.id)] if with_fills else []
+        return PeriodRecord(found, fills)
 
 
 def _is_trading(settings: Settings, run: Run) -> bool:

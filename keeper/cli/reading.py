@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from keeper.cli.options import Options, print_json
+from keeper.cli.options import Options, one_fund, print_json
 from keeper.cli.screen import console
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from keeper.records import RunRecord
 
 runs = typer.Typer(no_args_is_help=True, help="What was done.")
@@ -92,18 +94,69 @@ def show_run(
 
 def report(
     context: typer.Context,
-    run: str = typer.Argument(help="A run's id."),
-    html: Path = typer.Option(..., "--html", help="Write the report to this file, one page that needs nothing else."),
+    run: str = typer.Argument("", help="A run's id; none for a period."),
+    fund: str = typer.Option("", help="The fund whose period is reported, where there are several."),
+    period: str = typer.Option("", help="2026, 2026-03, 2026-03-05, 2026-03-01..2026-03-15 or all; days in UTC."),
+    html: Path | None = typer.Option(None, "--html", help="Write the report to this file, one page that needs nothing else."),
+    table: Path | None = typer.Option(None, "--csv", help="Write the period's runs to this file."),
+    fills: Path | None = typer.Option(None, "--fills", help="Write the period's fills and fees to this file, as CSV."),
+    *,
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
-    """Write the report of one run: fills over the mid, what it cost against what was predicted."""
-    from keeper.service.report_page import report_page
-
+    """Write the report of one run, or of a period: what it cost, and how near the fund stayed to its multiple."""
     options: Options = context.obj
     options.start_log()
+    if bool(run) == bool(period):
+        message = "name a run, or a period with --period, and not both"
+        raise typer.BadParameter(message)
+    if period:
+        _report_period(options, fund, period, {"html": html, "csv": table, "fills": fills}, as_json=as_json)
+        return
+    if html is None or table or fills or as_json:
+        message = "the report of one run is a page: name its file with --html; `keeper runs show --json` prints what is in it"
+        raise typer.BadParameter(message)
+    from keeper.service.report_page import report_page
+
     record = _record(options, run)
     document, plan = record.documents()
-    write_page(html, report_page(document, plan, record.children, record.fills))
-    console().print(f"Wrote {html}", soft_wrap=True)
+    _write(html, report_page(document, plan, record.children, record.fills))
+
+
+def _report_period(options: Options, fund: str, asked: str, files: "Mapping[str, Path | None]", *, as_json: bool) -> None:
+    import asyncio
+
+    from keeper.records import period_of
+    from keeper.service.period import fills_as_csv, parse_period, period_document, rows_as_csv
+    from keeper.service.period_page import period_page
+
+    try:
+        period = parse_period(asked)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--period") from error
+    settings = options.settings(keys=False)
+    name = fund or one_fund(settings, "")  # of one that is configured no more there may be runs
+    record = asyncio.run(period_of(settings, name, period, with_fills=files["fills"] is not None))
+    document = period_document(name, record.runs, period)
+    texts = {
+        "html": lambda: period_page(document, asked),
+        "csv": lambda: rows_as_csv(document),
+        "fills": lambda: fills_as_csv(record.fills),
+    }
+    for kind, path in files.items():
+        if path is not None:
+            _write(path, texts[kind](), quiet=as_json)
+    if as_json:
+        print_json(document)
+    elif not any(files.values()):
+        from keeper.cli.render import period_table
+
+        period_table(document, console(), asked)
+
+
+def _write(path: Path, content: str, *, quiet: bool = False) -> None:
+    write_page(path, content)
+    if not quiet:
+        console().print(f"Wrote {path}", soft_wrap=True)
 
 
 def _record(options: Options, run: str) -> "RunRecord":

@@ -114,6 +114,31 @@ def runs_table(document: Document, console: "Console") -> None:
     console.print(table)
 
 
+def period_table(document: Document, console: "Console", period: str) -> None:
+    """A period of one fund: what it made against its ideal and the market, and what trading cost by cause."""
+    if not document["rows"]:
+        say(console, f"{document['fund']} has no run in {period}.")
+        return
+    counts = ", ".join(f"{count:,} {words(status).lower()}" for status, count in document["runs"].items())
+    say(console, f"{document['fund']}, {period}: {counts}")
+    nav = f"NAV {figures.money(document['nav_first'])} to {figures.money(document['nav_last'], document['currency'])}"
+    say(console, f"{nav}, traded {figures.money(document['traded'])} ({figures.leverage(document['turnover'])} of mean NAV)")
+    if tracking := document["tracking"]:
+        table = table_of(("Return", ">Period"))
+        table.add_row("fund", figures.percent(tracking["fund"]))
+        table.add_row("ideal multiple", figures.percent(tracking["ideal"]))
+        for market, move in tracking["underlying"].items():
+            table.add_row(plain_text(market), figures.percent(move))
+        table.add_row("difference, bps", figures.bps(tracking["difference_bps"], signed=True))
+        table.add_row("tracking error a year", figures.percent(tracking["error"]))
+        table.add_row("path", figures.percent(tracking["path"]))
+        console.print(table)
+    table = table_of(("Cost", ">Bps of NAV", f">{document['currency']}"))
+    for part in (*PARTS, "total"):
+        table.add_row(part, figures.bps(document["cost_bps"][part]), figures.money(document["cost"][part]))
+    console.print(table)
+
+
 def config_table(rows: Sequence[tuple[str, str, str]], console: "Console") -> None:
     """Settings as they are in force. rows: dotted key, value (never a secret), and where it was set."""
     table = table_of(("Setting", "Value", "Set by"))

@@ -112,6 +112,7 @@ def build(brief: Brief, observation: Observation) -> Plan:
         triggers=_triggers(brief.mandate, observation, valuation, legs),
         refusals=(*_halted(brief), *brief.blocked, *_jump(brief), *faults, *(() if legs else (*binding, *left))),
         targets=dict(targets),
+        marks={symbol: quote.mark for symbol, quote in observation.quotes.items()},
         closing=brief.urgent,
         bound=(*(binding if lesser else ()), *(left if legs else ())),
     )

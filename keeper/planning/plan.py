@@ -76,8 +76,8 @@ class Plan:
     """What would be done now.
 
     nav: currency; leverage, gross_leverage: multiples of NAV before the trade; targets: of the mandate, multiples of NAV by
-    symbol; bound: why it does less than the mandate wants; closing: a goal of 0 is no position, not no exposure;
-    times: aware UTC.
+    symbol; marks: quote per base by symbol; bound: why it does less than the mandate wants; closing: a goal of 0 is no
+    position, not no exposure; times: aware UTC.
     """
 
     fund: str
@@ -94,6 +94,7 @@ class Plan:
     triggers: tuple[Trigger, ...]
     refusals: tuple[Refusal, ...]
     targets: Mapping[str, Decimal] = field(default_factory=dict)
+    marks: Mapping[str, Decimal] = field(default_factory=dict)
     bound: tuple[Refusal, ...] = ()
     closing: bool = False
 
@@ -133,6 +134,7 @@ class Plan:
             "leverage": _ratio(self.leverage),
             "gross_leverage": _ratio(self.gross_leverage),
             "targets": {symbol: plain(target) for symbol, target in self.targets.items()},
+            "marks": {symbol: plain(mark) for symbol, mark in self.marks.items()},
             "due": self.due,
             "reason": self.reason,
             "legs": [_leg_document(leg) for leg in self.legs],

@@ -14,11 +14,10 @@ from keeper.domain.numbers import ZERO, exact
 from keeper.domain.order import Child, ChildState, Fill, average_price
 from keeper.service import figures
 from keeper.service.documents import PARTS
+from keeper.service.page import cell, fact, page, table
 from keeper.service.report_charts import LegPicture, cost_bars, leg_chart, leverage_figure
-from keeper.service.report_style import STYLE
 from keeper.service.svg import element, text
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _MEANING = {
     "delay": "the market moved before the first order",
     "spread": "half the spread, paid for taking",
@@ -42,12 +41,6 @@ def report_page(
 ) -> str:
     """The whole page. document: of ``run_document``; plan: its plan document; children and fills: as the journal has them."""
     title = figures.headline(document)
-    head = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f"<title>{text(title)}</title><style>{STYLE}</style></head>"
-    )
     body = (
         _header(document, plan, title),
         _banner(document, plan),
@@ -57,7 +50,7 @@ def report_page(
         _orders(children),
         _footer(document, plan),
     )
-    return f"{head}<body><main>{''.join(body)}</main></body></html>\n"
+    return page(title, body)
 
 
 def arrival_price(plan: Mapping[str, Any], market: str, children: Sequence[Child]) -> Decimal:
@@ -102,7 +95,7 @@ def _header(document: Mapping[str, Any], plan: Mapping[str, Any], title: str) ->
         element("div", *pills, class_="over"),
         element("h1", f"{text(title)}."),
         element("p", text(f"Why: {plan['reason']}."), class_="lead") if plan.get("reason") else "",
-        element("dl", *(_fact(*fact) for fact in facts), class_="facts"),
+        element("dl", *(fact(*one) for one in facts), class_="facts"),
     )
 
 
@@ -166,11 +159,11 @@ def _market(
     picture = LegPicture(market=market, children=own, fills=filled, arrival=arrival, decided_at=decided)
     chart = element("div", leg_chart(picture), class_="scroll chart")
     filled_now = sum((child.filled for child in own), ZERO)
-    facts = [fact for leg in legs for fact in _leg_facts(leg, filled_now)] + _price_facts([fill for _, fill in filled], arrival)
+    facts = [one for leg in legs for one in _leg_facts(leg, filled_now)] + _price_facts([fill for _, fill in filled], arrival)
     return element(
         "section",
         heading,
-        element("dl", *(_fact(*fact) for fact in facts), class_="facts small"),
+        element("dl", *(fact(*one) for one in facts), class_="facts small"),
         element("figure", chart, _legend(own)),
     )
 
@@ -219,9 +212,9 @@ def _cost(document: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
     total = element(
         "tr",
         element("th", "Total", scope="row"),
-        _cell(f"{figures.bps(cost.get('total_bps'))}{margin}"),
-        _cell(figures.bps(shortfall.get("total_bps"))),
-        _cell(figures.money(shortfall.get("total"))),
+        cell(f"{figures.bps(cost.get('total_bps'))}{margin}"),
+        cell(figures.bps(shortfall.get("total_bps"))),
+        cell(figures.money(shortfall.get("total"))),
     )
     heads = ("Part", "Predicted, bps", "Realised, bps", f"Realised, {document['currency']}")
     note = "Against the mid at the decision, in basis points of the notional traded there. A cost is positive, a gain negative."
@@ -230,7 +223,7 @@ def _cost(document: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
         element("h2", "Cost"),
         element("p", text(note), class_="lead"),
         element("figure", cost_bars(realised, predicted, band), class_="scroll chart"),
-        element("div", _table(heads, rows, total, texts=1, kind="cost"), class_="scroll"),
+        element("div", table(heads, rows, total, texts=1, kind="cost"), class_="scroll"),
         *(
             element(
                 "p", text(f"Not valued, and in none of these figures: fees of {figures.amount(fee)} {asset}."), class_="quiet"
@@ -244,7 +237,7 @@ def _cost_row(part: str, cost: Mapping[str, Any], shortfall: Mapping[str, Any]) 
     chip = element("span", class_=f"chip {part}")
     name = element("th", chip, text(part.capitalize()), element("small", text(_MEANING[part])), scope="row")
     cells = (figures.bps(cost.get(_key(part))), figures.bps(shortfall.get(_key(part))), figures.money(shortfall.get(part)))
-    return element("tr", name, *(_cell(cell) for cell in cells))
+    return element("tr", name, *(cell(one) for one in cells))
 
 
 def _orders(children: Sequence[Child]) -> str:
@@ -260,7 +253,7 @@ def _orders(children: Sequence[Child]) -> str:
     return element(
         "section",
         element("h2", "Orders"),
-        element("div", _table(heads, rows, "", texts=5, kind="orders"), class_="scroll"),
+        element("div", table(heads, rows, "", texts=5, kind="orders"), class_="scroll"),
         element("ul", *explained, class_="quiet") if explained else "",
     )
 
@@ -282,8 +275,8 @@ def _order_row(child: Child) -> str:
         state,
         element("td", text(request.side), class_=f"{request.side}s"),
         *(
-            _cell(cell)
-            for cell in (
+            cell(one)
+            for one in (
                 figures.amount(request.amount),
                 figures.amount(child.filled),
                 figures.price(request.price),
@@ -312,32 +305,12 @@ def _footer(document: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
     )
 
 
-def _table(heads: Sequence[str], rows: Sequence[str], foot: str, *, texts: int, kind: str) -> str:
-    """A table whose first ``texts`` columns hold words; rows and foot: markup."""
-    cells = (
-        element("th", text(head), scope="col", **({} if index < texts else {"class_": "n"})) for index, head in enumerate(heads)
-    )
-    parts = [element("thead", element("tr", *cells)), element("tbody", *rows)]
-    if foot:
-        parts.append(element("tfoot", foot))
-    return element("table", *parts, class_=kind)
-
-
 def _key(part: str) -> str:
     return "fee_bps" if part == "fees" else f"{part}_bps"
 
 
-def _cell(words: str) -> str:
-    return element("td", text(words), class_="n")
-
-
 def _span(words: str, kind: str = "") -> str:
     return element("span", text(words), **({"class_": kind} if kind else {}))
-
-
-def _fact(name: str, words: str, aside: str) -> str:
-    small = element("small", text(aside)) if aside else ""
-    return element("div", element("dt", text(name)), element("dd", text(words), small))
 
 
 def _way(before: str | None, after: str | None) -> tuple[str, str]:

@@ -63,6 +63,8 @@ svg text.strong { fill: var(--ink); font-weight: 600; font-size: 13px; }
 .dot { stroke: var(--paper); stroke-width: 1.25; fill-opacity: .88; } .dot:hover { fill-opacity: 1; stroke: var(--ink); }
 .stem { stroke: var(--soft); stroke-opacity: .45; } .none { fill: var(--paper); stroke: var(--warn); stroke-width: 1.5; }
 .way { stroke: var(--mid); stroke-width: 3; stroke-linecap: round; }
+.worth { fill: none; stroke-width: 1.75; stroke-linejoin: round; } .worth.fund { stroke: var(--buy); }
+.worth.ideal { stroke: var(--ink); stroke-dasharray: 5 3; } .worth.market { stroke: var(--mid); stroke-opacity: .7; }
 .before { fill: var(--paper); stroke: var(--mid); stroke-width: 2.5; }
 .after { fill: var(--ink); }
 .goal { stroke: var(--buy); stroke-width: 1.5; stroke-dasharray: 4 3; } svg text.goal-text { fill: var(--buy); }

@@ -94,6 +94,17 @@ def time_ticks(start: datetime, end: datetime, wanted: int) -> list[tuple[dateti
     return [(at, at.strftime(form)) for at in instants]
 
 
+def day_ticks(start: datetime, end: datetime, wanted: int) -> list[tuple[datetime, str]]:
+    """About ``wanted`` midnights (UTC) within start..end with their dates; ``time_ticks`` where that is less than two days."""
+    days = (end - start) / timedelta(days=1)
+    if days < 2:  # noqa: PLR2004 - one date says nothing of what lies between
+        return time_ticks(start, end, wanted)
+    step = max(1, math.ceil(days / wanted))
+    midnight = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    instants = takewhile(lambda at: at <= end, (midnight + timedelta(days=index * step) for index in count()))
+    return [(at, at.strftime("%Y-%m-%d")) for at in instants]
+
+
 def _name(key: str) -> str:
     return key if key == "viewBox" else key.rstrip("_").replace("_", "-")
 

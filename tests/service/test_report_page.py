@@ -4,7 +4,6 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -16,10 +15,10 @@ from keeper.service.documents import run_document
 from keeper.service.report_charts import cost_bars, leverage_figure
 from keeper.service.report_page import arrival_price, report_page
 from keeper.service.svg import ticks, time_ticks
+from tests.fakes.pages import read
 from tests.fakes.run_history import DECIDED, History, Leg, history, unsent
 
 D = Decimal
-VOID = {"meta"}
 EVIL = "<script>alert('x')</script>\"&"
 
 BTC = Leg()
@@ -48,41 +47,6 @@ PAGES = {
 def page_of(past: History) -> str:
     document = run_document(past.run, past.children, past.fills, is_trading=False)
     return report_page(document, past.run.plan, past.children, past.fills)
-
-
-class Reader(HTMLParser):
-    """Reads a page as a browser's tree would be: fails on a tag that is left open or closed twice."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    def count(self, tag: str, kind: str) -> int:
-        return sum(1 for name, attributes in self.seen if name == tag and kind in (attributes.get("class") or "").split())
-
-
-def read(page: str) -> Reader:
-    reader = Reader()
-    reader.feed(page)
-    reader.close()
-    assert reader.open == []
-    return reader
 
 
 @pytest.mark.parametrize("past", PAGES.values(), ids=PAGES.keys())
