@@ -38,6 +38,8 @@ def plan_table(document: Document, console: "Console") -> None:
             )
         console.print(table)
         say(console, _estimate(document["cost"]))
+        for leg in document["legs"]:
+            say(console, *_crowding(leg), style="dim")
     for trigger in document["triggers"]:
         where = f"{trigger['market']} at {figures.price(trigger['price'])} ({figures.percent(trigger['move'])})"
         level = "Band ends" if trigger["cause"] == "band" else "Emergency"
@@ -45,6 +47,13 @@ def plan_table(document: Document, console: "Console") -> None:
     for refusal in document["refusals"]:
         say(console, f"Refused, {refusal['code']}: {refusal['message']}", style="red")
     say(console, f"Plan {document['hash'][:12]}, good until {figures.moment(document['expires_at'])}", style="dim")
+
+
+def _crowding(leg: Document) -> list[str]:
+    """How much of its market a leg is; nothing where neither is known."""
+    named = {"volume_share": "of what traded in 24 h", "depth_share": "of the depth within the collar"}
+    shares = [f"{figures.percent(leg[name]).lstrip('+')} {words}" for name, words in named.items() if leg.get(name)]
+    return [f"{leg['market']}: {', '.join(shares)}"] if shares else []
 
 
 def run_summary(document: Document, console: "Console", *, plan: Document | None = None, orders: bool = False) -> None:

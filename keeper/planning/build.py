@@ -14,6 +14,7 @@ from keeper.domain.observation import Observation, Quote
 from keeper.planning.agreement import apart
 from keeper.planning.cash import borrows, funded
 from keeper.planning.costs import estimate
+from keeper.planning.crowding import crowded, crowding
 from keeper.planning.exposure import Gap, Slicer, gaps, paid_in_coin, reducing
 from keeper.planning.limits import Limits, Refusal, halt_refusal, reduce_only_refusal
 from keeper.planning.plan import Cause, Plan, PlanLeg, Trigger
@@ -172,6 +173,14 @@ def _leg(
             contracts=amount,
             slices=slices,
             horizon=brief.horizon,
+            slippage_bps=brief.limits.max_slippage_bps,
+        ),
+        crowding=crowding(
+            market,
+            quote.book,
+            observation.stats.get(symbol),
+            side=side,
+            contracts=amount,
             slippage_bps=brief.limits.max_slippage_bps,
         ),
         cash_only=spot_buy and not borrows(brief.mandate.targets, observation.markets),
@@ -337,9 +346,10 @@ def _caps(brief: Brief, observation: Observation, valuation: Valuation, legs: Se
     """
     limits, usage = brief.limits, brief.usage
     parts = {leg.symbol: _added(leg, observation, valuation) / leg.amount for leg in legs}
+    shares = {leg.symbol: leg.crowding.volume * parts[leg.symbol] for leg in legs if leg.crowding.volume and parts[leg.symbol]}
     adding = sum((leg.notional * parts[leg.symbol] for leg in legs), ZERO) * (1 + limits.max_slippage_bps / BPS)
     within_an_hour = brief.horizon <= HOUR
-    found = []
+    found = list(crowded(shares, limits.max_volume_share))
     used = (usage.adding_run, usage.adding_hour, usage.adding_day)
     for (name, span, most), before, counts in zip(limits.turnovers, used, (True, within_an_hour, True), strict=True):
         if most is not None and adding and counts and not (before + adding <= most * valuation.nav):

@@ -11,6 +11,7 @@ ORDERS_PER_HOUR = 1000
 ORDERS_PER_DAY = 5000
 LIQUIDATION_DISTANCE = Decimal("0.05")
 TARGET_JUMP = Decimal(2)
+VOLUME_SHARE = Decimal("0.1")
 BOUND = "reduce_only_state"
 """Code of the refusal of what would add risk while a fund may only reduce it."""
 
@@ -23,7 +24,8 @@ class Limits:
     hour and in one run over all its attempts, the last two no less than in 24 h where None; max_orders_per_*: orders sent;
     max_slippage_bps: limit price from the mid at send, and the prices of a market from each other; max_leverage: gross
     multiple of NAV after the order; min_liquidation_distance: fraction of the price; max_target_jump: multiples of NAV that
-    a plan may add to the targets of the run before.
+    a plan may add to the targets of the run before; max_volume_share: fraction of a market's volume of 24 h that a plan may
+    trade to add risk.
     """
 
     max_order_notional: Decimal
@@ -37,6 +39,7 @@ class Limits:
     max_orders_per_day: int = ORDERS_PER_DAY
     min_liquidation_distance: Decimal = LIQUIDATION_DISTANCE
     max_target_jump: Decimal = TARGET_JUMP
+    max_volume_share: Decimal = VOLUME_SHARE
 
     @property
     def turnovers(self) -> tuple[tuple[str, str, Decimal | None], ...]:

@@ -16,6 +16,7 @@ from keeper.domain.market import Side
 from keeper.domain.numbers import BPS, ZERO, exact, parse_plain, plain, rounded
 from keeper.domain.run import Run, RunStatus
 from keeper.planning.costs import CostEstimate
+from keeper.planning.crowding import Crowding
 from keeper.planning.limits import Refusal
 
 TIME_TO_LIVE = timedelta(minutes=5)
@@ -32,7 +33,7 @@ class PlanLeg:
     amount: contracts (> 0); amount_base: base units; notional: currency; price: mark at the decision, decision_mid: mid
     then, both quote per base; goal, leverage_before, leverage_after: multiples of NAV; cap: contracts that may be traded
     at the most; stage: legs of a stage start when the stage before is done; cash_only: whether it may spend no more than
-    the quote currency that is there.
+    the quote currency that is there; crowding: how much of the market it is.
     """
 
     symbol: str
@@ -51,6 +52,7 @@ class PlanLeg:
     stage: int
     cost: CostEstimate
     cash_only: bool = False
+    crowding: Crowding = field(default_factory=Crowding)
 
 
 class Cause(StrEnum):
@@ -188,6 +190,7 @@ def _leg_document(leg: PlanLeg) -> dict[str, object]:
         "leverage_after": _ratio(leg.leverage_after),
         "slices": leg.slices,
         "reduce_only": leg.reduce_only,
+        **leg.crowding.document(),
     }
 
 

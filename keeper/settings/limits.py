@@ -10,7 +10,14 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 
 from keeper.domain.numbers import plain
-from keeper.planning.limits import LIQUIDATION_DISTANCE, ORDERS_PER_DAY, ORDERS_PER_HOUR, ORDERS_PER_RUN, TARGET_JUMP
+from keeper.planning.limits import (
+    LIQUIDATION_DISTANCE,
+    ORDERS_PER_DAY,
+    ORDERS_PER_HOUR,
+    ORDERS_PER_RUN,
+    TARGET_JUMP,
+    VOLUME_SHARE,
+)
 from keeper.policy.breakers import Breakers
 from keeper.settings.feeds import Section
 from keeper.settings.values import Amount, Duration, Ratio, Whole, Within, fault
@@ -54,6 +61,9 @@ class LimitSettings(Section):
     )
     max_target_jump: Annotated[Ratio, Within(above=0, at_most=40)] = Field(
         default=TARGET_JUMP, description="what a new target may add to the last one without approval, multiples of NAV"
+    )
+    max_volume_share: Annotated[Ratio, Within(above=0, at_most=1)] = Field(
+        default=VOLUME_SHARE, description="of a market's 24 h volume, that a plan may add risk with, fraction"
     )
 
     @field_validator("max_turnover_per_hour", "max_turnover_per_run")

@@ -193,13 +193,16 @@ def test_the_estimate_adds_up_and_grows_with_the_trade() -> None:
     stats = {BTC: MarketStats(volume=Decimal(1000), volatility=Decimal("0.03"))}
     one = Quote(mark=Decimal(105), book=book("105", half_spread="0.01", depth="50", levels=30))
     observation = observe({"USDT": "100000"}, {market: one}, holding(BTC, "3000", "100"), stats=stats)
-    cost = plan_of(observation, {BTC: "3"}).cost
+    wide = replace(LIMITS, max_volume_share=Decimal(1))
+    cost = plan_of(observation, {BTC: "3"}, limits=wide).cost
     assert cost.fee == Decimal("0.0005")
     assert cost.total == cost.fee + cost.spread + cost.impact
     assert rounded(cost.spread, 8) == rounded(Decimal("0.01") / 105, 8)
     assert rounded(cost.band, 8) == rounded(Decimal("0.03") * (Decimal(30) / 1440 / 3).sqrt(), 8)
     smaller = plan_of(
-        replace(observation, account=replace(observation.account, balances={"USDT": Decimal(92_000)})), {BTC: "3"}
+        replace(observation, account=replace(observation.account, balances={"USDT": Decimal(92_000)})),
+        {BTC: "3"},
+        limits=wide,
     ).cost
     assert 0 < smaller.impact < cost.impact
 
