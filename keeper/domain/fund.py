@@ -56,8 +56,9 @@ class Standing:
 class Usage:
     """What the children of a fund have used of its rolling caps, counted when they were intended.
 
-    adding, reducing: notional at limit price of those that add risk and of those that only reduce, quote currency; orders:
-    how many there were; each in the last hour, in the last day, and in the run at hand over all its attempts.
+    adding, reducing: notional at limit price of those that add risk and of those that only reduce, quote currency, without
+    those of which it is proven that they never left; orders: how many there were, those too; each in the last hour, in the
+    last day, and in the run at hand over all its attempts.
     """
 
     adding_hour: Decimal = ZERO

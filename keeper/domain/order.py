@@ -20,6 +20,8 @@ from keeper.domain.market import Side
 from keeper.domain.numbers import ZERO, exact
 
 CLIENT_ID_PREFIX = "kpr"
+NEVER_SENT = "never_sent"
+"""Code of the rejection of an order of which no byte left this machine: not the venue's word, but our own proof."""
 
 
 class ChildState(StrEnum):
@@ -156,10 +158,15 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The venue proved by a known code that it did not take the order."""
+    """The venue proved by a known code that it did not take the order, or it never left (NEVER_SENT)."""
 
     code: str
     message: str
+
+    @property
+    def reason(self) -> str:
+        """Both, as a child that was rejected keeps them."""
+        return f"{self.code}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)

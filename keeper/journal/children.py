@@ -14,7 +14,7 @@ from keeper.domain.errors import InvariantViolation
 from keeper.domain.fund import Standing, Usage
 from keeper.domain.market import Side
 from keeper.domain.numbers import ZERO, exact
-from keeper.domain.order import Child, ChildState, Fill, OrderReport, OrderRequest, advance
+from keeper.domain.order import NEVER_SENT, Child, ChildState, Fill, OrderReport, OrderRequest, Rejected, advance
 from keeper.domain.run import RunStatus
 from keeper.journal import events
 from keeper.journal.events import Chain
@@ -73,10 +73,15 @@ _OPEN_OF_OTHERS = Statement(
 # what was intended before the gate's word was kept: on spot there is no reduce-only, and to sell coins is to reduce
 _SEEMED = or_(children.c.reduce_only, and_(children.c.side == Side.SELL, not_(children.c.symbol.contains(":"))))
 _REDUCES = func.coalesce(children.c.reduces, _SEEMED)
+_NEVER_LEFT = and_(
+    children.c.state == ChildState.REJECTED,
+    children.c.reason.startswith(Rejected(NEVER_SENT, "").reason, autoescape=True),
+)
 _USED = Statement(
     select(
         children.c.notional,
         _REDUCES.label("reduces"),
+        _NEVER_LEFT.label("never_left"),
         _IN_HOUR.label("in_hour"),
         _IN_DAY.label("in_day"),
         _IN_RUN.label("in_run"),
@@ -206,7 +211,10 @@ def _told(client_id: str, child: Row, report: OrderReport) -> dict[str, object]:
 
 @exact
 def usage(connection: Connection, fund: str, run: str, now: datetime) -> Usage:
-    """What the children of ``fund`` have used of its rolling caps at ``now``; those intended later than that count too."""
+    """What the children of ``fund`` have used of its rolling caps at ``now``; those intended later than that count too.
+
+    One that never left traded nothing, and is an order all the same: the caps on orders are what ends a run that sends none.
+    """
     found = _USED.all(connection, of_fund=fund, of_run=run, hour=now - HOUR, day=now - DAY)
     adding_hour, reducing_hour, orders_hour = _sums([row for row in found if row["in_hour"]])
     adding_day, reducing_day, orders_day = _sums([row for row in found if row["in_day"]])
@@ -226,8 +234,9 @@ def usage(connection: Connection, fund: str, run: str, now: datetime) -> Usage:
 
 def _sums(rows: Sequence[Row]) -> tuple[Decimal, Decimal, int]:
     """Notional that added risk, notional that only reduced it, and how many there were, of rows of ``_USED``."""
-    adding = sum([row["notional"] for row in rows if not row["reduces"]], ZERO)
-    return adding, sum([row["notional"] for row in rows if row["reduces"]], ZERO), len(rows)
+    left = [row for row in rows if not row["never_left"]]
+    adding = sum([row["notional"] for row in left if not row["reduces"]], ZERO)
+    return adding, sum([row["notional"] for row in left if row["reduces"]], ZERO), len(rows)
 
 
 def of_run(connection: Connection, run_id: str) -> tuple[Child, ...]:

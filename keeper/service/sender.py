@@ -97,8 +97,8 @@ class Sender:
         match outcome:
             case Accepted(report):
                 return await self._accepted(child, report)
-            case Rejected(code, message):
-                return await self._ended(child, ChildState.REJECTED, f"{code}: {message}")
+            case Rejected():
+                return await self._ended(child, ChildState.REJECTED, outcome.reason)
             case Unknown(why):
                 return await self._ended(child, ChildState.UNKNOWN, why)
 

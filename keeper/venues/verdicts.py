@@ -10,11 +10,10 @@ from functools import cache
 from pathlib import Path
 
 from keeper.domain.errors import KeeperError, StaleData, VenueError, VenueRefused, VenueUnavailable
-from keeper.domain.order import Outcome, Rejected, Unknown
+from keeper.domain.order import NEVER_SENT, Outcome, Rejected, Unknown
 from keeper.venues.dialects import Dialect
 from keeper.venues.transport import Flight
 
-NEVER_SENT = "never_sent"
 SHOWN = 160
 DOWN = 503
 GARBAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, AssertionError, EOFError)

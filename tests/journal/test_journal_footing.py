@@ -16,7 +16,7 @@ from sqlalchemy import Connection, create_engine, text
 from keeper.domain.errors import InvariantViolation
 from keeper.domain.fund import FundState, Neighbour, Settled, Standing, Usage
 from keeper.domain.market import Side
-from keeper.domain.order import Child, ChildState
+from keeper.domain.order import NEVER_SENT, Child, ChildState, Rejected
 from keeper.domain.run import Command, CommandKind
 from keeper.journal import Mode, SqlJournal, events, migrations, upgrade
 from keeper.journal.schema import fund_states
@@ -82,6 +82,31 @@ async def test_usage_counts_what_came_to_nothing_and_what_the_clock_dates_later(
     usage = (await journal.footing("btc3l", "r1", AT)).usage
     assert (usage.adding_hour, usage.adding_day) == (Decimal(7), Decimal(7))
     assert (usage.orders_hour, usage.orders_day) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("rejected", "counted"),
+    [
+        (Rejected(NEVER_SENT, "the order never left: ClientConnectorError"), 0),
+        (Rejected("-2019", "the margin is insufficient"), 1),
+        (Rejected("neverXsent", "a code of the venue's own"), 1),
+    ],
+)
+async def test_turnover_leaves_out_what_never_left_and_the_caps_on_orders_do_not(
+    journal: Journal, rejected: Rejected, counted: int
+) -> None:
+    await journal.open_run(a_run())
+    for sequence, reduce_only in ((1, False), (2, True)):
+        name = f"kpr{sequence}"
+        await journal.record_intent(worth(a_child(name, sequence=sequence, reduce_only=reduce_only), "3"))
+        intended = (await journal.footing("btc3l", "r1", AT)).usage  # it may be on its way: it counts until the proof is there
+        assert (intended.adding_run + intended.reducing_run) == 3 * (counted * (sequence - 1) + 1)
+        state, reason = ChildState.REJECTED, rejected.reason
+        await journal.advance_child(name, expected=ChildState.INTENT, state=state, at=AT, reason=reason)
+    usage = (await journal.footing("btc3l", "r1", AT)).usage
+    assert {usage.adding_run, usage.adding_hour, usage.adding_day} == {Decimal(3 * counted)}
+    assert {usage.reducing_run, usage.reducing_hour, usage.reducing_day} == {Decimal(3 * counted)}
+    assert (usage.orders_run, usage.orders_hour, usage.orders_day) == (2, 2, 2)
 
 
 async def test_usage_loses_no_digit(journal: Journal) -> None:
