@@ -160,7 +160,7 @@ def _fees(one: MarketFacts, market: Market) -> Iterator[Finding]:
 
 @exact
 def _sizes(facts: Facts, market: Market) -> Iterable[Finding]:
-    """The smallest order and the smallest step against what is to be traded."""
+    """The smallest order and the smallest step against what is to be traded, and the largest order that is allowed."""
     notional, nav = wanted_notional(facts, market.symbol), facts.nav
     if not notional or nav is None or not isinstance(facts.observation, Observation):
         return []
@@ -168,15 +168,21 @@ def _sizes(facts: Facts, market: Market) -> Iterable[Finding]:
     smallest = abs(market.notional(market.minimum_order(mark), mark))
     pacing = facts.fund.pacing
     slices = 1 if pacing.style is Style.URGENT else pacing.slices
-    part = notional / slices
-    over = figures.duration(pacing.horizon)
+    largest = facts.fund.limits.max_order_notional
+    part = min(notional / slices, largest)
     each = figures.money(part, market.quote)
-    words = f"the smallest is {figures.money(smallest, market.quote)}; each of {slices} slices to the target in {over} is {each}"
+    if part < notional / slices:
+        each += f" at most (limits.max_order_notional), {figures.money(notional / slices, market.quote)} without that limit"
+    words = f"the smallest is {figures.money(smallest, market.quote)}; each of {slices} slices to the target in"
+    words += f" {figures.duration(pacing.horizon)} is {each}"
     lot = abs(market.notional(market.lot, mark)) / nav
     steps = f"one lot is worth {_multiple(lot)} of NAV, the smallest order {_multiple(smallest / nav)}"
     if smallest > notional:
         remedy = "pay more in, or name a market with smaller orders"
         found = [fail("order_size", f"{words}: the whole target is below it", remedy, MISCONFIGURED, market.symbol)]
+    elif smallest > largest:
+        remedy = f"raise funds.{facts.fund.name}.limits.max_order_notional: until then no order can be sent"
+        found = [fail("order_size", words, remedy, MISCONFIGURED, market.symbol)]
     elif smallest > part:
         remedy = f"fewer slices will be sent; set funds.{facts.fund.name}.execution.slices lower"
         found = [warn("order_size", words, remedy, market.symbol)]

@@ -146,6 +146,23 @@ def test_the_smallest_order_and_step_against_what_is_to_be_traded(cash: str, sli
     assert (only(found, "order_size").verdict, only(found, "lot").verdict) == (size, lot)
 
 
+@pytest.mark.parametrize(
+    ("largest", "verdict", "said"),
+    [
+        ("25000", OK, "each of 12 slices to the target in 30m 00s is 25,000.00 USDT"),
+        ("24999", OK, "is 24,999.00 USDT at most (limits.max_order_notional), 25,000.00 USDT without that limit"),
+        ("100", OK, "is 100.00 USDT at most"),
+        ("99", FAIL, "is 99.00 USDT at most"),  # below the market's smallest order
+    ],
+)
+def test_a_slice_is_no_larger_than_the_largest_order(largest: str, verdict: Verdict, said: str) -> None:
+    limited = replace(fund(), limits=replace(fund().limits, max_order_notional=D(largest)))
+    found = only(checks.markets(facts(fund=limited)), "order_size")
+    assert (found.verdict, found.exit_code) == (verdict, 78 if verdict is FAIL else 0)
+    assert said in found.found
+    assert ("funds.btc3l.limits.max_order_notional" in found.remedy) is (verdict is FAIL)
+
+
 def test_what_one_lot_is_worth_is_said() -> None:
     found = only(checks.markets(facts(observation=observed("500"))), "lot")
     assert found.found == "one lot is worth 0.1x of NAV, the smallest order 0.2x"
