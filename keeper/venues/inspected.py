@@ -51,7 +51,7 @@ class Inspected(PublicData):
     async def admit(self) -> None:
         """Return when Keeper can work with this account. VenueRefused says why not, as exactly as the venue tells."""
         try:
-            await self._asked(self._own("account's mode"), self._speech.check_account)
+            await self._asked(self._own("account"), self._speech.check_account)
         except VenueRefused as error:
             if error.code not in self._dialect.unknown_key:
                 raise

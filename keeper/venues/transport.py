@@ -35,13 +35,15 @@ class Flight:
     """What is known of the latest request of one call.
 
     carries: what a request must hold, or it does not leave: an order without its client id could never be settled; sent: False
-    proves that no byte of it left; status, body: of its answer once that was read whole, else None and empty; headers: what it
-    is sent with beside ccxt's own; signed_at: the time that it is signed with by this machine's clock, milliseconds since 1970,
-    None for the time that it is; heard: is told the headers of its answer.
+    proves that no byte of it left; asked: host and port that it is for, empty before it is known; status, body:
+    of its answer once that was read whole, else None and empty; headers: what it is sent with beside ccxt's own; signed_at: the
+    time that it is signed with by this machine's clock, milliseconds since 1970, None for the time that it is; heard: is told
+    the headers of its answer.
     """
 
     carries: str = ""
     sent: bool = False
+    asked: str = ""
     status: int | None = None
     body: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -224,6 +226,9 @@ class GuardedSession:
             raise VenueRefused("proxy", "a proxy was asked for: Keeper reaches venues straight")
         self.refuse_in_silence()
         target, flight = self._target(url, "https", self._allowed), _FLIGHT.get()
+        if flight is not None:
+            stands = "" if target.host == url.host else f" (which stands for {url.host})"
+            flight.asked = f"{target.host}:{target.port}{stands}"
         _must_carry(flight, str(url), options.get("data"))
         if flight is not None and flight.headers:
             options["headers"] = {**options.get("headers", {}), **flight.headers}

@@ -16,6 +16,10 @@ from keeper.venues.transport import Flight
 
 SHOWN = 160
 DOWN = 503
+UNREACHED = (
+    "look whether that name resolves here (DNS), whether a firewall or a proxy is in the way, past which Keeper does not go,"
+    " and on the venue's status page whether it is under maintenance"
+)
 GARBAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, AssertionError, EOFError)
 
 
@@ -51,11 +55,11 @@ def of_order(dialect: Dialect, flight: Flight, error: Exception) -> Outcome:
         return Unknown(_what_happened(flight, error))
     code, said = coded
     if _entry(dialect.duplicate, coded) is not None:
-        return Unknown(f"{code}: the venue has an order of this client id already ({said})")
+        return Unknown(f"{code}: the venue has an order of this client id already ({said or code})")
     entry = _entry(dialect.rejections, coded)
     if entry is None or flight.status not in dialect.refused_with:
-        return Unknown(f"{_what_happened(flight, error)}; {code}: {said}")
-    return Rejected(code, f"{dialect.rejections[entry]} (the venue says: {said})")
+        return Unknown(f"{_what_happened(flight, error)}; {_both(coded)}")
+    return Rejected(code, f"{dialect.rejections[entry]} {_told(coded)}")
 
 
 def says(dialect: Dialect, table: Collection[str], flight: Flight) -> bool:
@@ -70,6 +74,16 @@ def _entry(table: Collection[str], coded: tuple[str, str]) -> str | None:
     return next((entry for entry in (f"{code} {said}", code) if entry in table), None)
 
 
+def _told(coded: tuple[str, str]) -> str:
+    """What the venue says itself: its words, or where it has none its code."""
+    code, said = coded
+    return f"(the venue says: {said or code})"
+
+
+def _both(coded: tuple[str, str]) -> str:
+    return ": ".join(filter(None, coded))
+
+
 def of_read(dialect: Dialect, flight: Flight, what: str, error: Exception) -> KeeperError:
     """The error to raise for a read of ``what`` that raised ``error``."""
     from ccxt.base import errors
@@ -78,17 +92,17 @@ def of_read(dialect: Dialect, flight: Flight, what: str, error: Exception) -> Ke
         return error
     coded = code_of(dialect, flight)
     if coded is not None and (entry := _entry(dialect.refusals, coded)) is not None:
-        return VenueRefused(coded[0], f"{what}: {dialect.refusals[entry]} (the venue says: {coded[1]})")
+        about = "" if entry in dialect.about_us else f"{what}: "
+        return VenueRefused(coded[0], f"{about}{dialect.refusals[entry]} {_told(coded)}")
     definitive = (errors.AuthenticationError, errors.BadSymbol, errors.NotSupported, errors.ArgumentsRequired)
     if isinstance(error, definitive):
-        code, said = coded or (type(error).__name__, "no reason")
-        return VenueRefused(code, f"{what} was refused (the venue says: {said})")
+        coded = coded or (type(error).__name__, "no reason")
+        return VenueRefused(coded[0], f"{what} was refused {_told(coded)}")
     if not isinstance(error, errors.BaseError | OSError) and flight.status is not None:
         return unreadable(what, error)
-    said = f"; {coded[0]}: {coded[1]}" if coded else ""
+    said = f"; {_both(coded)}" if coded else ""
     if isinstance(error, errors.OnMaintenance) or flight.status == DOWN:
-        remedy = "the venue is under maintenance or overloaded: see its status page, and try again later"
-        return VenueUnavailable(f"{what} failed: {_what_happened(flight, error)}{said}; {remedy}")
+        said += "; the venue is under maintenance or overloaded: see its status page, and try again later"
     return VenueUnavailable(f"{what} failed: {_what_happened(flight, error)}{said}")
 
 
@@ -98,9 +112,17 @@ def unreadable(what: str, error: Exception) -> StaleData:
 
 
 def _what_happened(flight: Flight, error: Exception) -> str:
+    if flight.status is None and flight.asked and not flight.sent:
+        return f"{flight.asked} can't be reached ({_cause(error)}): {UNREACHED}"
     if flight.status is None:
-        return f"no whole answer ({_reason(error)})"
+        return f"no whole answer{f' from {flight.asked}' if flight.asked else ''} ({_reason(error)})"
     return f"HTTP {flight.status} ({_reason(error)})"
+
+
+def _cause(error: Exception) -> str:
+    """The class of an error and of what it came from: ccxt calls whatever keeps it from a host by one name."""
+    cause = error.__cause__
+    return type(error).__name__ if cause is None else f"{type(error).__name__}, {type(cause).__name__}"
 
 
 def _reason(error: Exception) -> str:

@@ -265,3 +265,14 @@ def test_fix_says_where_it_can_t(tmp_path: Path, keeper_here: CommandLine, usdm:
     assert ended.code == 69, ended.err
     assert "Leverage is not valid" in ended.said[-1]
     assert keeper_here("doctor", "--json").document["funds"][0]["changes"]
+
+
+def test_an_exchange_out_of_reach_is_named_with_its_port(tmp_path: Path, keeper_here: CommandLine) -> None:
+    with in_thread(USDM.server()) as server:
+        written_patient(tmp_path, USDM, server, "testnet")
+        origin = server.url.removeprefix("http://")
+    ended = keeper_here("doctor", "--json")
+    assert ended.code == 69
+    reach = line(ended, "reach")
+    assert f"{origin} (which stands for demo-fapi.binance.com) can't be reached" in reach["found"]
+    assert all(word in reach["found"] for word in ("DNS", "proxy", "maintenance"))

@@ -120,6 +120,7 @@ BITGET = Dialect(
         "45120": "the margin does not suffice for the order: raise the leverage setting, transfer collateral or lower the target",
         "45121": "the mark is too far from the market for a position of this leverage",
     },
+    about_us=frozenset(_KEYS),
     refusals={**_KEYS, **_TIME, **_SYMBOL},
     duplicate=frozenset({"40786", "43118", "45034", "50060"}),
 )

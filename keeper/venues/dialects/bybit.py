@@ -111,6 +111,7 @@ BYBIT = Dialect(
         **_CONTRACTS,
         **_SPOT,
     },
+    about_us=frozenset(_KEYS),
     refusals={
         **_KEYS,
         **_TIME,

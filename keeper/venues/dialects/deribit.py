@@ -66,6 +66,7 @@ DERIBIT = Dialect(
         "13025": "the venue takes no orders now",
         "-32602": "the venue does not take these parameters",
     },
+    about_us=frozenset(_KEYS),
     refusals={**_KEYS, **_MARKET},
     duplicate=frozenset(),
     unique_ids=False,

@@ -69,6 +69,7 @@ GATE = Dialect(
         "CONTRACT_NO_COUNTER": "there is nobody on the other side of the market",
         "TOO_MANY_ORDERS": "too many open orders: cancel some",
     },
+    about_us=frozenset(_KEYS),
     refusals={**_KEYS, **_TIME, **_SYMBOL},
     duplicate=frozenset({"REPEATED_CREATION"}),
 )

@@ -46,6 +46,7 @@ HYPERLIQUID = Dialect(
         " the market's leverage setting allows: lower that setting",
         "Too many cumulative requests sent": "the account has sent more requests than its volume allows: use fewer slices",
     },
+    about_us=frozenset(_KEYS),
     refusals=_KEYS,
     duplicate=frozenset(),
     refused_with=ANY_WHOLE_ANSWER,

@@ -56,6 +56,7 @@ KRAKEN = Dialect(
         "EService:Market in cancel_only mode": "the market takes no orders now: wait until it is open",
         "EService:Market in post_only mode": "the market takes no order now that would fill at once: wait until it is open",
     },
+    about_us=frozenset(_KEYS),
     refusals={**_KEYS, **_SYMBOL},
     duplicate=frozenset({"EOrder:cl_ord_id already in use"}),
 )

@@ -49,6 +49,7 @@ KRAKEN_FUTURES = Dialect(
         "wouldNotReducePosition": "the venue rejected the reduce-only order: there is no position that it would reduce",
     },
     refused_with=ANY_WHOLE_ANSWER,
+    about_us=frozenset(_KEYS),
     refusals={**_KEYS, **_MARKET},
     duplicate=frozenset({"clientOrderIdAlreadyExist"}),
     read_lag=2.0,  # of its history, which is told apart

@@ -61,6 +61,7 @@ KUCOIN_FUTURES = Dialect(
         "400100": "a parameter is not taken: the market's rules changed, start again",
         "400200": "the account may not place orders: ask the venue why",
     },
+    about_us=frozenset(_KEYS),
     refusals={**_KEYS, **_TIME, "200003": "the venue has no such market: check the symbol"},
     duplicate=frozenset({"300018", "126033", "126044"}),
 )

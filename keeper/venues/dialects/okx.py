@@ -148,6 +148,7 @@ OKX = Dialect(
     client_id_shape="[0-9A-Za-z]{1,32}",
     rejections={**_KEYS, **_TIME, **_SYMBOL, **_ACCOUNT, **_FROZEN, **_PLACE, **_STATE, **_ORDER},
     refused_with=ANY_WHOLE_ANSWER,
+    about_us=frozenset({*_KEYS, *_ACCOUNT}),
     refusals={**_KEYS, **_TIME, **_SYMBOL, **_ACCOUNT},
     duplicate=frozenset({"51016", "50071"}),
     read_lag=1.0,  # orders are acknowledged before they are matched

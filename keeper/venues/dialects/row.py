@@ -30,13 +30,13 @@ class Dialect:
     credentials: what signs, by the configuration's name, and what ccxt calls it; client_id_shape: a pattern of the client ids
     that it takes; client_id_length: characters of those that Keeper makes; rejections: raw codes that prove an order was not
     taken, and what to do about them; refused_with: HTTP status of an answer that proves it; refusals: raw codes of a read that
-    asking again will not cure; duplicate: raw codes that say that an order of this client id exists; unknown_key: raw codes that
-    a key of another environment is refused with, among others; order_life: the longest
-    that a sent order may take to arrive, after which the venue refuses it (or, where it has no such rule, after which it is
-    taken to be lost once two lookups say so); read_lag: seconds after which a read shows an earlier write; unique_ids: whether
-    the venue refuses a second order of a client id for as long as the first one rests; in_turn: whether what is signed must
-    arrive in the order in which it was signed, so that no two such requests may be on their way; streams: the only hosts whose
-    streams may be followed, by environment, empty where Keeper follows none.
+    asking again will not cure; about_us: those of them that are about the key or the account, whatever was asked; duplicate:
+    raw codes that say that an order of this client id exists; unknown_key: raw codes that a key of another environment is
+    refused with, among others; order_life: the longest that a sent order may take to arrive, after which the venue refuses it
+    (or, where it has no such rule, after which it is taken to be lost once two lookups say so); read_lag: seconds after which a
+    read shows an earlier write; unique_ids: whether the venue refuses a second order of a client id for as long as the first
+    one rests; in_turn: whether what is signed must arrive in the order in which it was signed, so that no two such requests
+    may be on their way; streams: the only hosts whose streams may be followed, by environment, empty where Keeper follows none.
     """
 
     exchange: str
@@ -58,3 +58,4 @@ class Dialect:
     in_turn: bool = False
     streams: Mapping[Environment, frozenset[str]] = field(default_factory=dict)
     unknown_key: frozenset[str] = frozenset()
+    about_us: frozenset[str] = frozenset()
