@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keeper.connecting import Venues, owns_its_clock, problem, warming
+from keeper.connecting import Venues, owns_its_clock, problem, unfit, warming
 from keeper.domain.errors import ConfigError, Problem, VenueRefused
 from keeper.domain.run import Command, CommandKind
 from keeper.journal.database import directory_of, exists, is_read_only
@@ -158,12 +158,12 @@ async def order(settings: Settings, names: Sequence[str], kind: CommandKind, rea
     return journal.doubt
 
 
-async def check_markets(settings: Settings) -> None:
-    """Open every paper venue as `plan` and `run` would, recordings included; no exchange is asked and nothing is written.
+async def check_venues(settings: Settings) -> None:
+    """Judge every venue as connecting to it would, and open those on paper, recordings included.
 
-    ConfigError names whatever they would refuse.
+    No exchange is asked and nothing is written. ConfigError names whatever `plan` and `run` would refuse.
     """
-    problems: list[Problem] = []
+    problems = [found for name, venue in settings.venues.items() if venue.exchange != PAPER for found in unfit(settings, name)]
     venues = Venues(settings)
     for name in (name for name, venue in settings.venues.items() if venue.exchange == PAPER):
         funds = {fund: its for fund, its in settings.funds.items() if its.venue == name}

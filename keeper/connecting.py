@@ -1,6 +1,7 @@
 """Venues as a configuration names them: from a venue's section to whatever trades there, paper included."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from keeper.settings.feeds import AccountSettings, CcxtFeed, Feed, FixedFeed, Ma
 from keeper.settings.keys import Path, dotted
 from keeper.settings.secrets import account_fingerprint, credentials_of
 from keeper.settings.sections import MarketDataSource, VenueSettings
-from keeper.settings.sources import Settings
+from keeper.settings.sources import UNWRITTEN, Settings
 from keeper.system import SystemClock
 
 if TYPE_CHECKING:
@@ -44,6 +45,40 @@ class Venues:
         if self._settings.venues[name].exchange == PAPER:
             return _paper(self._settings, name, account, self._exchanges, daily=daily)
         return _real(self._settings, name, account, self._exchanges, examined=examined)
+
+
+def unfit(settings: Settings, name: str) -> list[Problem]:
+    """Why the venue ``name``, of an exchange, could not be connected to as it is configured; nothing is asked.
+
+    Its keys are judged where a fund trades there: elsewhere there need be none.
+    """
+    from keeper.venues.admissible import admissible, must_be_whole, must_have_form
+
+    venue = settings.venues[name]
+    try:
+        row = admissible(name, venue.exchange, venue.environment, streamed=_is_streamed(venue))
+        if any(fund.venue == name for fund in settings.funds.values()):
+            credentials = _credentials(name, venue)
+            must_be_whole(name, row, credentials)
+            must_have_form(name, row, credentials)
+    except ConfigError as error:
+        return [_placed(settings, one) for one in error.problems]
+    return []
+
+
+def _placed(settings: Settings, found: Problem) -> Problem:
+    """``found`` with the place where its key, or else the nearest table around it, is written."""
+    path = tuple(found.key.split("."))
+    places = (settings.source(path[:length]) for length in range(len(path), 0, -1))
+    return replace(found, source=next((place for place in places if place != UNWRITTEN), found.source))
+
+
+def _is_streamed(venue: VenueSettings) -> bool:
+    return venue.market_data is MarketDataSource.STREAM
+
+
+def _credentials(name: str, venue: VenueSettings) -> dict[str, str]:
+    return {part: held.get_secret_value() for part, held in credentials_of(name, venue).items()}
 
 
 async def _nothing() -> None:
@@ -83,11 +118,11 @@ def _real(settings: Settings, name: str, account: str, exchanges: "Exchanges", *
     )
     return (ExaminedVenue if examined else CcxtVenue)(
         info,
-        credentials={part: held.get_secret_value() for part, held in credentials_of(name, venue).items()},
+        credentials=_credentials(name, venue),
         hosts=venue.hosts,
         clock=SystemClock(),
         exchanges=exchanges,
-        streamed=venue.market_data is MarketDataSource.STREAM,
+        streamed=_is_streamed(venue),
     )
 
 

@@ -20,15 +20,18 @@ def _config() -> None:
 
 @config.command("check")
 def check(context: typer.Context) -> None:
-    """Name everything that is wrong with the configuration and its recordings; exit code 78 if anything is. Asks no exchange."""
+    """Name everything that is wrong with the configuration, its exchanges, their keys and recordings, as connecting would.
+
+    Exit code 78 if anything is. Asks no exchange.
+    """
     import asyncio
 
-    from keeper.bootstrap import check_markets
+    from keeper.bootstrap import check_venues
 
     options: Options = context.obj
     options.start_log()
     settings = options.settings()
-    asyncio.run(check_markets(settings))
+    asyncio.run(check_venues(settings))
     funds = ", ".join(sorted(settings.funds)) or "none"
     console().print(f"The configuration is sound. Funds: {funds}.", soft_wrap=True)
 

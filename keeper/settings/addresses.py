@@ -58,7 +58,7 @@ def known_exchanges() -> tuple[str, ...]:
 
 
 def read_exchange(value: object) -> str:
-    """One of SUPPORTED, "paper", or another exchange that ccxt has: whether Keeper can trade there is told on connecting."""
+    """One of SUPPORTED, "paper", or another exchange that ccxt has: ``venues.admissible`` judges those."""
     text = read_text(value)
     if text in (PAPER, *SUPPORTED) or text in known_exchanges():
         return text

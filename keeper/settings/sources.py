@@ -20,6 +20,9 @@ from keeper.settings.keys import Path
 from keeper.settings.sections import FundSettings, KeeperSettings, VenueSettings
 from keeper.settings.values import Name
 
+UNWRITTEN = "default"
+"""The source of a value that stands nowhere."""
+
 
 class TableSource(PydanticBaseSettingsSource):
     """A file under an environment, merged into one table."""
@@ -102,4 +105,4 @@ class Settings(BaseSettings):
 
     def source(self, path: Path) -> str:
         """Where the value at ``path`` came from: "default", "FILE:LINE" or a variable's name."""
-        return self._sources.get(path, "default")
+        return self._sources.get(path, UNWRITTEN)

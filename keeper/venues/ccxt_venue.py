@@ -11,17 +11,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from keeper.domain.account import Account, Position
-from keeper.domain.errors import ConfigError, InvariantViolation, Problem, StaleData, VenueError, VenueRefused
+from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueRefused
 from keeper.domain.market import Market
 from keeper.domain.numbers import plain
 from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Unknown, VenueOrder
 from keeper.ports import Clock, VenueInfo
 from keeper.venues import parsing, verdicts
 from keeper.venues.access import Exchanges
+from keeper.venues.admissible import admissible, must_be_whole
 from keeper.venues.budgets import Priority
 from keeper.venues.concurrency import together
 from keeper.venues.connection import Question
-from keeper.venues.dialects import DIALECTS
 from keeper.venues.inspected import Inspected
 from keeper.venues.speech.base import Wire
 from keeper.venues.transport import Flight, watched
@@ -63,17 +63,9 @@ class CcxtVenue(Inspected):
             timeout=timeout,
             attempts=attempts,
         )
-        if streamed and info.environment not in self._dialect.streams:
-            known = ", ".join(name for name, row in DIALECTS.items() if info.environment in row.streams)
-            remedy = f'Keeper follows no streams of {info.exchange} in {info.environment}, only those of {known}: write "rest"'
-            raise ConfigError(Problem(f"venue {info.name}", f"venues.{info.name}.market_data", "stream", remedy))
+        must_be_whole(info.name, admissible(info.name, info.exchange, info.environment, streamed=streamed), credentials)
         self._streamed = streamed
         self._looked_everywhere_at: datetime | None = None
-        missing = [name for name in self._dialect.credentials if not credentials.get(name)]
-        if missing:
-            remedy = "write the file that holds it, or set it in the environment"
-            source = f"venue {info.name}"
-            raise ConfigError(*(Problem(source, f"venues.{info.name}.credentials.{name}", "empty", remedy) for name in missing))
         self._info = info
         self._credentials = dict(credentials)
 

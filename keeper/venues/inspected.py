@@ -29,6 +29,7 @@ class Inspected(PublicData):
     """A venue that tells of its keys, modes, fees and leverage tables; one request each, and nothing is kept."""
 
     _info: VenueInfo
+    _credentials: Mapping[str, str]
 
     def _own(self, what: str, priority: Priority = Priority.READ, attempts: int | None = None) -> Question:
         """A question about the account, to be signed."""
@@ -50,6 +51,7 @@ class Inspected(PublicData):
 
     async def admit(self) -> None:
         """Return when Keeper can work with this account. VenueRefused says why not, as exactly as the venue tells."""
+        self._speech.check_keys(self._credentials)
         try:
             await self._asked(self._own("account"), self._speech.check_account)
         except VenueRefused as error:

@@ -4,6 +4,7 @@ A Speech knows the words of one exchange and nothing of retries, deadlines or wh
 part. It holds no state. What it may use of a connection is a Wire.
 """
 
+import base64
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -123,6 +124,13 @@ class Speech(ABC):
 
     def prepare(self, exchange: Any) -> None:  # noqa: B027 - most exchanges need nothing
         """Change on an instance of ccxt, before its first request, what its options can't."""
+
+    def check_keys(self, _credentials: Mapping[str, str]) -> None:
+        """Return when keys, by the configuration's names, look like those that the venue gives out; nothing is asked.
+
+        VenueRefused, whose code is the part that does not, where a signature could not even be made.
+        """
+        return
 
     @abstractmethod
     def refusal(self, message: object) -> tuple[str, str] | None:
@@ -293,6 +301,16 @@ class Speech(ABC):
     async def set_leverage(self, _wire: Wire, _symbol: str, _leverage: int) -> None:
         """Set the leverage of a market. Only for an account that holds nothing and wants nothing."""
         raise by_hand("its leverage setting")
+
+
+def check_base64(secret: str) -> None:
+    """VenueRefused for a secret that is not what an exchange gave out that encodes its secrets."""
+    try:
+        base64.standard_b64decode(secret)
+    except ValueError:
+        raise VenueRefused(
+            "secret", "the secret is no base64, as the venue gives it out: copy all of it, and nothing else"
+        ) from None
 
 
 def by_hand(what: str) -> VenueRefused:

@@ -33,6 +33,11 @@ _KEY = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 class HyperliquidAccount(Speech):
     """One account of perpetuals, in USDC."""
 
+    def check_keys(self, credentials: Mapping[str, str]) -> None:
+        """A private key that can sign."""
+        if not _KEY.fullmatch(credentials["private_key"]):
+            raise VenueRefused("private_key", "the private key is not 64 hexadecimal digits: check its file")
+
     async def check_account(self, wire: Wire) -> None:
         """That there is such an account, with margin of its own, and that the key is its own or an API wallet's of it."""
         user, signer = user_of(wire), signer_of(wire)
@@ -134,10 +139,7 @@ def user_of(wire: Wire) -> str:
 
 def signer_of(wire: Wire) -> str:
     """The address that the private key signs for."""
-    key = str(wire.exchange.privateKey)
-    if not _KEY.fullmatch(key):
-        raise VenueRefused("private_key", "the private key is not 64 hexadecimal digits: check its file")
-    return str(wire.exchange.eth_get_address_from_private_key(key)).lower()
+    return str(wire.exchange.eth_get_address_from_private_key(str(wire.exchange.privateKey))).lower()
 
 
 def coin_of(wire: Wire, symbol: str) -> str:

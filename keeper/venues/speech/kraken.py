@@ -5,7 +5,6 @@ under the asset's plain name, so it counts as that asset; what is staked or bond
 and is an asset of its own, such as ``ETH.S``, which no fund trades. Fees are asked to be taken in the quote currency.
 """
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +21,7 @@ from keeper.domain.observation import MarketStats
 from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, VenueOrder
 from keeper.venues import listing, parsing
 from keeper.venues.listing import OrderRow
-from keeper.venues.speech.base import BOOK_LEVELS, Speech, Wallet, Wire, resting, whole
+from keeper.venues.speech.base import BOOK_LEVELS, Speech, Wallet, Wire, check_base64, resting, whole
 
 SECOND = timedelta(seconds=1)
 SOONEST, LATEST = timedelta(seconds=2), timedelta(seconds=60)
@@ -97,12 +96,12 @@ class Kraken(Speech):
             low=parsing.above_zero(_second(answer, "l"), "low"),
         )
 
+    def check_keys(self, credentials: Mapping[str, str]) -> None:
+        """A secret that can sign."""
+        check_base64(credentials["secret"])
+
     async def check_account(self, wire: Wire) -> None:
-        """A secret that can sign, keys that read, and nothing that was bought on margin."""
-        try:
-            base64.standard_b64decode(str(wire.exchange.secret))
-        except ValueError:
-            raise VenueRefused("secret", "the secret is no base64: copy all of it, and nothing else") from None
+        """Keys that read, and nothing that was bought on margin."""
         if parsing.part({"positions": _result(await wire.ask("privatePostOpenPositions"))}, "positions"):
             message = (
                 "the account has positions on margin, which Keeper does not read on kraken: close them, or use another account"

@@ -25,7 +25,7 @@ from keeper.venues.concurrency import together
 from keeper.venues.listing import OrderRow
 from keeper.venues.speech import krakenfutures_history as history
 from keeper.venues.speech import krakenfutures_orders as trading
-from keeper.venues.speech.base import BOOK_LEVELS, Mark, Speech, Wallet, Wire, resting, whole
+from keeper.venues.speech.base import BOOK_LEVELS, Mark, Speech, Wallet, Wire, check_base64, resting, whole
 
 CLOCK_MARKET = "PF_XBTUSD"
 PLACED, MISSED = "placed", "iocWouldNotExecute"
@@ -94,12 +94,12 @@ class KrakenFutures(Speech):
         answer = await wire.ask("publicGetTickersSymbol", symbol=market)
         return parsing.about(parsing.part(answer, "ticker"), market), _server_time(answer)
 
+    def check_keys(self, credentials: Mapping[str, str]) -> None:
+        """A secret that can sign."""
+        check_base64(credentials["secret"])
+
     async def check_account(self, wire: Wire) -> None:
         """The keys are good, there is money where it can back a position, and profits are paid in dollars."""
-        try:
-            wire.exchange.base64_to_binary(wire.exchange.secret)
-        except ValueError:
-            raise VenueRefused("secret", "the secret is not what the venue gave out (base64): check its file") from None
         accounts = await self._accounts(wire)
         backing = [name for name, account in accounts.items() if account["type"] != CASH and _holds(account)]
         if not backing and any(_holds(account) for account in accounts.values()):
