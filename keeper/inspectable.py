@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-from keeper.domain.inspection import Bracket, Contact, FeeRates, KeyFacts, MarginMode, Modes
+from keeper.domain.inspection import Bracket, Contact, FeeRates, KeyFacts, MarginMode, Modes, Ways
 
 
 @runtime_checkable
@@ -17,6 +17,11 @@ class Inspectable(Protocol):
     @property
     def reached(self) -> Mapping[str, str]:
         """The hosts that were asked on this connection, and the origin that stood for each."""
+        ...
+
+    @property
+    def ways(self) -> Ways:
+        """How settings are changed there."""
         ...
 
     async def contact(self) -> Contact:
@@ -29,6 +34,13 @@ class Inspectable(Protocol):
 
     async def key(self) -> KeyFacts:
         """What the key may do, as far as the venue tells."""
+        ...
+
+    async def account_mode(self, symbol: str) -> str:
+        """What the venue calls the kind of account that trades a market here, "" where it has one kind.
+
+        VenueRefused says which other kind the market needs. Told once the account was admitted, or is in hedge mode.
+        """
         ...
 
     async def modes(self, symbol: str) -> Modes:

@@ -1,6 +1,7 @@
 """What an exchange tells of an account beside what it holds: its keys, its modes, its fees, how far a position may grow."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -11,6 +12,22 @@ class MarginMode(StrEnum):
 
     CROSS = "cross"
     ISOLATED = "isolated"
+
+
+class Setting(StrEnum):
+    """What an exchange lets an account set of how it trades."""
+
+    POSITION_MODE = "position_mode"
+    MARGIN_MODE = "margin_mode"
+    LEVERAGE = "leverage"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """How settings are changed on an exchange. by_us: those that Keeper can send; by_hand: where a human finds each, in words."""
+
+    by_us: frozenset[Setting] = frozenset()
+    by_hand: Mapping[Setting, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from keeper.domain.account import Account, asset_prices
-from keeper.domain.inspection import KeyFacts
+from keeper.domain.inspection import KeyFacts, Setting
 from keeper.domain.market import MarketKind
 from keeper.domain.numbers import ZERO, exact, plain, rounded
 from keeper.domain.observation import Observation
@@ -21,6 +21,7 @@ from keeper.service.findings import (
     Finding,
     Untold,
     Verdict,
+    change_by,
     fail,
     ok,
     warn,
@@ -30,12 +31,11 @@ SLOW = timedelta(seconds=1)
 LARGE_OFFSET, LARGEST_OFFSET = timedelta(milliseconds=250), timedelta(seconds=1)
 SOON = timedelta(days=14)
 TOLERANCE = Decimal("0.005")
+"""Fraction of an equity by which two reckonings of it may differ; or a unit of the fund's currency, whichever is more."""
 A_MOMENT = Decimal("0.0005")
 """Fraction by which a mark may move between two answers."""
-"""Fraction of an equity by which two reckonings of it may differ; or a unit of the fund's currency, whichever is more."""
 CLOSE = 2
 """Multiples of the smallest distance to liquidation below which is warned."""
-BY_FIX = "close what is held, then `keeper doctor {fund} --fix`, or switch it on the exchange's site"
 
 
 def connection(facts: Facts) -> Iterable[Finding]:
@@ -130,7 +130,7 @@ def _expiry(key: KeyFacts, now: datetime) -> Finding:
 def position_mode(facts: Facts) -> Iterable[Finding]:
     """One position for each market."""
     if facts.hedged:
-        remedy = BY_FIX.format(fund=facts.fund.name)
+        remedy = change_by(facts.ways, facts.fund.name, Setting.POSITION_MODE, "close what is held, and set one-way mode")
         words = "the account is in hedge mode, where a market has two positions"
         yield fail("position_mode", words, remedy, MISCONFIGURED)
     elif facts.hedged is False:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from keeper.domain.account import Account, Valuation
 from keeper.domain.errors import StaleData, VenueError, VenueRefused
+from keeper.domain.inspection import Ways
 from keeper.domain.market import Market
 from keeper.domain.numbers import ZERO, exact
 from keeper.domain.observation import Observation
@@ -64,6 +65,7 @@ async def examine(
         inspected=told is not None,
         contact=contact,
         reached=told.reached if told else {},
+        ways=told.ways if told else Ways(),
         admission=refused,
         key=key,
         markets=tuple(markets),
@@ -88,6 +90,7 @@ async def _market(
         market=market,
         pinned=pinned,
         ends=ends,
+        account_mode=await heard(told.account_mode(symbol)),
         modes=await heard(told.modes(symbol)),
         fees=await heard(told.fees(symbol)),
         brackets=await heard(told.brackets(symbol)),

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from keeper.domain.account import Valuation
-from keeper.domain.inspection import Bracket, Contact, FeeRates, KeyFacts, Modes
+from keeper.domain.inspection import Bracket, Contact, FeeRates, KeyFacts, Modes, Setting, Ways
 from keeper.domain.market import Market
 from keeper.domain.observation import Observation
 from keeper.ports import VenueInfo
@@ -53,6 +53,14 @@ def fail(check: str, found: str, remedy: str, exit_code: int, market: str = "") 
     return Finding(check=check, verdict=Verdict.FAIL, found=found, remedy=remedy, market=market, exit_code=exit_code)
 
 
+def change_by(ways: Ways, fund: str, setting: Setting, what: str) -> str:
+    """How the operator of ``fund`` changes a setting that does not suit. what: is to be done, in words."""
+    place = ways.by_hand.get(setting, "on the exchange's own site or app")
+    if setting in ways.by_us:
+        return f"{what}: `keeper doctor {fund} --fix` does while nothing is held, or {place}"
+    return f"{what}: {place}"
+
+
 @dataclass(frozen=True, slots=True)
 class Untold:
     """What could not be read. why: in words; code: of the venue's refusal, empty where it was none."""
@@ -65,14 +73,16 @@ class Untold:
 class MarketFacts:
     """What a venue tells of one market of a fund.
 
-    pinned: what it was when the fund first traded it, None before; ends: when it goes off the list; the rest None where the
-    venue has nothing of the kind.
+    pinned: what it was when the fund first traded it, None before; ends: when it goes off the list; account_mode: what kind of
+    account it is, in the venue's words, Untold where that kind can't trade this market; the rest None where the venue has
+    nothing of the kind.
     """
 
     symbol: str
     market: Market | Untold
     pinned: Mapping[str, object] | None = None
     ends: datetime | Untold | None = None
+    account_mode: str | Untold | None = None
     modes: Modes | Untold | None = None
     fees: FeeRates | Untold | None = None
     brackets: tuple[Bracket, ...] | Untold = ()
@@ -83,7 +93,8 @@ class Facts:
     """What a venue tells of a fund's account.
 
     inspected: whether it tells of more than an account, as an exchange does; contact: Untold where there is no connection;
-    reached: hosts that were asked, and what stood for each; admission: why the account is not admitted, None where it is;
+    reached: hosts that were asked, and what stood for each; ways: how settings are changed there; admission: why the account is
+    not admitted, None where it is;
     own: what each asset comes to by our reckoning, at the account's marks; worth: what the account comes to at the markets'.
     """
 
@@ -93,6 +104,7 @@ class Facts:
     inspected: bool
     contact: Contact | Untold | None = None
     reached: Mapping[str, str] = field(default_factory=dict)
+    ways: Ways = field(default_factory=Ways)
     admission: Untold | None = None
     key: KeyFacts | Untold | None = None
     markets: tuple[MarketFacts, ...] = ()

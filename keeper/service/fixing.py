@@ -5,11 +5,10 @@ Only while nothing is held and nothing rests: a setting changes what a position 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import assert_never
 
 from keeper.domain.errors import VenueRefused
-from keeper.domain.inspection import MarginMode, Modes
+from keeper.domain.inspection import MarginMode, Modes, Setting
 from keeper.inspectable import Inspectable
 from keeper.ports import Journal, Venue
 from keeper.service.documents import Document
@@ -17,14 +16,6 @@ from keeper.service.findings import Facts
 from keeper.service.market_checks import suggested_leverage
 
 CHANGED = "setting.changed"
-
-
-class Setting(StrEnum):
-    """What can be set."""
-
-    POSITION_MODE = "position_mode"
-    MARGIN_MODE = "margin_mode"
-    LEVERAGE = "leverage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +38,7 @@ class Change:
 
 
 def changes(facts: Facts) -> tuple[Change, ...]:
-    """What is to be set so that the account suits its fund; nothing where all of it does."""
+    """What is to be set, and can be from here, so that the account suits its fund; nothing where all of it does."""
     found = [Change(setting=Setting.POSITION_MODE, before="hedge", after="one-way")] if facts.hedged else []
     for one in facts.markets:
         if not isinstance(one.modes, Modes):
@@ -58,7 +49,7 @@ def changes(facts: Facts) -> tuple[Change, ...]:
         if leverage is not None:
             before = f"{one.modes.leverage:f}"
             found.append(Change(setting=Setting.LEVERAGE, before=before, after=str(leverage), market=one.symbol))
-    return tuple(found)
+    return tuple(change for change in found if change.setting in facts.ways.by_us)
 
 
 async def make(venue: Venue, told: Inspectable, journal: Journal, fund: str, wanted: Sequence[Change]) -> None:

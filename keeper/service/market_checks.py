@@ -4,13 +4,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from keeper.domain.inspection import Bracket, FeeRates, MarginMode, Modes
+from keeper.domain.inspection import Bracket, FeeRates, MarginMode, Modes, Setting
 from keeper.domain.market import Market, MarketKind
 from keeper.domain.numbers import BPS, ONE, ZERO, exact, plain, rounded
 from keeper.domain.observation import Observation
 from keeper.execution.pacing import Style
 from keeper.service import figures
-from keeper.service.findings import MISCONFIGURED, REFUSED, Facts, Finding, MarketFacts, Untold, fail, ok, warn
+from keeper.service.findings import (
+    MISCONFIGURED,
+    REFUSED,
+    Facts,
+    Finding,
+    MarketFacts,
+    Untold,
+    change_by,
+    fail,
+    ok,
+    warn,
+)
 
 LEAVING = timedelta(days=30)
 HEADROOM = Decimal("0.75")
@@ -37,7 +48,8 @@ def markets(facts: Facts) -> Iterator[Finding]:
             continue
         yield _listed(facts, one, one.market)
         yield from _contract(facts, one, one.market)
-        yield from _margin_mode(one)
+        yield from _account_mode(one)
+        yield from _margin_mode(facts, one)
         yield from _brackets(facts, one)
         yield from _fees(one, one.market)
         yield from _sizes(facts, one.market)
@@ -66,11 +78,18 @@ def _contract(facts: Facts, one: MarketFacts, market: Market) -> Iterator[Findin
     yield fail("contract", f"it is not what it was when the fund first traded it: {was}", remedy, REFUSED, one.symbol)
 
 
-def _margin_mode(one: MarketFacts) -> Iterator[Finding]:
+def _account_mode(one: MarketFacts) -> Iterator[Finding]:
+    if isinstance(one.account_mode, Untold):
+        yield fail("account_mode", one.account_mode.why, "until then the fund is not traded", MISCONFIGURED, one.symbol)
+    elif one.account_mode:
+        yield ok("account_mode", f"the account is in {one.account_mode}, which has this market", one.symbol)
+
+
+def _margin_mode(facts: Facts, one: MarketFacts) -> Iterator[Finding]:
     if isinstance(one.modes, Untold):
         yield warn("margin_mode", f"could not be read: {one.modes.why}", "look at it on the exchange's site", one.symbol)
     elif one.modes is not None and one.modes.margin is MarginMode.ISOLATED:
-        remedy = "`keeper doctor --fix` sets cross margin while nothing is held, or do it on the exchange's site"
+        remedy = change_by(facts.ways, facts.fund.name, Setting.MARGIN_MODE, "set cross margin")
         words = "isolated: a position is liquidated on its own margin although the account has more"
         yield warn("margin_mode", words, remedy, one.symbol)
     elif one.modes is not None and one.modes.margin is MarginMode.CROSS:
@@ -102,7 +121,7 @@ def margin(facts: Facts) -> Iterator[Finding]:
         if isinstance(one.modes, Modes) and one.modes.leverage is not None
     )
     words = f"the target binds {_percent(share)} of NAV as margin (leverage setting: {settings})"
-    remedy = f"raise the setting: `keeper doctor {facts.fund.name} --fix` while nothing is held, or on the exchange's site"
+    remedy = change_by(facts.ways, facts.fund.name, Setting.LEVERAGE, "raise the leverage setting")
     if not share < 1:  # fees take a part of it
         yield fail("margin", words, remedy, MISCONFIGURED)
     elif share > HEADROOM:
@@ -136,7 +155,7 @@ def _brackets(facts: Facts, one: MarketFacts) -> Iterable[Finding]:
         return [
             fail("brackets", words, "lower the target: no setting carries a position of that size", MISCONFIGURED, one.symbol)
         ]
-    remedy = "lower the leverage setting: `keeper doctor --fix` while nothing is held, or on the exchange's site"
+    remedy = change_by(facts.ways, facts.fund.name, Setting.LEVERAGE, "lower the leverage setting")
     if setting is not None and setting > now:
         return [fail("brackets", f"set to {figures.amount(setting)}x; {words}", remedy, MISCONFIGURED, one.symbol)]
     if setting is not None and setting > grown:

@@ -91,8 +91,11 @@ class CcxtVenue(Inspected):
         """As ``PublicData`` has them. VenueRefused, too, for one that this kind of account can't trade."""
         found = await super().markets(symbols)
         for symbol in symbols:
-            self._speech.check_market(self._wire(self._own("markets")), symbol)
+            await self._must_suit(symbol)
         return found
+
+    async def _must_suit(self, symbol: str) -> None:
+        await self.account_mode(symbol)
 
     async def account(self) -> Account:
         """Balances, positions and open orders, read together; as old as they may be, which is when they were asked for."""
@@ -257,6 +260,9 @@ class ExaminedVenue(CcxtVenue):
 
     def _admission(self) -> list[Awaitable[Any]]:
         return []
+
+    async def _must_suit(self, symbol: str) -> None:
+        """Whether it does is one of the things that are looked at."""
 
     async def place(self, request: OrderRequest) -> Outcome:
         """Refuse: who examines an account does not trade it."""

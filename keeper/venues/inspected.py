@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from keeper.domain.errors import StaleData, VenueRefused, VenueUnavailable
-from keeper.domain.inspection import Bracket, Contact, FeeRates, KeyFacts, MarginMode, Modes
+from keeper.domain.inspection import Bracket, Contact, FeeRates, KeyFacts, MarginMode, Modes, Ways
 from keeper.ports import Environment, VenueInfo
 from keeper.venues.budgets import Priority
 from keeper.venues.connection import Question
@@ -43,6 +43,11 @@ class Inspected(PublicData):
     def reached(self) -> Mapping[str, str]:
         """The hosts that were asked on this connection, and the origin that stood for each."""
         return {} if self._session is None else dict(self._session.reached)
+
+    @property
+    def ways(self) -> Ways:
+        """How settings are changed there."""
+        return Ways(by_us=self._speech.sets, by_hand=self._dialect.by_hand)
 
     async def contact(self) -> Contact:
         """How far away the venue is, by the fastest of a few requests. VenueUnavailable when it does not answer."""
@@ -84,6 +89,12 @@ class Inspected(PublicData):
                 raise
             refused = error
         raise self._with_environment(refused)
+
+    async def account_mode(self, symbol: str) -> str:
+        """What the venue calls the kind of account that trades a market here, "" where it has one kind."""
+        wire = self._wire(self._own("account"))
+        self._speech.check_market(wire, symbol)
+        return self._speech.account_mode(wire)
 
     async def modes(self, symbol: str) -> Modes:
         """How the account trades a market, as far as the venue tells."""

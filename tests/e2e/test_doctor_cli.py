@@ -257,6 +257,24 @@ def test_fix_needs_a_yes_where_there_is_no_terminal(
     assert writes(usdm) == []
 
 
+def test_where_keeper_can_t_set_it_a_human_is_told_where(tmp_path: Path, keeper_here: CommandLine) -> None:
+    with in_thread(OKX.server()) as server:
+        server.core.holdings.clear()
+        written_patient(tmp_path, OKX, server, "testnet")
+        server.core.hedged = True
+        server.core.set_leverage("BTC-USDT-SWAP", 3)
+        ended = keeper_here("doctor", "--fix", "--yes", "--json")
+        assert ended.code == 78
+        [fund] = ended.document["funds"]
+        assert fund["changes"] == []
+        failing = {one["check"]: one["remedy"] for one in fund["findings"] if one["verdict"] == "fail"}
+        assert failing.keys() == {"position_mode", "margin"}
+        assert "under position mode" in failing["position_mode"]
+        assert all("on okx.com" in remedy and "--fix" not in remedy for remedy in failing.values())
+        assert line(ended, "account_mode")["found"] == "the account is in futures mode, which has this market"
+        assert [one for one in server.requests if one.method != "GET"] == []
+
+
 def test_fix_says_where_it_can_t(tmp_path: Path, keeper_here: CommandLine, usdm: BinanceUsdm) -> None:
     written_patient(tmp_path, USDM, usdm, "testnet")
     usdm.core.set_leverage("BTCUSDT", 3)

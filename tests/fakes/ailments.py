@@ -190,6 +190,11 @@ AILMENTS: list[Ailment] = [
         spoil=set_on(permissions="read_only,trade,withdraw"),
         **_told("withdrawals", 78, "the key may withdraw", 3),
     ),
+    _okx(
+        "spot mode",
+        spoil=set_on(level="1"),
+        **_told("account_mode", 78, "the account is in spot mode, which has no perpetuals", 78),
+    ),
     _okx("hedge mode", spoil=_hedged, **_told("position_mode", 78, "the account is in hedge mode", 69)),
     _okx("maintenance", spoil=faulty(Fault("", "503_before")), **_unread("reach", "maintenance")),
 ]

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from keeper.domain.account import Position
-from keeper.domain.inspection import Bracket, Contact, FeeRates, KeyFacts, MarginMode, Modes
+from keeper.domain.inspection import Bracket, Contact, FeeRates, KeyFacts, MarginMode, Modes, Setting, Ways
 from keeper.domain.observation import Observation
 from keeper.execution.pacing import Pacing, Style
 from keeper.planning.limits import Limits
@@ -26,6 +26,7 @@ TABLE = (
     Bracket(up_to=D(2_000_000), max_leverage=D(2), maintenance=D("0.1")),
 )
 CLOSE = Contact(latency=timedelta(milliseconds=40), offset=timedelta(milliseconds=3))
+ALL_BY_US = Ways(by_us=frozenset(Setting), by_hand={setting: f"on some.com, where {setting} stands" for setting in Setting})
 GOOD_KEY = KeyFacts(may_trade=True, may_withdraw=False, ip_bound=True, expires_at=NOON + timedelta(days=60))
 
 
@@ -62,6 +63,7 @@ def facts(**changes: Any) -> Facts:
         "inspected": True,
         "contact": CLOSE,
         "reached": {"api.some.com": "https://api.some.com"},
+        "ways": ALL_BY_US,
         "key": GOOD_KEY,
         "markets": (market_facts(),),
         "observation": seen,

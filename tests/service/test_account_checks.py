@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from keeper.domain.account import Account
-from keeper.domain.inspection import Contact, KeyFacts, Modes
+from keeper.domain.inspection import Contact, KeyFacts, Modes, Setting, Ways
 from keeper.domain.observation import Observation
 from keeper.ports import Environment
 from keeper.service import account_checks as checks
-from keeper.service.findings import HEDGE_MODE, Facts, Finding, Untold, Verdict
-from tests.fakes.checkups import GOOD_KEY, INFO, facts, market_facts, observed
+from keeper.service.findings import HEDGE_MODE, Facts, Finding, Untold, Verdict, change_by
+from tests.fakes.checkups import ALL_BY_US, GOOD_KEY, INFO, facts, market_facts, observed
 from tests.fakes.markets import BTC, NOON, observe, quote, spot
 
 D = Decimal
@@ -125,6 +125,15 @@ def test_hedge_mode(admission: Untold | None, hedged: bool | None, verdicts: lis
     assert [one.verdict for one in found] == verdicts
     assert all("keeper doctor btc3l --fix" in one.remedy for one in found if one.verdict is FAIL)
     assert only(checks.keys(told), "keys").verdict is OK
+
+
+def test_a_remedy_names_what_keeper_can_do_or_where_a_human_does_it() -> None:
+    for ways, words in (
+        (ALL_BY_US, "set it: `keeper doctor btc3l --fix` does while nothing is held, or on some.com, where leverage stands"),
+        (Ways(by_hand=ALL_BY_US.by_hand), "set it: on some.com, where leverage stands"),
+        (Ways(), "set it: on the exchange's own site or app"),
+    ):
+        assert change_by(ways, "btc3l", Setting.LEVERAGE, "set it") == words
 
 
 def _with_equity(told: str, asset: str = "USDT") -> Observation:

@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from keeper.domain.inspection import FeeRates, MarginMode, Modes
+from keeper.domain.inspection import FeeRates, MarginMode, Modes, Setting, Ways
 from keeper.execution.pacing import Style
 from keeper.service import market_checks as checks
 from keeper.service.findings import Facts, Finding, Untold, Verdict
-from keeper.service.fixing import Setting, changes
-from tests.fakes.checkups import MARKET, TABLE, facts, fund, market_facts, observed
+from keeper.service.fixing import changes
+from tests.fakes.checkups import ALL_BY_US, MARKET, TABLE, facts, fund, market_facts, observed
 from tests.fakes.markets import BTC, NOON, inverse
 
 D = Decimal
@@ -63,6 +63,15 @@ def test_a_contract_is_held_against_what_is_on_record() -> None:
     assert "contract_size was 10 and is 1" in other.found
     assert "keeper reconcile btc3l --accept" in other.remedy
     assert checks.changed_contracts({BTC: MARKET}, {}) == []
+
+
+def test_the_kind_of_account_is_held_against_each_market() -> None:
+    for told, verdict, code in (("futures mode", OK, 0), (Untold("in spot mode, which has no perpetuals", "x"), FAIL, 78)):
+        found = only(checks.markets(facts(markets=(market_facts(account_mode=told),))), "account_mode")
+        assert (found.verdict, found.exit_code, found.market, bool(found.remedy)) == (verdict, code, BTC, verdict is FAIL)
+        assert "mode" in found.found
+    for silent in ("", None):
+        assert "account_mode" not in {one.check for one in checks.markets(facts(markets=(market_facts(account_mode=silent),)))}
 
 
 def test_isolated_margin_is_warned_of() -> None:
@@ -214,6 +223,13 @@ def test_without_a_nav_or_a_table_the_target_alone_decides() -> None:
 def test_a_sound_account_needs_no_change_and_an_unread_one_gets_none() -> None:
     assert changes(facts()) == ()
     assert changes(facts(markets=(market_facts(modes=Untold("x")),))) == ()
+
+
+def test_only_what_can_be_set_from_here_is_a_change() -> None:
+    spoiled = (market_facts(modes=Modes(hedged=True, margin=MarginMode.ISOLATED, leverage=D(3))),)
+    assert changes(facts(markets=spoiled, ways=Ways(by_hand=ALL_BY_US.by_hand))) == ()
+    [found] = changes(facts(markets=spoiled, ways=Ways(by_us=frozenset({Setting.MARGIN_MODE}))))
+    assert found.setting is Setting.MARGIN_MODE
 
 
 def test_changes_are_named_one_by_one() -> None:

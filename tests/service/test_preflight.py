@@ -10,10 +10,10 @@ import pytest
 
 from keeper.domain.account import Account
 from keeper.domain.errors import VenueRefused, VenueUnavailable
-from keeper.domain.inspection import Bracket, Contact, FeeRates, KeyFacts, MarginMode, Modes
+from keeper.domain.inspection import Bracket, Contact, FeeRates, KeyFacts, MarginMode, Modes, Setting, Ways
 from keeper.domain.run import RunStatus
 from keeper.ports import Environment
-from keeper.service.fixing import Change, Setting, make
+from keeper.service.fixing import Change, make
 from keeper.service.observer import Observer
 from keeper.service.preflight import Preflight
 from keeper.service.rebalancer import Rebalancer
@@ -41,6 +41,10 @@ class ToldVenue(ScriptedVenue):
     def reached(self) -> Mapping[str, str]:
         return {}
 
+    @property
+    def ways(self) -> Ways:
+        return Ways()
+
     async def contact(self) -> Contact:
         return Contact(latency=NO_TIME, offset=NO_TIME)
 
@@ -52,6 +56,9 @@ class ToldVenue(ScriptedVenue):
         if isinstance(self.told, Exception):
             raise self.told
         return self.told
+
+    async def account_mode(self, symbol: str) -> str:  # noqa: ARG002
+        return ""
 
     async def modes(self, symbol: str) -> Modes:  # noqa: ARG002
         return Modes()

@@ -1,5 +1,6 @@
 """What the real okx class reads of an account: balances, positions, modes, keys; and whom it turns away at the door."""
 
+import contextlib
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -10,12 +11,12 @@ from keeper.domain.account import Position, value
 from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
 from keeper.ports import Environment
-from keeper.venues.ccxt_venue import CcxtVenue
+from keeper.venues.ccxt_venue import CcxtVenue, ExaminedVenue
 from keeper.venues.connection import Question
 from keeper.venues.speech.base import Wire
 from keeper.venues.speech.okx import Okx
 from tests.fakes.loopback_requests import Fault
-from tests.fakes.loopback_venue import BTC, ETH, venue_at
+from tests.fakes.loopback_venue import BTC, CREDENTIALS, ETH, ShiftedClock, info, venue_at
 from tests.fakes.okx import OkxServer, okx_core, okx_spot_core
 
 D = Decimal
@@ -258,6 +259,24 @@ async def test_a_market_that_the_account_s_mode_has_not_is_refused_before_anythi
             await venue.markets([symbol])
 
 
+@pytest.mark.parametrize("hedged", [False, True])
+async def test_a_mode_that_a_market_is_not_in_is_told_of_an_account_that_is_only_looked_at(*, hedged: bool) -> None:
+    async with OkxServer(core=okx_core(), level="3") as server:
+        server.core.hedged = hedged
+        told = ExaminedVenue(info(exchange="okx"), credentials=CREDENTIALS, hosts=server.hosts, clock=ShiftedClock())
+        async with told as venue:
+            assert await venue.account_mode(BTC) == ""  # nobody asked yet
+            with contextlib.suppress(VenueRefused):
+                await venue.admit()
+            assert BTC in await venue.markets([BTC])
+            assert await venue.account_mode(BTC) == "multi-currency margin mode"
+            server.level = "1"
+            await venue.admit()
+            with pytest.raises(VenueRefused, match="switch it to futures mode"):
+                await venue.account_mode(BTC)
+            assert BTC in await venue.markets([BTC])
+
+
 async def test_connecting_asks_for_public_data_and_the_configuration_and_nothing_else() -> None:
     """Ccxt would ask for the wallet's currencies as well, dated futures and options."""
     async with OkxServer(core=okx_core(), demo=False) as server, venue_at(server, Environment.LIVE):
@@ -290,7 +309,8 @@ async def test_modes_are_those_of_keeper_s_orders_in_a_market() -> None:
         core.holdings.clear()
         assert (await WORDS.modes(wire(venue), BTC)).hedged is True
     async with OkxServer(core=okx_spot_core(), level="1") as server, venue_at(server) as venue:
-        assert await WORDS.modes(wire(venue), "BTC/USDT") == Modes()
+        server.core.hedged = True  # which spot mode knows nothing of
+        assert await WORDS.modes(wire(venue), "BTC/USDT") == Modes(hedged=False)
 
 
 async def test_fees_are_positive_where_the_account_pays_and_brackets_in_quote() -> None:

@@ -176,8 +176,8 @@ async def test_a_position_with_margin_of_its_own_is_traded_with_that_margin(serv
 
 WRONG_MODES = [
     ("1", {}, BTC, "spot mode, which has no perpetuals"),
-    ("3", {}, SPOT, "multi-currency margin mode a spot order may borrow"),
-    ("4", {}, SPOT, "portfolio margin mode a spot order may borrow"),
+    ("3", {}, SPOT, "multi-currency margin mode, in which a spot order may borrow"),
+    ("4", {}, SPOT, "portfolio margin mode, in which a spot order may borrow"),
     ("1", {"borrows": True}, SPOT, "may borrow for spot orders"),
 ]
 

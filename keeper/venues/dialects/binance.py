@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from keeper.ports import Environment
-from keeper.venues.dialects.row import Dialect
+from keeper.venues.dialects.row import Dialect, on_site
 from keeper.venues.speech.binance_futures import BinanceCoinm, BinanceUsdm
 from keeper.venues.speech.binance_spot import BinanceSpot
 
@@ -78,6 +78,7 @@ _FUTURES = {
 BINANCE_USDM = Dialect(
     exchange="binanceusdm",
     speech=BinanceUsdm(),
+    by_hand=on_site("binance.com (USD-M)"),
     hosts={
         Environment.LIVE: frozenset({"fapi.binance.com", _WALLET}),
         Environment.TESTNET: frozenset({"demo-fapi.binance.com"}),
@@ -99,6 +100,7 @@ BINANCE_USDM = Dialect(
 BINANCE_COINM = Dialect(
     exchange="binancecoinm",
     speech=BinanceCoinm(),
+    by_hand=on_site("binance.com (COIN-M)"),
     hosts={
         Environment.LIVE: frozenset({"dapi.binance.com", _WALLET}),
         Environment.TESTNET: frozenset({"demo-dapi.binance.com"}),

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from keeper.ports import Environment
-from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, WITH_PASSPHRASE, Dialect
+from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, WITH_PASSPHRASE, Dialect, on_site
 from keeper.venues.speech.bitget import SIGNATURE_LIFE, Bitget
 
 _HOST = frozenset({"api.bitget.com"})
@@ -50,6 +50,7 @@ BITGET = Dialect(
     exchange="bitget",
     speech=Bitget(),
     # demo trading is a header on the same host
+    by_hand=on_site("bitget.com"),
     hosts={Environment.LIVE: _HOST, Environment.TESTNET: _HOST},
     testnet_switch="enable_demo_trading",
     options={

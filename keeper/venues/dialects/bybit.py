@@ -1,7 +1,7 @@
 """Bybit: linear and inverse perpetuals and spot of the unified account, live and in demo trading."""
 
 from keeper.ports import Environment
-from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, Dialect
+from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, Dialect, on_site
 from keeper.venues.speech.bybit import WINDOW, Bybit
 
 _KEYS = {
@@ -85,6 +85,7 @@ _SPOT = {
 BYBIT = Dialect(
     exchange="bybit",
     speech=Bybit(),
+    by_hand=on_site("bybit.com"),
     hosts={
         Environment.LIVE: frozenset({"api.bybit.com"}),
         Environment.TESTNET: frozenset({"api-demo.bybit.com"}),

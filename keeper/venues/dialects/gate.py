@@ -1,7 +1,7 @@
 """Gate: perpetuals that settle in USDT."""
 
 from keeper.ports import Environment
-from keeper.venues.dialects.row import Dialect
+from keeper.venues.dialects.row import Dialect, on_site
 from keeper.venues.speech.gate import Gate
 
 _KEYS = {
@@ -23,6 +23,7 @@ _SYMBOL = {"CONTRACT_NOT_FOUND": "the venue has no such market: check the symbol
 GATE = Dialect(
     exchange="gate",
     speech=Gate(),
+    by_hand=on_site("gate.com"),
     hosts={
         Environment.LIVE: frozenset({"api.gateio.ws"}),
         Environment.TESTNET: frozenset({"api-testnet.gateapi.io"}),

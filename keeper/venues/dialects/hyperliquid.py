@@ -1,7 +1,7 @@
 """Hyperliquid: perpetuals in USDC, signed for by a wallet. It knows no codes, but texts: what is the same in all of them."""
 
 from keeper.ports import Environment
-from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, Dialect
+from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, Dialect, on_site
 from keeper.venues.speech.hyperliquid import Hyperliquid
 from keeper.venues.speech.hyperliquid_rows import SHAPE
 
@@ -14,6 +14,7 @@ _CAPPED = "the market may not grow now: lower the target or wait"
 HYPERLIQUID = Dialect(
     exchange="hyperliquid",
     speech=Hyperliquid(),
+    by_hand=on_site("app.hyperliquid.xyz"),
     hosts={
         Environment.LIVE: frozenset({"api.hyperliquid.xyz"}),
         Environment.TESTNET: frozenset({"api.hyperliquid-testnet.xyz"}),

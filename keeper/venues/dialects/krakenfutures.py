@@ -1,7 +1,7 @@
 """Kraken Futures: linear (PF_) and inverse (PI_) perpetuals."""
 
 from keeper.ports import Environment
-from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, Dialect
+from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, Dialect, on_site
 from keeper.venues.speech.krakenfutures import KrakenFutures
 
 _KEYS = {
@@ -16,6 +16,7 @@ _MARKET = {"contractNotFound": "the venue has no such market: check the symbol"}
 KRAKEN_FUTURES = Dialect(
     exchange="krakenfutures",
     speech=KrakenFutures(),
+    by_hand=on_site("futures.kraken.com"),
     hosts={
         Environment.LIVE: frozenset({"futures.kraken.com"}),
         Environment.TESTNET: frozenset({"demo-futures.kraken.com"}),

@@ -1,7 +1,7 @@
 """KuCoin: perpetuals, linear and inverse."""
 
 from keeper.ports import Environment
-from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, WITH_PASSPHRASE, Dialect
+from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, WITH_PASSPHRASE, Dialect, on_site
 from keeper.venues.speech.kucoin import KucoinFutures
 
 _KEYS = {
@@ -18,6 +18,7 @@ _TIME = {"400002": "the request arrived after its time limit: synchronise this m
 KUCOIN_FUTURES = Dialect(
     exchange="kucoinfutures",
     speech=KucoinFutures(),
+    by_hand=on_site("kucoin.com"),
     hosts={Environment.LIVE: frozenset({"api-futures.kucoin.com", "api.kucoin.com"})},  # the latter tells of keys and modes
     options={
         "fetchMarkets": {"types": ["swap"], "fetchTickersFees": False},

@@ -1,7 +1,8 @@
 """OKX: spot and perpetuals. Its demo has the hosts of live trading, and is told from it by a header."""
 
+from keeper.domain.inspection import Setting
 from keeper.ports import Environment
-from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, WITH_PASSPHRASE, Dialect
+from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, WITH_PASSPHRASE, Dialect, on_site
 from keeper.venues.speech.okx import Okx
 
 _KEYS = {
@@ -133,6 +134,10 @@ _ORDER = {
 OKX = Dialect(
     exchange="okx",
     speech=Okx(),
+    by_hand={
+        **on_site("okx.com"),
+        Setting.MARGIN_MODE: "close its isolated position on okx.com: Keeper's next order there is in cross margin by itself",
+    },
     hosts={
         Environment.LIVE: frozenset({"www.okx.com"}),
         Environment.TESTNET: frozenset({"www.okx.com"}),  # with the header x-simulated-trading

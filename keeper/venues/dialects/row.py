@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from keeper.domain.inspection import Setting
 from keeper.ports import Environment
 from keeper.venues.speech.base import Speech
 
@@ -15,6 +16,16 @@ ANY_WHOLE_ANSWER = range(200, 500)
 """For exchanges that say no with HTTP 200."""
 KEY_AND_SECRET: Mapping[str, str] = {"api_key": "apiKey", "secret": "secret"}
 WITH_PASSPHRASE: Mapping[str, str] = {**KEY_AND_SECRET, "passphrase": "password"}
+
+
+def on_site(site: str) -> Mapping[Setting, str]:
+    """Where a human finds the settings on most exchanges. site: what leads to the exchange's own."""
+    form = f"on {site}, above the order form of the market"
+    return {
+        Setting.POSITION_MODE: f"on {site}, in the settings (the gear) of the futures trading page, under position mode",
+        Setting.MARGIN_MODE: f"{form}, where it says cross or isolated",
+        Setting.LEVERAGE: f"{form}, where the leverage stands (such as 10x)",
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +47,8 @@ class Dialect:
     (or, where it has no such rule, after which it is taken to be lost once two lookups say so); read_lag: seconds after which a
     read shows an earlier write; unique_ids: whether the venue refuses a second order of a client id for as long as the first
     one rests; in_turn: whether what is signed must arrive in the order in which it was signed, so that no two such requests
-    may be on their way; streams: the only hosts whose streams may be followed, by environment, empty where Keeper follows none.
+    may be on their way; streams: the only hosts whose streams may be followed, by environment, empty where Keeper follows none;
+    by_hand: where a human changes a setting of the account, in words.
     """
 
     exchange: str
@@ -59,3 +71,4 @@ class Dialect:
     streams: Mapping[Environment, frozenset[str]] = field(default_factory=dict)
     unknown_key: frozenset[str] = frozenset()
     about_us: frozenset[str] = frozenset()
+    by_hand: Mapping[Setting, str] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from typing import Any
 from keeper.domain.account import Position
 from keeper.domain.book import OrderBook
 from keeper.domain.errors import StaleData, VenueRefused
-from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
+from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes, Setting
 from keeper.domain.market import FeeAsset, Market
 from keeper.domain.observation import MarketStats
 from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, VenueOrder
@@ -119,6 +119,8 @@ class Speech(ABC):
     """What spot markets take their fees in."""
     stated: Collection[str] = ()
     """The limits that the exchange states for every market: see ``parsing.market``."""
+    sets: frozenset[Setting] = frozenset()
+    """What Keeper can set of an account here."""
     grain = timedelta(0)
     """What the venue's clock counts in, where it tells no more than that."""
 
@@ -185,6 +187,10 @@ class Speech(ABC):
     def check_market(self, _wire: Wire, _symbol: str) -> None:
         """Return when this kind of account goes with a market, as far as it is known. VenueRefused says what to switch."""
         return
+
+    def account_mode(self, _wire: Wire) -> str:
+        """What the venue calls this kind of account; "" where it has one kind alone, or was not asked yet."""
+        return ""
 
     @abstractmethod
     async def wallet(self, wire: Wire) -> Wallet:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from keeper.domain.account import Position
 from keeper.domain.errors import StaleData
-from keeper.domain.inspection import Bracket, FeeRates, MarginMode, Modes
+from keeper.domain.inspection import Bracket, FeeRates, MarginMode, Modes, Setting
 from keeper.domain.numbers import exact
 from keeper.domain.observation import MarketStats
 from keeper.venues import parsing
@@ -141,6 +141,7 @@ class BinanceUsdm(BinanceFutures):
     loss may leave a negative balance of it: told as it is.
     """
 
+    sets = frozenset(Setting)
     calls: ClassVar[Mapping[str, str]] = {
         "time": "fapiPublicGetTime",
         "account": "fapiPrivateV3GetAccount",

@@ -41,15 +41,20 @@ class OkxAccount(Speech):
             raise VenueRefused("no_trade", "the API key may only read: give it the permission to trade, or use another key")
         level = parsing.part(config, "acctLv")
         parsing.chosen(config, "acctLv", LEVELS)
-        if level != SPOT_MODE and parsing.chosen(config, "posMode", HEDGED):
-            raise parsing.hedge_mode()
         wire.notes[LEVEL] = level
         wire.notes[BORROWS] = level == SPOT_MODE and parsing.part(config, "enableSpotBorrow") is not False
+        if _is_hedged(config):
+            raise parsing.hedge_mode()
 
     def check_market(self, wire: Wire, symbol: str) -> None:
         """The account's mode must have the market, and not borrow for it."""
         if LEVEL in wire.notes:
             self.posture(wire, symbol)
+
+    def account_mode(self, wire: Wire) -> str:
+        """Of LEVELS."""
+        level = wire.notes.get(LEVEL)
+        return "" if level is None else f"{LEVELS[level]} mode"
 
     def posture(self, wire: Wire, symbol: str) -> dict[str, object]:
         """The trade mode (tdMode) that goes with the account's mode and, on perpetuals, with the position that is held."""
@@ -58,16 +63,13 @@ class OkxAccount(Speech):
             raise StaleData("the account's mode was not read")
         if not wire.entry(symbol).get("spot"):
             if level == SPOT_MODE:
-                remedy = f"the account is in spot mode, which has no perpetuals: switch it to futures mode to trade {symbol}"
-                raise VenueRefused("account_mode", remedy)
+                raise _unfit("account_mode", "in spot mode, which has no perpetuals: switch it to futures mode", symbol)
             return {"tdMode": trade_mode(wire, symbol)}
         if level not in SPOT_LEVELS:
-            mode = LEVELS[level]
-            remedy = f"in {mode} mode a spot order may borrow: switch the account to spot or futures mode to trade {symbol}"
-            raise VenueRefused("account_mode", remedy)
+            words = f"in {LEVELS[level]} mode, in which a spot order may borrow: switch it to spot or futures mode"
+            raise _unfit("account_mode", words, symbol)
         if wire.notes.get(BORROWS):
-            remedy = f"the account may borrow for spot orders: disable that in its settings to trade {symbol}"
-            raise VenueRefused("spot_borrow", remedy)
+            raise _unfit("spot_borrow", "one that may borrow for spot orders: switch that off", symbol)
         return {"tdMode": "cash"}
 
     async def wallet(self, wire: Wire) -> Wallet:
@@ -132,15 +134,16 @@ class OkxAccount(Speech):
 
     async def modes(self, wire: Wire, symbol: str) -> Modes:
         """Position mode; the margin mode of Keeper's orders in this market, and the leverage that is set for it."""
-        if wire.entry(symbol).get("spot"):
-            return Modes()
+        config = the_one(await wire.ask("privateGetAccountConfig"), "configurations")
+        if wire.entry(symbol).get("spot") or parsing.part(config, "acctLv") == SPOT_MODE:
+            return Modes(hedged=_is_hedged(config))
         market = wire.market_id(symbol)
-        answer, _positions = await together(wire.ask("privateGetAccountConfig"), self.positions(wire))
+        await self.positions(wire)
         margin = trade_mode(wire, symbol)
         told = await wire.ask("privateGetAccountLeverageInfo", instId=market, mgnMode=margin)
         row = parsing.about(parsing.about(the_one(told, "leverages"), market, "instId"), margin, "mgnMode")
         return Modes(
-            hedged=parsing.chosen(the_one(answer, "configurations"), "posMode", HEDGED),
+            hedged=_is_hedged(config),
             margin=MARGIN_MODES[margin],
             leverage=_number(row, "lever"),
         )
@@ -197,6 +200,16 @@ def text(message: object, name: str) -> str:
 def trade_mode(wire: Wire, symbol: str) -> str:
     """Which margin an order of a perpetual has: that of the position which was last seen, cross where there was none."""
     return "isolated" if symbol in wire.notes.get(ISOLATED, ()) else "cross"
+
+
+def _unfit(code: str, words: str, symbol: str) -> VenueRefused:
+    remedy = f"the account is {words} to trade {symbol} (on okx.com, in the settings of the trading page, under account mode)"
+    return VenueRefused(code, remedy)
+
+
+def _is_hedged(config: object) -> bool:
+    """Spot mode knows positions of neither kind, whatever the position mode says."""
+    return parsing.part(config, "acctLv") != SPOT_MODE and parsing.chosen(config, "posMode", HEDGED)
 
 
 def _permissions(config: object) -> set[str]:
