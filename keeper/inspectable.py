@@ -5,6 +5,7 @@ A venue that has none of it, such as one on paper, is a ``ports.Venue`` all the 
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
 from keeper.domain.inspection import Bracket, Contact, FeeRates, KeyFacts, MarginMode, Modes, Ways
@@ -53,6 +54,10 @@ class Inspectable(Protocol):
 
     async def brackets(self, symbol: str) -> tuple[Bracket, ...]:
         """A market's leverage table, smallest positions first; empty where there is none."""
+        ...
+
+    def most_leverage(self, symbol: str) -> Decimal | None:
+        """What the list of markets has as the highest leverage of a market; None where it has none."""
         ...
 
     async def ends(self, symbol: str) -> datetime | None:

@@ -13,7 +13,6 @@ from keeper.planning.limits import Limits
 from keeper.ports import Environment
 from keeper.service import figures
 from keeper.service.findings import (
-    HEDGE_MODE,
     MISCONFIGURED,
     REFUSED,
     UNREACHED,
@@ -77,12 +76,11 @@ def keys(facts: Facts) -> Iterable[Finding]:
     """Whether the venue takes the keys, and what they may do."""
     if not (facts.inspected and facts.connected):
         return
-    refused = facts.admission is not None and facts.admission.code != HEDGE_MODE
-    if facts.admission is not None and refused:
+    if facts.admission is not None and not facts.let_in:
         yield fail("keys", facts.admission.why, "until then nothing can be read of the account, or sent", UNREACHED)
     else:
         yield ok("keys", "the venue takes them")
-    if facts.key is not None and not (refused and isinstance(facts.key, Untold)):
+    if facts.key is not None and (facts.let_in or not isinstance(facts.key, Untold)):
         yield from rights(facts.key, facts.info.environment, facts.now)
 
 

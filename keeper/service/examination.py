@@ -94,6 +94,7 @@ async def _market(
         modes=await heard(told.modes(symbol)),
         fees=await heard(told.fees(symbol)),
         brackets=await heard(told.brackets(symbol)),
+        most_leverage=told.most_leverage(symbol),
     )
 
 

@@ -74,7 +74,8 @@ class MarketFacts:
     """What a venue tells of one market of a fund.
 
     pinned: what it was when the fund first traded it, None before; ends: when it goes off the list; account_mode: what kind of
-    account it is, in the venue's words, Untold where that kind can't trade this market; the rest None where the venue has
+    account it is, in the venue's words, Untold where that kind can't trade this market; most_leverage: what
+    the smallest positions are granted; the rest None where the venue has
     nothing of the kind.
     """
 
@@ -86,6 +87,7 @@ class MarketFacts:
     modes: Modes | Untold | None = None
     fees: FeeRates | Untold | None = None
     brackets: tuple[Bracket, ...] | Untold = ()
+    most_leverage: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,11 @@ class Facts:
     observation: Observation | Untold | None = None
     own: Mapping[str, Decimal] | Untold | None = None
     worth: Valuation | Untold | None = None
+
+    @property
+    def let_in(self) -> bool:
+        """Whether what takes a key could be asked: an account in hedge mode is read all the same."""
+        return self.admission is None or self.admission.code == HEDGE_MODE
 
     @property
     def connected(self) -> bool:

@@ -13,7 +13,7 @@ from keeper.inspectable import Inspectable
 from keeper.ports import Journal, Venue
 from keeper.service.documents import Document
 from keeper.service.findings import Facts
-from keeper.service.market_checks import suggested_leverage
+from keeper.service.leverage_checks import suggested_leverage
 
 CHANGED = "setting.changed"
 

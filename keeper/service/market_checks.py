@@ -1,15 +1,15 @@
-"""What is to be said of a fund's markets before it trades: that they are there, what they bind, allow and cost. Pure."""
+"""What is to be said of a fund's markets before it trades: that they are there, how they are traded, what they cost. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 
-from keeper.domain.inspection import Bracket, FeeRates, MarginMode, Modes, Setting
-from keeper.domain.market import Market, MarketKind
-from keeper.domain.numbers import BPS, ONE, ZERO, exact, plain, rounded
+from keeper.domain.inspection import FeeRates, MarginMode, Setting
+from keeper.domain.market import Market
+from keeper.domain.numbers import BPS, exact, plain, rounded
 from keeper.domain.observation import Observation
 from keeper.execution.pacing import Style
-from keeper.service import figures
+from keeper.service import figures, leverage_checks
 from keeper.service.findings import (
     MISCONFIGURED,
     REFUSED,
@@ -24,12 +24,6 @@ from keeper.service.findings import (
 )
 
 LEAVING = timedelta(days=30)
-HEADROOM = Decimal("0.75")
-"""Share of NAV that the target may bind as margin before is warned: what is left carries a move until the next slot."""
-AMPLE = Decimal("0.5")
-"""The share that a leverage setting of Keeper's own choice binds."""
-GROWTH = 2
-"""What a position may grow to without another setting, multiples of the target."""
 COARSE = Decimal("0.05")
 """Share of a target that one step of it may be before is warned."""
 
@@ -50,8 +44,8 @@ def markets(facts: Facts) -> Iterator[Finding]:
         yield from _contract(facts, one, one.market)
         yield from _account_mode(one)
         yield from _margin_mode(facts, one)
-        yield from _brackets(facts, one)
-        yield from _fees(one, one.market)
+        yield from leverage_checks.table(facts, one, one.market)
+        yield from _fees(facts, one, one.market)
         yield from _sizes(facts, one.market)
 
 
@@ -96,75 +90,13 @@ def _margin_mode(facts: Facts, one: MarketFacts) -> Iterator[Finding]:
         yield ok("margin_mode", "cross: all of the account backs the position", one.symbol)
 
 
-@exact
-def bound(facts: Facts) -> Decimal | None:
-    """Share of NAV that the target binds as margin at the settings as they are; None where not all of them are told."""
-    share = ZERO
-    for one in facts.markets:
-        target = facts.fund.mandate.targets.get(one.symbol, ZERO)
-        if not target or not isinstance(one.market, Market) or one.market.kind is MarketKind.SPOT:
-            continue
-        if not isinstance(one.modes, Modes) or one.modes.leverage is None:
-            return None
-        share += abs(target) / one.modes.leverage
-    return share
-
-
-def margin(facts: Facts) -> Iterator[Finding]:
-    """Whether the leverage settings carry the target, with something left for a move."""
-    share = bound(facts)
-    if not share:
+def _fees(facts: Facts, one: MarketFacts, market: Market) -> Iterator[Finding]:
+    if not (facts.inspected and facts.let_in):
         return
-    settings = ", ".join(
-        f"{one.symbol} {figures.amount(one.modes.leverage)}x"
-        for one in facts.markets
-        if isinstance(one.modes, Modes) and one.modes.leverage is not None
-    )
-    words = f"the target binds {_percent(share)} of NAV as margin (leverage setting: {settings})"
-    remedy = change_by(facts.ways, facts.fund.name, Setting.LEVERAGE, "raise the leverage setting")
-    if not share < 1:  # fees take a part of it
-        yield fail("margin", words, remedy, MISCONFIGURED)
-    elif share > HEADROOM:
-        yield warn("margin", words, remedy)
-    else:
-        yield ok("margin", words)
-
-
-@exact
-def room(brackets: Sequence[Bracket], notional: Decimal) -> Decimal:
-    """The highest leverage setting at which the venue lets a position of ``notional`` be; 0 where it lets none be."""
-    return next((one.max_leverage for one in brackets if one.up_to is None or notional <= one.up_to), ZERO)
-
-
-@exact
-def wanted_notional(facts: Facts, symbol: str) -> Decimal | None:
-    """What the target comes to, in quote currency; None where the NAV is not known."""
-    target = facts.fund.mandate.targets.get(symbol, ZERO)
-    return None if facts.nav is None else abs(target) * facts.nav
-
-
-@exact
-def _brackets(facts: Facts, one: MarketFacts) -> Iterable[Finding]:
-    notional, target = wanted_notional(facts, one.symbol), abs(facts.fund.mandate.targets.get(one.symbol, ZERO))
-    if isinstance(one.brackets, Untold) or not one.brackets or not notional:
-        return []
-    now, grown = room(one.brackets, notional), room(one.brackets, GROWTH * notional)
-    setting = one.modes.leverage if isinstance(one.modes, Modes) else None
-    words = f"{figures.amount(now)}x at most at {figures.money(notional)}, {figures.amount(grown)}x at twice that"
-    if target > now:
-        return [
-            fail("brackets", words, "lower the target: no setting carries a position of that size", MISCONFIGURED, one.symbol)
-        ]
-    remedy = change_by(facts.ways, facts.fund.name, Setting.LEVERAGE, "lower the leverage setting")
-    if setting is not None and setting > now:
-        return [fail("brackets", f"set to {figures.amount(setting)}x; {words}", remedy, MISCONFIGURED, one.symbol)]
-    if setting is not None and setting > grown:
-        return [warn("brackets", f"set to {figures.amount(setting)}x; {words}", remedy, one.symbol)]
-    return [ok("brackets", words, one.symbol)]
-
-
-def _fees(one: MarketFacts, market: Market) -> Iterator[Finding]:
-    if isinstance(one.fees, Untold):
+    if one.fees is None:
+        words = f"not told by {facts.info.exchange}; plans reckon with {_bps(market.taker)} and {_bps(market.maker)}"
+        yield ok("fees", words, one.symbol)
+    elif isinstance(one.fees, Untold):
         yield warn(
             "fees", f"could not be read: {one.fees.why}", "costs are estimated with what the venue tells everybody", one.symbol
         )
@@ -180,7 +112,7 @@ def _fees(one: MarketFacts, market: Market) -> Iterator[Finding]:
 @exact
 def _sizes(facts: Facts, market: Market) -> Iterable[Finding]:
     """The smallest order and the smallest step against what is to be traded, and the largest order that is allowed."""
-    notional, nav = wanted_notional(facts, market.symbol), facts.nav
+    notional, nav = leverage_checks.wanted_notional(facts, market.symbol), facts.nav
     if not notional or nav is None or not isinstance(facts.observation, Observation):
         return []
     mark = facts.observation.marks[market.symbol]
@@ -214,34 +146,9 @@ def _sizes(facts: Facts, market: Market) -> Iterable[Finding]:
     return [*found, ok("lot", steps, market.symbol)]
 
 
-@exact
-def suggested_leverage(facts: Facts, one: MarketFacts) -> int | None:
-    """The leverage setting that a market should have instead of the one it has; None where that one will do, or none would.
-
-    It lies where the target binds at most HEADROOM of NAV and the venue lets the position grow to GROWTH times its size.
-    """
-    if not isinstance(one.modes, Modes) or one.modes.leverage is None:
-        return None
-    gross = facts.fund.mandate.gross_target
-    notional = wanted_notional(facts, one.symbol)
-    highest = None
-    if notional and not isinstance(one.brackets, Untold) and one.brackets:
-        highest = room(one.brackets, GROWTH * notional).to_integral_value(ROUND_FLOOR)
-    lowest = max(ONE, (gross / HEADROOM).to_integral_value(ROUND_CEILING))
-    if one.modes.leverage >= lowest and (highest is None or one.modes.leverage <= highest):
-        return None
-    ample = max(lowest, (gross / AMPLE).to_integral_value(ROUND_CEILING))
-    wanted = ample if highest is None else min(ample, highest)
-    return int(wanted) if wanted >= lowest else None
-
-
 def _multiple(ratio: Decimal) -> str:
     """Three digits that count, whatever their place."""
     return f"{plain(rounded(ratio, max(0, 2 - ratio.adjusted())))}x"
-
-
-def _percent(fraction: Decimal) -> str:
-    return f"{fraction:.0%}".replace("%", " %")
 
 
 @exact

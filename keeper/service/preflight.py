@@ -10,7 +10,7 @@ from itertools import chain
 from keeper.inspectable import Inspectable
 from keeper.planning.limits import Refusal
 from keeper.ports import Venue
-from keeper.service import account_checks, market_checks
+from keeper.service import account_checks, leverage_checks, market_checks
 from keeper.service.documents import Document, utc_text
 from keeper.service.examination import heard, reckoned
 from keeper.service.findings import Facts, Finding, Untold, Verdict
@@ -25,7 +25,7 @@ def examined(facts: Facts, told: Premises) -> tuple[Finding, ...]:
         account_checks.keys(facts),
         account_checks.position_mode(facts),
         market_checks.markets(facts),
-        market_checks.margin(facts),
+        leverage_checks.margin(facts),
         account_checks.account(facts),
         premises(told, facts.fund.name, facts.now),
     )

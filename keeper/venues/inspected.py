@@ -5,6 +5,7 @@ Why an account is not admitted is looked for here, too: exchanges refuse a wrong
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import TypeVar
 
 from keeper.domain.errors import StaleData, VenueRefused, VenueUnavailable
@@ -107,6 +108,14 @@ class Inspected(PublicData):
     async def brackets(self, symbol: str) -> tuple[Bracket, ...]:
         """A market's leverage table, smallest positions first; empty where there is none."""
         return await self._of_market("leverage table", symbol, lambda wire: self._speech.brackets(wire, symbol))
+
+    def most_leverage(self, symbol: str) -> Decimal | None:
+        """What the list of markets has as the highest leverage of a market; None where it has nothing that can be read."""
+        self._known(symbol)
+        try:
+            return self._speech.most_leverage(self._exchange.markets[symbol])
+        except StaleData:
+            return None
 
     async def ends(self, symbol: str) -> datetime | None:
         """When a market is taken off the list, aware UTC; None where nothing is announced."""

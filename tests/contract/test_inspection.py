@@ -38,6 +38,8 @@ async def test_all_that_is_told_of_a_sound_account_can_be_read(case: WireCase) -
         facts = await examine(fund, world.venue, list(targets), market.quote, None, {})
         found = examined(facts, PREMISES)
         assert [one for one in found if one.verdict is Verdict.FAIL] == []
+        assert {one.check for one in found if one.market == case.main} >= {"market", "brackets", "fees", "order_size", "lot"}
+        assert "margin" in {one.check for one in found}
         assert [one.verdict for one in found if one.check == "equity"] in ([], [Verdict.OK])
         assert isinstance(facts.key, KeyFacts)
         told = facts.markets[0]

@@ -101,7 +101,7 @@ def test_a_sound_account_fails_nothing_and_is_told_in_one_document(
     told = verdicts(ended)
     assert "fail" not in told.values()
     assert told["environment"] == fund["verdict"] == "warn"  # servers of this machine stand for the exchange's
-    assert ("margin" in told, "equity" in told) == ((patient is not SPOT),) * 2
+    assert ("margin" in told, "margin_mode" in told, "equity" in told) == (True, patient is not SPOT, patient is not SPOT)
     assert API_KEY not in ended.out + ended.err
     assert SECRET not in ended.out + ended.err
     assert writes(server) == []

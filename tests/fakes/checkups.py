@@ -46,6 +46,10 @@ def market_facts(**changes: Any) -> MarketFacts:
     return MarketFacts(**(sound | changes))
 
 
+def set_to(leverage: str, *, margin: MarginMode = MarginMode.CROSS) -> Modes:
+    return Modes(hedged=False, margin=margin, leverage=D(leverage))
+
+
 def observed(cash: str = "100000", **position: str) -> Observation:
     """An account with ``cash`` USDT. position: contracts, entry, mark and liquidation of one."""
     held = {BTC: Position(symbol=BTC, **{name: D(value) for name, value in position.items()})} if position else {}

@@ -1,4 +1,4 @@
-"""What is said of a fund's markets before it trades, and which leverage setting would suit."""
+"""What is said of a fund's markets before it trades, and what would be changed of its settings."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -9,10 +9,11 @@ import pytest
 
 from keeper.domain.inspection import FeeRates, MarginMode, Modes, Setting, Ways
 from keeper.execution.pacing import Style
+from keeper.service import leverage_checks
 from keeper.service import market_checks as checks
-from keeper.service.findings import Facts, Finding, Untold, Verdict
+from keeper.service.findings import Finding, Untold, Verdict
 from keeper.service.fixing import changes
-from tests.fakes.checkups import ALL_BY_US, MARKET, TABLE, facts, fund, market_facts, observed
+from tests.fakes.checkups import ALL_BY_US, MARKET, facts, fund, market_facts, observed, set_to
 from tests.fakes.markets import BTC, NOON, inverse
 
 D = Decimal
@@ -24,16 +25,8 @@ def only(found: Iterable[Finding], check: str) -> Finding:
     return one
 
 
-def set_to(leverage: str, *, margin: MarginMode = MarginMode.CROSS) -> Modes:
-    return Modes(hedged=False, margin=margin, leverage=D(leverage))
-
-
-def funded(target: str = "3", leverage: str = "10", cash: str = "100000") -> Facts:
-    return facts(fund=fund(target), observation=observed(cash), markets=(market_facts(modes=set_to(leverage)),))
-
-
 def test_a_sound_market_fails_nothing() -> None:
-    found = [*checks.markets(facts()), *checks.margin(facts())]
+    found = [*checks.markets(facts()), *leverage_checks.margin(facts())]
     assert [(one.check, one.verdict) for one in found] == [
         (check, OK) for check in ("market", "margin_mode", "brackets", "fees", "order_size", "lot", "margin")
     ]
@@ -79,55 +72,8 @@ def test_isolated_margin_is_warned_of() -> None:
     assert only(found, "margin_mode").verdict is WARN
     unread = list(checks.markets(facts(markets=(market_facts(modes=Untold("HTTP 500")),))))
     assert only(unread, "margin_mode").verdict is WARN
-    assert list(checks.margin(facts(markets=(market_facts(modes=Untold("HTTP 500")),)))) == []
     silent = list(checks.markets(facts(markets=(market_facts(modes=Modes()),))))
     assert "margin_mode" not in {one.check for one in silent}
-
-
-@pytest.mark.parametrize(
-    ("target", "leverage", "verdict", "share"),
-    [
-        ("3", "10", OK, "30 %"),
-        ("3", "4", OK, "75 %"),
-        ("-3", "3.9", WARN, "77 %"),
-        ("3", "3", FAIL, "100 %"),
-        ("3", "2", FAIL, "150 %"),
-    ],
-)
-def test_the_margin_that_a_target_binds(target: str, leverage: str, verdict: Verdict, share: str) -> None:
-    found = only(checks.margin(funded(target, leverage)), "margin")
-    assert (found.verdict, found.exit_code) == (verdict, 78 if verdict is FAIL else 0)
-    assert f"binds {share} of NAV" in found.found
-
-
-@pytest.mark.parametrize(
-    ("target", "leverage", "cash", "verdict", "said"),
-    [
-        # 300,000 and 600,000: 50x and 20x
-        ("3", "20", "100000", OK, "50x at most at 300,000.00, 20x at twice that"),
-        ("3", "21", "100000", WARN, "set to 21x"),
-        ("3", "50", "100000", WARN, "set to 50x"),
-        ("3", "51", "100000", FAIL, "set to 51x"),
-        # 600,000 and 1,200,000: 20x and 2x
-        ("-3", "10", "200000", WARN, "2x at twice that"),
-        # 1,200,000: 2x, which carries no 3x
-        ("3", "2", "400000", FAIL, "2x at most"),
-        ("3", "2", "1000000", FAIL, "0x at most"),
-    ],
-)
-def test_leverage_tables_at_the_position_s_size_and_its_growth(
-    target: str, leverage: str, cash: str, verdict: Verdict, said: str
-) -> None:
-    found = only(checks.markets(funded(target, leverage, cash)), "brackets")
-    assert (found.verdict, found.exit_code) == (verdict, 78 if verdict is FAIL else 0)
-    assert said in found.found
-
-
-def test_a_table_has_an_edge_and_may_have_no_end() -> None:
-    assert [checks.room(TABLE, D(size)) for size in ("400000", "400000.01", "2000000", "2000001")] == [50, 20, 2, 0]
-    assert checks.room((replace(TABLE[0], up_to=None),), D(10**12)) == 50
-    untold = facts(markets=(market_facts(brackets=Untold("HTTP 500")),))
-    assert "brackets" not in {one.check for one in checks.markets(untold)}
 
 
 def test_fees_in_force_are_held_against_those_that_plans_reckon_with() -> None:
@@ -136,7 +82,10 @@ def test_fees_in_force_are_held_against_those_that_plans_reckon_with() -> None:
     assert found.verdict is WARN
     assert found.found == "taker 6.00 bps, maker 2.00 bps; plans reckon with 5.00 bps and 2.00 bps"
     assert only(checks.markets(facts(markets=(market_facts(fees=Untold("HTTP 500")),))), "fees").verdict is WARN
-    assert "fees" not in {one.check for one in checks.markets(facts(markets=(market_facts(fees=None),)))}
+    silent = only(checks.markets(facts(markets=(market_facts(fees=None),))), "fees")
+    assert (silent.verdict, silent.found) == (OK, "not told by some; plans reckon with 5.00 bps and 2.00 bps")
+    paper = facts(inspected=False, contact=None, markets=(market_facts(fees=None),))
+    assert "fees" not in {one.check for one in checks.markets(paper)}
 
 
 @pytest.mark.parametrize(
@@ -187,37 +136,6 @@ def test_an_inverse_contract_is_worth_its_quote() -> None:
     market = replace(inverse(lot="1"), contract_size=D(100))
     assert checks.changed_contracts({market.symbol: market}, {market.symbol: market.identity}) == []
     assert abs(market.notional(market.lot, D(50_000))) == 100
-
-
-@pytest.mark.parametrize(
-    ("target", "leverage", "cash", "wanted"),
-    [
-        ("3", "10", "100000", None),
-        ("3", "4", "100000", None),
-        ("3", "3", "100000", 6),
-        ("-3", "1", "100000", 6),
-        ("3", "20", "100000", None),
-        ("3", "21", "100000", 6),  # too high for twice the size
-        ("3", "125", "100000", 6),
-        ("3", "10", "200000", None),  # 2x at twice the size: no setting would do
-        ("0.5", "1", "100000", None),
-        ("1", "1", "100000", 2),
-        ("9", "10", "50000", 18),
-        ("14", "10", "30000", 20),  # 28 would be half, the table allows 20
-        ("15.5", "10", "30000", None),  # 21 is the least that would do, the table allows 20
-    ],
-)
-def test_the_leverage_setting_that_would_suit(target: str, leverage: str, cash: str, wanted: int | None) -> None:
-    told = funded(target, leverage, cash)
-    assert checks.suggested_leverage(told, told.markets[0]) == wanted
-
-
-def test_without_a_nav_or_a_table_the_target_alone_decides() -> None:
-    unread = facts(observation=Untold("x"), markets=(market_facts(modes=set_to("3")),))
-    assert checks.suggested_leverage(unread, unread.markets[0]) == 6
-    untold = facts(markets=(market_facts(modes=set_to("125"), brackets=Untold("x")),))
-    assert checks.suggested_leverage(untold, untold.markets[0]) is None
-    assert checks.suggested_leverage(untold, market_facts(modes=Modes())) is None
 
 
 def test_a_sound_account_needs_no_change_and_an_unread_one_gets_none() -> None:

@@ -292,6 +292,11 @@ class Speech(ABC):
         """A market's leverage table, smallest positions first; empty where the venue does not tell, or nothing is borrowed."""
         return ()
 
+    def most_leverage(self, entry: Mapping[str, Any]) -> Decimal | None:
+        """The highest leverage of a market's smallest positions, as its entry has it; None where it has none."""
+        told = (parsing.part(entry, "limits").get("leverage") or {}).get("max")
+        return None if told is None else parsing.above_zero(told, "most leverage")
+
     async def ends(self, _wire: Wire, _symbol: str) -> datetime | None:
         """When a market without a date of its own is taken off the list; None where the venue announces nothing."""
         return None

@@ -322,6 +322,11 @@ class Deribit(Speech):
         """Whatever is held in a currency backs all its positions, or all currencies do; there is no leverage setting."""
         return Modes(hedged=False, margin=MarginMode.CROSS)
 
+    def most_leverage(self, entry: Mapping[str, Any]) -> Decimal | None:
+        """The instrument's: margin grows with a position, by how much is not told."""
+        told = entry["info"].get("max_leverage")
+        return None if told is None else parsing.above_zero(told, "max_leverage")
+
     async def fees(self, wire: Wire, symbol: str) -> FeeRates | None:
         """The market's, unless the account has its own: rates, or multiples of the market's."""
         entry = wire.entry(symbol)
