@@ -32,10 +32,15 @@ class Ways:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """How far away an exchange is. latency: of one request, there and back; offset: this machine's clock less the exchange's."""
+    """How far away an exchange is.
+
+    latency: of one request, there and back; offset: this machine's clock less the exchange's; vague: by how much that may be
+    more or less, where the exchange's clock is told in coarse steps.
+    """
 
     latency: timedelta
     offset: timedelta
+    vague: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from keeper.domain.account import Account, asset_prices
-from keeper.domain.inspection import KeyFacts, Setting
+from keeper.domain.inspection import Contact, KeyFacts, Setting
 from keeper.domain.market import MarketKind
 from keeper.domain.numbers import ZERO, exact, plain, rounded
 from keeper.domain.observation import Observation
@@ -46,20 +46,25 @@ def connection(facts: Facts) -> Iterable[Finding]:
     if facts.contact is None:
         yield ok("reach", "a paper exchange, which is on this machine")
         return
-    latency, offset = facts.contact.latency, facts.contact.offset
+    latency = facts.contact.latency
     words = f"answers in {_milliseconds(latency)}"
     if latency > SLOW:
         yield warn("reach", words, "run Keeper nearer to the venue, or on a better line: prices are as old as that")
     else:
         yield ok("reach", words)
-    words = f"this machine's clock is {offset.total_seconds():+.3f} s off the venue's"
-    if not abs(offset) <= LARGEST_OFFSET:
-        yield fail("clock", f"{words}, allowed is 1 s", "synchronise it (NTP)", UNREACHED)
-    elif abs(offset) > LARGE_OFFSET:
-        yield warn("clock", words, "synchronise it (NTP): past 1 s nothing is sent")
-    else:
-        yield ok("clock", words)
+    yield _clock(facts.contact)
     yield _environment(facts)
+
+
+def _clock(told: Contact) -> Finding:
+    """What an exchange does not tell of its clock is not held against this machine's."""
+    words = f"this machine's clock is {told.offset.total_seconds():+.3f} s off the venue's"
+    words += f", give or take {told.vague.total_seconds():.3f} s" if told.vague else ""
+    if not abs(told.offset) <= LARGEST_OFFSET + told.vague:
+        return fail("clock", f"{words}, allowed is 1 s", "synchronise it (NTP)", UNREACHED)
+    if abs(told.offset) > LARGE_OFFSET + told.vague:
+        return warn("clock", words, "synchronise it (NTP): past 1 s nothing is sent")
+    return ok("clock", words)
 
 
 def _environment(facts: Facts) -> Finding:

@@ -228,7 +228,7 @@ class Connection:
     def _take_offset(self, samples: Collection[tuple[timedelta, timedelta]]) -> None:
         """samples: how long each took, and by how much the clock was ahead of the venue's; the quickest one counts."""
         _, self._offset = min(samples)
-        if not abs(self._offset) <= self.largest_offset:
+        if not abs(self._offset) - self._vague <= self.largest_offset:
             seconds = self._offset.total_seconds()
             remedy = (
                 f"this machine's clock is {seconds:+.3f} s off the venue's, allowed is 1 s: synchronise it (NTP) and start again"
@@ -237,9 +237,14 @@ class Connection:
         self._checked_at = self._clock.now()
         self._exchange.options["timeDifference"] = self._offset // timedelta(milliseconds=1)
 
+    @property
+    def _vague(self) -> timedelta:
+        """By how much a measured offset may be more or less, because the venue's clock counts in coarse steps."""
+        return self._dialect.speech.grain / 2
+
     async def _sample_clock(self) -> tuple[timedelta, timedelta]:
         question = Question(what="clock", attempts=1)
-        told = await self._asked(question, self._dialect.speech.time) + self._dialect.speech.grain / 2
+        told = await self._asked(question, self._dialect.speech.time) + self._vague
         after = self._clock.now()
         before = question.latest or after
         return after - before, before + (after - before) / 2 - told

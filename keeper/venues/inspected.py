@@ -53,7 +53,7 @@ class Inspected(PublicData):
     async def contact(self) -> Contact:
         """How far away the venue is, by the fastest of a few requests. VenueUnavailable when it does not answer."""
         latency, offset = min([await self._sample_clock() for _ in range(SAMPLES)])
-        return Contact(latency=latency, offset=offset)
+        return Contact(latency=latency, offset=offset, vague=self._vague)
 
     async def admit(self) -> None:
         """Return when Keeper can work with this account. VenueRefused says why not, as exactly as the venue tells."""

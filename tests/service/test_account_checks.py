@@ -49,6 +49,17 @@ def test_latency_and_clock(latency: int, offset: int, reach: Verdict, clock: Ver
     assert only(found, "clock").exit_code == (69 if clock is FAIL else 0)
 
 
+@pytest.mark.parametrize(
+    ("offset", "clock"), [(0, OK), (750, OK), (-750, OK), (751, WARN), (-1500, WARN), (1501, FAIL), (-1501, FAIL)]
+)
+def test_what_a_coarse_clock_does_not_tell_is_not_held_against_this_machine_s(offset: int, clock: Verdict) -> None:
+    half = timedelta(seconds=0.5)
+    contact = Contact(latency=timedelta(milliseconds=40), offset=timedelta(milliseconds=offset), vague=half)
+    found = only(checks.connection(facts(contact=contact)), "clock")
+    assert found.verdict is clock
+    assert "give or take 0.500 s" in found.found
+
+
 def test_without_a_connection_nothing_else_is_said_of_it() -> None:
     lost = facts(contact=Untold("no answer"), markets=(), observation=None, key=None, own=None, worth=None)
     [reach] = checks.connection(lost)

@@ -81,6 +81,11 @@ async def test_a_clock_of_whole_seconds_is_known_to_half_of_one(kraken: KrakenEx
     async with venue_at(kraken, Environment.LIVE, clock=clock) as venue:
         assert venue._offset == timedelta(milliseconds=part - 500)
         assert await venue.time() == clock.at.replace(microsecond=0)
+        contact = await venue.contact()
+        assert (contact.offset, contact.vague) == (venue._offset, timedelta(milliseconds=500))
+    kraken.skew = 1_000  # which may be none of it, or all of it
+    async with venue_at(kraken, Environment.LIVE, clock=clock):
+        pass
     kraken.skew = 2_000
     with pytest.raises(VenueRefused, match="synchronise"):
         async with venue_at(kraken, Environment.LIVE, clock=clock):
