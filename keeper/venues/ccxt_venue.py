@@ -100,11 +100,10 @@ class CcxtVenue(Inspected):
     async def account(self) -> Account:
         """Balances, positions and open orders, read together; as old as they may be, which is when they were asked for."""
         self._refuse_altered()
-        questions = [self._own(what) for what in ("account", "positions", "open orders")]
-        wallet, positions, orders, _ = await together(
-            self._asked(questions[0], self._speech.wallet),
-            self._asked(questions[1], self._speech.positions),
-            self._asked(questions[2], self._open_orders),
+        questions = [self._own(what) for what in ("account", "open orders")]
+        (wallet, positions), orders, _ = await together(
+            self._asked(questions[0], self._speech.holdings),
+            self._asked(questions[1], self._open_orders),
             self._check_clock_in_time(),
         )
         return Account(

@@ -18,6 +18,7 @@ from tests.fakes.loopback_server import LoopbackServer, Rejection, Routes, Skin,
 
 HOSTS = ("test.deribit.com", "www.deribit.com")
 SIGNED = re.compile(r"deri-hmac-sha256 id=(.+),ts=(\d+),sig=([0-9a-f]{64}),nonce=(\S+)")
+SUMMARIES, POSITIONS = "get_account_summaries", "get_positions"
 STAMPS_LAST = 60_000
 RECENT_ORDERS, RECENT_TRADES = 30 * 60_000, 86_400_000
 UNAUTHORISED = (13004, 13009, 13021, messages.REPEATED)
@@ -124,6 +125,19 @@ def _positions(exchange: "Deribit", _told: dict[str, str]) -> Any:
     return [messages.position(exchange.core, exchange.session, symbol) for symbol in exchange.core.holdings]
 
 
+def _before_settlement(path: str, read: Callable[["Deribit", dict[str, str]], Any]) -> Callable[["Deribit", dict[str, str]], Any]:
+    """``read``, right after which profits are settled where the exchange is told so."""
+
+    def answer(exchange: "Deribit", told: dict[str, str]) -> Any:
+        found = read(exchange, told)
+        if path in exchange.settles_after:
+            exchange.settles_after.remove(path)
+            exchange.session.settle(exchange.core)
+        return found
+
+    return answer
+
+
 def _keys(exchange: "Deribit", _told: dict[str, str]) -> Any:
     if exchange.scope is None:
         raise Rejection(13021)
@@ -164,8 +178,8 @@ PRIVATE: Routes = {
     ("GET", "get_user_trades_by_order"): _trades,
     ("GET", "get_open_orders"): _open,
     ("GET", "get_open_orders_by_instrument"): _open,
-    ("GET", "get_account_summaries"): _summaries,
-    ("GET", "get_positions"): _positions,
+    ("GET", SUMMARIES): _before_settlement(SUMMARIES, _summaries),
+    ("GET", POSITIONS): _before_settlement(POSITIONS, _positions),
     ("GET", "list_api_keys"): _keys,
 }
 
@@ -178,7 +192,8 @@ def _routes(prefix: str, routes: Routes) -> Routes:
 class Deribit(LoopbackServer):
     """The exchange.
 
-    session: what was not settled yet; fees: the account's own; scope, addresses: of the key, which may not ask for them where
+    session: what was not settled yet; settles_after: paths, after an answer of each of which that is settled, once for each time
+    that it stands here; fees: the account's own; scope, addresses: of the key, which may not ask for them where
     the scope is None.
     """
 
@@ -191,6 +206,7 @@ class Deribit(LoopbackServer):
         error=_error,
     )
     session: messages.Session = field(default_factory=messages.Session)
+    settles_after: list[str] = field(default_factory=list)
     fees: list[dict[str, Any]] = field(default_factory=list)
     scope: str | None = "account:read trade:read_write wallet:none"
     addresses: list[str] = field(default_factory=list)

@@ -17,7 +17,7 @@ from keeper.venues.ccxt_venue import CcxtVenue
 from keeper.venues.connection import Question
 from keeper.venues.dialects import DERIBIT
 from keeper.venues.parsing import milliseconds
-from tests.fakes.deribit import Deribit, usual_core
+from tests.fakes.deribit import POSITIONS, SUMMARIES, Deribit, usual_core
 from tests.fakes.loopback_requests import Fault
 from tests.fakes.loopback_server import API_KEY, SECRET
 from tests.fakes.loopback_venue import ShiftedClock, order, venue_at
@@ -130,6 +130,55 @@ async def test_a_settlement_changes_neither_what_an_account_is_worth_nor_what_it
     assert exchange.session.averages[name] == core.mark(name)
 
 
+def settling(exchange: Deribit, symbol: str) -> None:
+    """A position with a large profit in ``symbol``, and some that was realised before."""
+    exchange.core.wallet = {"BTC": D(3)} if symbol == INVERSE else {"USDC": D(100_000)}
+    exchange.core.hold(IDS[symbol], D(60_000) if symbol == INVERSE else D("1.2"), D(40_000))
+    exchange.core.set_mid(IDS[symbol], D(50_000))
+    exchange.session.realised["BTC" if symbol == INVERSE else "USDC"] = D("0.25")
+
+
+@pytest.mark.parametrize("symbol", [LINEAR, INVERSE])
+@pytest.mark.parametrize("torn", [[SUMMARIES], [POSITIONS]])
+async def test_a_settlement_between_wallet_and_positions_neither_hides_a_profit_nor_counts_it_twice(
+    exchange: Deribit, deribit: CcxtVenue, symbol: str, torn: list[str]
+) -> None:
+    settling(exchange, symbol)
+    market = (await deribit.markets([symbol]))[symbol]
+    before = value(await deribit.account(), [market], {symbol: D(50_000)}, market.quote).nav
+    exchange.settles_after, exchange.requests = list(torn), []
+    account = await deribit.account()
+    assert exchange.settles_after == []
+    assert abs(value(account, [market], {symbol: D(50_000)}, market.quote).nav - before) < D("1e-3")
+    assert abs(account.positions[symbol].entry - D(50_000)) < D("1e-3")
+    assert (len(exchange.seen(SUMMARIES)), len(exchange.seen(POSITIONS))) == (3, 2)
+
+
+async def test_an_account_whose_money_moves_during_every_look_is_not_read(exchange: Deribit, deribit: CcxtVenue) -> None:
+    settling(exchange, LINEAR)
+
+    def paid(reply: Any) -> Any:
+        exchange.core.wallet["USDC"] += 50
+        return reply
+
+    exchange.faults.append(Fault(POSITIONS, "alter", alter=paid))
+    with pytest.raises(StaleData, match="money moves"):
+        await deribit.account()
+
+
+async def test_what_funding_comes_to_between_two_summaries_is_no_move_of_money(exchange: Deribit, deribit: CcxtVenue) -> None:
+    settling(exchange, LINEAR)
+
+    def earned(reply: Any) -> Any:
+        exchange.core.wallet["USDC"] += D("0.5")
+        exchange.session.realised["USDC"] += D("0.5")
+        return reply
+
+    exchange.faults.append(Fault(POSITIONS, "alter", alter=earned))
+    await deribit.account()
+    assert len(exchange.seen(POSITIONS)) == 1
+
+
 @pytest.mark.parametrize("symbol", [LINEAR, INVERSE])
 async def test_the_account_after_is_the_account_before_with_our_fills_booked_across_a_settlement(
     exchange: Deribit, deribit: CcxtVenue, symbol: str
@@ -214,7 +263,7 @@ async def test_requests_of_one_millisecond_are_signed_with_nonces_of_their_own(e
     exchange.core.now = lambda: milliseconds(clock.now())
     async with venue_at(exchange, clock=clock, attempts=1) as venue:
         await asyncio.gather(*(venue.account() for _ in range(5)))
-    assert len(exchange.nonces) == len([one for one in exchange.requests if "/private/" in one.path]) == 2 + 5 * 3
+    assert len(exchange.nonces) == len([one for one in exchange.requests if "/private/" in one.path]) == 2 + 5 * 4
 
 
 KEYS = [

@@ -20,6 +20,7 @@ from keeper.domain.market import FeeAsset, Market
 from keeper.domain.observation import MarketStats
 from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, VenueOrder
 from keeper.venues import listing, parsing
+from keeper.venues.concurrency import together
 from keeper.venues.listing import OrderRow
 
 BOOK_LEVELS = 100
@@ -199,6 +200,11 @@ class Speech(ABC):
     async def positions(self, _wire: Wire) -> Mapping[str, Position]:
         """Open positions by symbol, in signed contracts; none on spot."""
         return {}
+
+    async def holdings(self, wire: Wire) -> tuple[Wallet, Mapping[str, Position]]:
+        """``wallet`` and ``positions``, read together. StaleData where money moved from the one to the other in between."""
+        wallet, positions = await together(self.wallet(wire), self.positions(wire))
+        return wallet, positions
 
     @abstractmethod
     async def open_orders(self, wire: Wire) -> tuple[VenueOrder, ...]:

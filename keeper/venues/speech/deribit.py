@@ -14,21 +14,19 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
 
-from keeper.domain.account import Position
 from keeper.domain.book import OrderBook
 from keeper.domain.errors import InvariantViolation, StaleData
-from keeper.domain.inspection import FeeRates, KeyFacts, MarginMode, Modes
-from keeper.domain.market import Market, Side
-from keeper.domain.numbers import ONE, ZERO, exact
+from keeper.domain.inspection import FeeRates
+from keeper.domain.market import Market
+from keeper.domain.numbers import ZERO, exact
 from keeper.domain.observation import MarketStats
 from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, VenueOrder
 from keeper.venues import listing, parsing
-from keeper.venues.concurrency import together
 from keeper.venues.listing import OrderRow
-from keeper.venues.speech.base import BOOK_LEVELS, Mark, Speech, Wallet, Wire, resting, whole
+from keeper.venues.speech.base import BOOK_LEVELS, Mark, Wire, resting, whole
+from keeper.venues.speech.deribit_account import SIDES, DeribitAccount, result
 
 FULL_PAGE = 1000
-SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 STATES = {
     "open": ChildState.LIVE,
     "untriggered": ChildState.LIVE,
@@ -39,13 +37,11 @@ STATES = {
 }
 NO_PRICE = "market_price"
 NO_SUCH_ORDER = frozenset({"10004"})
-NOT_SHOWN = frozenset({"11042", "13003", "13009", "13021", "13668"})
-"""What a key is told that may not look at keys."""
 WHEN = (False, True)
 """Recent records, and older ones, which are kept apart."""
 
 
-class Deribit(Speech):
+class Deribit(DeribitAccount):
     """Perpetuals, inverse and linear."""
 
     stated = ("amount",)
@@ -74,12 +70,12 @@ class Deribit(Speech):
 
     async def time(self, wire: Wire) -> datetime:
         """The result of get_time."""
-        return parsing.instant(_result(await wire.ask("publicGetGetTime")), "time of the venue")
+        return parsing.instant(result(await wire.ask("publicGetGetTime")), "time of the venue")
 
     async def book(self, wire: Wire, symbol: str) -> OrderBook:
         """The order book."""
         market = wire.market_id(symbol)
-        answer = _result(await wire.ask("publicGetGetOrderBook", instrument_name=market, depth=BOOK_LEVELS))
+        answer = result(await wire.ask("publicGetGetOrderBook", instrument_name=market, depth=BOOK_LEVELS))
         told = parsing.about(answer, market, "instrument_name")
         return parsing.book(told, parsing.instant(parsing.part(told, "timestamp"), "time of the book"))
 
@@ -107,73 +103,11 @@ class Deribit(Speech):
 
     async def _ticker(self, wire: Wire, symbol: str) -> object:
         market = wire.market_id(symbol)
-        return parsing.about(_result(await wire.ask("publicGetTicker", instrument_name=market)), market, "instrument_name")
-
-    async def check_account(self, wire: Wire) -> None:
-        """The keys are good, and may look at the account and at its orders."""
-        await together(self._summaries(wire), wire.ask("privateGetGetOpenOrders"))
-
-    async def wallet(self, wire: Wire) -> Wallet:
-        """Balances, and what was realised since the last settlement.
-
-        Where all currencies together are the collateral, what is free is dollars; where only one is held it is that one's; else
-        there is no one figure.
-        """
-        held: dict[str, Decimal] = {}
-        equities: dict[str, Decimal] = {}
-        free: list[Decimal] = []
-        for row in await self._summaries(wire):
-            asset = wire.asset(parsing.word(row, "currency"))
-            if asset in held:
-                raise StaleData(f"the venue's answer has two balances of {asset}")
-            held[asset] = _settled(row)
-            equities[asset] = parsing.number(row, "equity")
-            if parsing.part(row, "cross_collateral_enabled") is True:
-                free = [_left(row)]
-            elif held[asset] or equities[asset]:
-                free.append(parsing.number(row, "available_funds"))
-        return Wallet(
-            balances={asset: amount for asset, amount in held.items() if amount},
-            free_margin=free[0] if len(free) == 1 else None,
-            equities=equities,
-        )
-
-    async def _summaries(self, wire: Wire) -> list[Any]:
-        answer = _result(await wire.ask("privateGetGetAccountSummaries", extended="true"))
-        return parsing.rows(parsing.part(answer, "summaries"), "currencies")
-
-    async def positions(self, wire: Wire) -> Mapping[str, Position]:
-        """In every currency. Their entry is what floating profit counts from: the last settlement, or what was paid since."""
-        held: dict[str, Position] = {}
-        for row in parsing.rows(_result(await wire.ask("privateGetGetPositions", currency="any")), "positions"):
-            size = parsing.number(row, "size")
-            if not size:
-                continue
-            if (size > 0) is not (parsing.chosen(row, "direction", SIDES) is Side.BUY):
-                raise StaleData("the venue's answer has a position of one direction whose size has the other's sign")
-            symbol = wire.contract(parsing.word(row, "instrument_name"))
-            if symbol in held:
-                raise StaleData(f"the venue's answer has two positions of {symbol}")
-            held[symbol] = self._position(wire, symbol, row, size)
-        return held
-
-    def _position(self, wire: Wire, symbol: str, row: object, size: Decimal) -> Position:
-        mark = parsing.positive(row, "mark_price")
-        entry = parsing.positive(row, "average_price")
-        if symbol in wire.exchange.markets and wire.entry(symbol).get("swap"):
-            inverse = bool(wire.entry(symbol)["inverse"])
-            coins = parsing.number(row, "size_currency")
-            if not coins or (coins > 0) is not (size > 0):
-                raise StaleData(f"the venue's answer has a position of {size}, which it says are {coins} coins")
-            size = size if inverse else coins
-            entry = _entry(size, mark, parsing.number(row, "floating_profit_loss"), inverse=inverse)
-        raw = cast("dict[str, Any]", row).get("estimated_liquidation_price")
-        liquidation = None if raw is None else parsing.not_negative(raw, "estimated_liquidation_price") or None
-        return Position(symbol=symbol, contracts=size, entry=entry, mark=mark, liquidation=liquidation)
+        return parsing.about(result(await wire.ask("publicGetTicker", instrument_name=market)), market, "instrument_name")
 
     async def open_orders(self, wire: Wire) -> tuple[VenueOrder, ...]:
         """Of every market at once, those that wait for a trigger among them."""
-        return resting(self._rows(wire, _result(await wire.ask("privateGetGetOpenOrders"))))
+        return resting(self._rows(wire, result(await wire.ask("privateGetGetOpenOrders"))))
 
     def parameters(self, request: OrderRequest, stamp: int, left: int) -> dict[str, object]:
         """The field valid_until is the deadline, by the venue's clock: later the order is not processed."""
@@ -195,7 +129,7 @@ class Deribit(Speech):
         is meant.
         """
         currency = str(wire.entry(symbol)["settleId"])
-        recent = _result(await wire.ask("privateGetGetOrderStateByLabel", currency=currency, label=client_id))
+        recent = result(await wire.ask("privateGetGetOrderStateByLabel", currency=currency, label=client_id))
         found = self._named(wire, recent, client_id)
         if len(found) < len(recent):
             raise StaleData("the venue's answer about a label has an order twice, or one of another label")
@@ -228,7 +162,7 @@ class Deribit(Speech):
                 include_unfilled="true",
                 historical=str(historical).lower(),
             )
-            rows = parsing.rows(_result(answer), "past orders")
+            rows = parsing.rows(result(answer), "past orders")
             for row in rows:
                 parsing.about(row, market, "instrument_name")
             return rows, str(start + len(rows)) if len(rows) >= FULL_PAGE else None
@@ -243,7 +177,7 @@ class Deribit(Speech):
             answer = await wire.find(
                 "privateGetGetUserTradesByOrder", NO_SUCH_ORDER, order_id=order_id, historical=str(historical).lower()
             )
-            for row in [] if answer is None else parsing.rows(_result(answer), "trades"):
+            for row in [] if answer is None else parsing.rows(result(answer), "trades"):
                 parsing.about(row, market, "instrument_name")
                 if parsing.text_id(row, "order_id") != order_id:
                     raise StaleData("the venue's answer is about another order")
@@ -268,7 +202,7 @@ class Deribit(Speech):
         """Those that rest, and past ones: asked for last, so that what ends in between is among them."""
         market = wire.market_id(symbol)
         answer = await wire.ask("privateGetGetOpenOrdersByInstrument", instrument_name=market)
-        rows = self._rows(wire, _result(answer))
+        rows = self._rows(wire, result(answer))
         past = self._rows(wire, await self._past(wire, symbol))
         if any(row.symbol != symbol for row in rows):
             raise StaleData("the venue's answer is about another market")
@@ -277,7 +211,7 @@ class Deribit(Speech):
     async def cancel(self, wire: Wire, symbol: str, client_id: str) -> None:
         """Every order of the label; the answer is how many rested."""
         currency = str(wire.entry(symbol)["settleId"])
-        answer = _result(await wire.ask("privateGetCancelByLabel", currency=currency, label=client_id))
+        answer = result(await wire.ask("privateGetCancelByLabel", currency=currency, label=client_id))
         parsing.not_negative(answer, "number of canceled orders")
 
     def _rows(self, wire: Wire, told: object) -> list[OrderRow]:
@@ -304,24 +238,6 @@ class Deribit(Speech):
             changed_at=parsing.instant(parsing.part(message, "last_update_timestamp"), "time of an order's last change"),
         )
 
-    async def key(self, wire: Wire) -> KeyFacts:
-        """Its greatest scope; nothing where the key may not look at keys. Keys do not expire."""
-        answer = await wire.find("privateGetListApiKeys", NOT_SHOWN)
-        rows = [] if answer is None else parsing.rows(_result(answer), "keys")
-        own = [row for row in rows if parsing.part(row, "client_id") == wire.exchange.apiKey]
-        if not own:
-            return KeyFacts()
-        scope = parsing.word(own[0], "max_scope").split()
-        return KeyFacts(
-            may_trade="trade:read_write" in scope,
-            may_withdraw="wallet:read_write" in scope,
-            ip_bound=bool(own[0].get("ip_whitelist")),
-        )
-
-    async def modes(self, _wire: Wire, _symbol: str) -> Modes:
-        """Whatever is held in a currency backs all its positions, or all currencies do; there is no leverage setting."""
-        return Modes(hedged=False, margin=MarginMode.CROSS)
-
     def most_leverage(self, entry: Mapping[str, Any]) -> Decimal | None:
         """The instrument's: margin grows with a position, by how much is not told."""
         told = entry["info"].get("max_leverage")
@@ -331,40 +247,11 @@ class Deribit(Speech):
         """The market's, unless the account has its own: rates, or multiples of the market's."""
         entry = wire.entry(symbol)
         market = self.market(symbol, entry)
-        for row in await self._summaries(wire):
+        for row in await self.summaries(wire):
             for fee in parsing.rows(row.get("fees") or [], "fees"):
                 if fee.get("kind") == "perpetual" and fee.get("index_name") == entry["info"].get("price_index"):
                     return _rates(parsing.part(parsing.part(fee, "value"), "default"), market)
         return FeeRates(taker=market.taker, maker=market.maker)
-
-
-def _result(answer: object) -> Any:
-    return parsing.part(answer, "result")
-
-
-@exact
-def _settled(row: object) -> Decimal:
-    """What a currency comes to without floating profit."""
-    return sum((parsing.number(row, name) for name in ("balance", "futures_session_rpl", "options_value")), ZERO)
-
-
-@exact
-def _left(row: object) -> Decimal:
-    return parsing.number(row, "total_margin_balance_usd") - parsing.number(row, "total_initial_margin_usd")
-
-
-@exact
-def _entry(contracts: Decimal, mark: Decimal, profit: Decimal, *, inverse: bool) -> Decimal:
-    """The price from which ``contracts`` (signed) have made ``profit`` at ``mark``. StaleData where there is no such price."""
-    price = ZERO
-    if inverse:
-        reciprocal = ONE / mark + profit / contracts
-        price = ONE / reciprocal if reciprocal > 0 else ZERO
-    elif contracts:
-        price = mark - profit / contracts
-    if not price > 0:
-        raise StaleData(f"a position of {contracts} at {mark} can't have a floating profit of {profit}")
-    return price
 
 
 @exact
