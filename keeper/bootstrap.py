@@ -115,8 +115,11 @@ async def open_daemon(settings: Settings, names: Sequence[str], env: Mapping[str
 
 @asynccontextmanager
 async def open_account(settings: Settings, name: str) -> AsyncIterator[Venue]:
-    """A connection to the account of fund ``name``, whoever trades it: to look, and to take orders back, never to send any."""
-    async with account_of(settings, name) as venue:
+    """A connection to the account of fund ``name``, whoever trades it: to look, and to take orders back, never to send any.
+
+    It asks nothing of the account, so that one which is unfit to be traded can still be looked at.
+    """
+    async with account_of(settings, name, examined=True) as venue:
         yield venue
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
+from keeper.domain.errors import UnfitAccount
 from keeper.domain.inspection import Bracket, Contact, FeeRates, KeyFacts, MarginMode, Modes, Ways
 
 
@@ -30,7 +31,15 @@ class Inspectable(Protocol):
         ...
 
     async def admit(self) -> None:
-        """Return when Keeper can work with this account. VenueRefused says why not."""
+        """Return when Keeper can work with this account. VenueRefused says why not.
+
+        UnfitAccount where it can do no more than look, take orders back and reduce.
+        """
+        ...
+
+    @property
+    def unfit(self) -> UnfitAccount | None:
+        """Why no more can be done than that, as it was when ``admit`` was last asked; None where the account is fit."""
         ...
 
     async def key(self) -> KeyFacts:

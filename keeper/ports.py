@@ -150,6 +150,13 @@ class Venue(MarketData, Protocol):
         """Balances, positions and open orders, read together. VenueUnavailable or StaleData."""
         ...
 
+    async def open_orders(self) -> tuple[VenueOrder, ...]:
+        """The orders that rest in any market of the account, whoever sent them. VenueUnavailable or StaleData.
+
+        They can be told where the account itself can't.
+        """
+        ...
+
     async def place(self, request: OrderRequest) -> Outcome:
         """Send one order, once. Never raises for what happens on the wire: whatever proves nothing is Unknown."""
         ...

@@ -6,6 +6,7 @@ The tree:
     |- ConfigError
     |- VenueError
     |  |- VenueRefused
+    |  |  `- UnfitAccount
     |  |- VenueUnavailable
     |  `- OutcomeUnknown
     |- StaleData
@@ -63,6 +64,10 @@ class VenueRefused(VenueError):
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+
+
+class UnfitAccount(VenueRefused):
+    """An account of a kind on which nothing can be sized. It can be looked at; orders can be taken back, positions reduced."""
 
 
 class VenueUnavailable(VenueError):

@@ -130,6 +130,13 @@ def _expiry(key: KeyFacts, now: datetime) -> Finding:
     return warn("expiry", words, "renew it in time") if key.expires_at - now < SOON else ok("expiry", words)
 
 
+def kind(facts: Facts) -> Iterable[Finding]:
+    """What makes the account one that nothing can be sized on."""
+    if facts.admission is not None and facts.admission.unfit:
+        remedy = "until then nothing is planned; `keeper flatten` and `keeper kill` do what they say"
+        yield fail("account_kind", facts.admission.why, remedy, REFUSED)
+
+
 def position_mode(facts: Facts) -> Iterable[Finding]:
     """One position for each market."""
     if facts.hedged:

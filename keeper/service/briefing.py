@@ -3,10 +3,12 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
+from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.fund import Neighbour
-from keeper.planning.build import Brief
+from keeper.domain.observation import Observation
+from keeper.planning.build import Brief, build
 from keeper.planning.limits import Refusal
-from keeper.planning.plan import last_targets
+from keeper.planning.plan import Plan, last_targets
 from keeper.ports import Environment, Journal, VenueInfo
 from keeper.service.fund import Fund
 from keeper.service.guard import emptied
@@ -61,6 +63,16 @@ async def brief_of(
         urgent=fund.urgent,
         emptied=await emptied(journal, footing.standing),
     )
+
+
+def planned(brief: Brief, observation: Observation, known: Sequence[Refusal]) -> Plan:
+    """The plan of ``brief``. VenueRefused by what is ``known`` of the account where it can't even be valued, else StaleData."""
+    try:
+        return build(brief, observation)
+    except StaleData:
+        if known:
+            raise VenueRefused(known[0].code, known[0].message) from None
+        raise
 
 
 def _other_fund(other: Neighbour) -> Refusal:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from keeper.domain.account import Account, Valuation
-from keeper.domain.errors import StaleData, VenueError, VenueRefused
+from keeper.domain.errors import StaleData, UnfitAccount, VenueError, VenueRefused
 from keeper.domain.inspection import Ways
 from keeper.domain.market import Market
 from keeper.domain.numbers import ZERO, exact
@@ -28,6 +28,8 @@ async def heard(question: Awaitable[T]) -> T | Untold:
     """The answer, or why there is none."""
     try:
         return await question
+    except UnfitAccount as error:
+        return Untold(error.message, error.code, unfit=True)
     except VenueRefused as error:
         return Untold(error.message, error.code)
     except (VenueError, StaleData) as error:
@@ -50,7 +52,7 @@ async def examine(
     told = venue if isinstance(venue, Inspectable) else None
     contact = await heard(told.contact()) if told else None
     refused = await heard(told.admit()) if told else None
-    let_in = refused is None or refused.code == HEDGE_MODE
+    let_in = refused is None or refused.code == HEDGE_MODE or refused.unfit
     key = await heard(told.key()) if told and let_in else None
     markets = [await _market(told, venue, symbol, pins.get(symbol), private=let_in) for symbol in symbols]
     if refused is not None and not let_in:

@@ -63,10 +63,14 @@ def change_by(ways: Ways, fund: str, setting: Setting, what: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Untold:
-    """What could not be read. why: in words; code: of the venue's refusal, empty where it was none."""
+    """What could not be read. why: in words; code: of the venue's refusal, empty where it was none.
+
+    unfit: whether the account can be looked at and reduced all the same.
+    """
 
     why: str
     code: str = ""
+    unfit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +120,8 @@ class Facts:
 
     @property
     def let_in(self) -> bool:
-        """Whether what takes a key could be asked: an account in hedge mode is read all the same."""
-        return self.admission is None or self.admission.code == HEDGE_MODE
+        """Whether what takes a key could be asked: an account in hedge mode, or of a kind not traded, is read all the same."""
+        return self.admission is None or self.admission.code == HEDGE_MODE or self.admission.unfit
 
     @property
     def connected(self) -> bool:

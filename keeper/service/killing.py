@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import structlog
 
-from keeper.domain.errors import StaleData, VenueError
+from keeper.domain.errors import StaleData, VenueError, VenueRefused
 from keeper.domain.market import Side
 from keeper.domain.numbers import plain
 from keeper.domain.order import Child, ChildState, VenueOrder
@@ -114,7 +114,7 @@ async def cancel_all(
     while True:
         looked = clock.now()
         failure = await sweep.look(await open_children())
-        if (sweep.is_quiet and looked >= arrived) or clock.now() + pause > give_up:
+        if (sweep.is_quiet and looked >= arrived) or sweep.is_locked_out or clock.now() + pause > give_up:
             return sweep.orders, failure
         await sweep.cancel()
         await clock.sleep_until(clock.now() + pause)
@@ -130,6 +130,7 @@ class _Sweep:
         self._children: dict[str, Child] = {}
         self._lookups: dict[str, list[Lookup]] = {}
         self._clear_looks = 0
+        self._refusals = 0
         self._told: datetime | None = None
 
     @property
@@ -142,6 +143,11 @@ class _Sweep:
         """Whether two looks in a row found nothing, and nothing can be on its way any more."""
         return self._clear_looks > 1 and all(order.state.terminal for order in self.orders)
 
+    @property
+    def is_locked_out(self) -> bool:
+        """Whether the venue refused to answer, and did so again: whoever goes on asking is locked out for longer."""
+        return self._refusals > 1
+
     async def look(self, open_children: Sequence[Child]) -> str:
         """Ask what rests, and what became of every order that does not; why the venue did not answer, where it did not."""
         for child in open_children:
@@ -149,12 +155,13 @@ class _Sweep:
                 self._children[child.request.client_id] = child
                 self._known.setdefault(child.request.client_id, _of_child(child))
         try:
-            account = await self._venue.account()
+            found = await self._venue.open_orders()
         except (VenueError, StaleData) as error:
-            log.warning("account.unread", error=str(error))
+            log.warning("orders.unread", error=str(error))
             self._clear_looks = 0
+            self._refusals += isinstance(error, VenueRefused)
             return str(error)
-        resting = {order.client_id: order for order in account.open_orders if order.is_ours}
+        resting = {order.client_id: order for order in found if order.is_ours}
         self._told = await self._time() if self._known.keys() - resting.keys() else None
         for name, order in resting.items():
             self._known[name] = _of_order(order, recorded=name in self._children)

@@ -1,7 +1,8 @@
 """Whether a fund may be trusted with orders: the whole list for an operator, and what keeps it from trading at its start.
 
-A start looks at what can't be mended later: a key that can withdraw, or may not trade; an account that the venue reckons
-otherwise than we do. Hedge mode ends a connection, a changed contract a run. What can't be read keeps nobody from trading.
+A start looks at what can't be mended later: a key that can withdraw, or may not trade; an account that can't be sized on, or
+that the venue reckons otherwise than we do. Hedge mode ends a connection, a changed contract a run. What can't be read keeps
+nobody from trading.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,7 @@ def examined(facts: Facts, told: Premises) -> tuple[Finding, ...]:
     found: Iterable[Finding] = chain(
         account_checks.connection(facts),
         account_checks.keys(facts),
+        account_checks.kind(facts),
         account_checks.position_mode(facts),
         market_checks.markets(facts),
         leverage_checks.margin(facts),
@@ -84,6 +86,9 @@ class Preflight:
         told = self._venue if isinstance(self._venue, Inspectable) else None
         if told is None:
             return
+        if told.unfit is not None and (unfit := await _still_unfit(told)) is not None:
+            self._found = (unfit,)
+            return
         now, environment = self._venue.clock.now(), self._venue.info.environment
         rights = await heard(told.key())
         findings = [*account_checks.rights(rights, environment, now)]
@@ -93,3 +98,12 @@ class Preflight:
         failing = (one for one in findings if one.verdict is Verdict.FAIL)
         self._is_known = not isinstance(rights, Untold) and not isinstance(observation, Untold)
         self._found = tuple(Refusal(one.check, f"{one.found}: {one.remedy}") for one in failing)
+
+
+async def _still_unfit(told: Inspectable) -> Refusal | None:
+    """Why nothing may be sized on an account that was found to be unfit; None where that was mended."""
+    now = await heard(told.admit())
+    known = told.unfit
+    if now is None:
+        return None
+    return Refusal(known.code, known.message) if known is not None else Refusal(now.code, now.why)

@@ -19,12 +19,11 @@ from keeper.domain.order import Child, ChildState, Fill
 from keeper.domain.run import NavCause, Run, RunStatus
 from keeper.execution import engine
 from keeper.execution.recovery import assumed
-from keeper.planning.build import build
 from keeper.planning.gate import BOUND, PASSING, Refused
 from keeper.planning.plan import Plan
 from keeper.policy.breakers import Cause, Trip
 from keeper.ports import Clock, Journal, Venue
-from keeper.service.briefing import Preflight, brief_of, nothing_known
+from keeper.service.briefing import Preflight, brief_of, nothing_known, planned
 from keeper.service.dead_man import DeadMan
 from keeper.service.fund import Fund
 from keeper.service.guard import Guard
@@ -153,7 +152,7 @@ class Rebalancer:
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)  # what it raised was raised above, or is not wanted any more
-        plan = build(brief, observation)
+        plan = planned(brief, observation, known)
         self._planned = plan, observation
         return plan
 

@@ -10,8 +10,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
+
 from keeper.domain.account import Account, Position
-from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueRefused
+from keeper.domain.errors import InvariantViolation, StaleData, UnfitAccount, VenueError, VenueRefused
 from keeper.domain.market import Market
 from keeper.domain.numbers import plain
 from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Unknown, VenueOrder
@@ -29,6 +31,7 @@ from keeper.venues.weights import CREATE_ORDER, cost_of
 
 OK = range(200, 300)
 READS_OF_AN_ACCOUNT = 3
+log = structlog.get_logger()
 EVERYWHERE = timedelta(minutes=1)
 """How long orders that rest in other markets than those traded here may go unseen, where looking everywhere costs more."""
 
@@ -38,7 +41,8 @@ class CcxtVenue(Inspected):
 
     credentials: of the account in its environment, by the names that the exchange's row asks for; the rest as ``PublicData``
     says; streamed: whether what the exchange sends by itself is followed as well. Connecting also checks that Keeper can work
-    with the account, which proves the keys. ConfigError for missing keys, or an exchange whose streams nobody follows.
+    with the account, which proves the keys; one that is merely unfit to be sized on is connected to, and ``unfit`` says why.
+    ConfigError for missing keys, or an exchange whose streams nobody follows.
     """
 
     def __init__(
@@ -78,7 +82,14 @@ class CcxtVenue(Inspected):
         return [*super()._on_connecting(), *self._admission()]
 
     def _admission(self) -> list[Awaitable[Any]]:
-        return [self.admit()]
+        return [self._let_in()]
+
+    async def _let_in(self) -> None:
+        """What nothing can be sized on can still be reduced: whoever plans is told why that is refused."""
+        try:
+            await self.admit()
+        except UnfitAccount as error:
+            log.warning("account.unfit", venue=self._info.name, code=error.code, error=error.message)
 
     @property
     def _needed_at_once(self) -> int:
@@ -114,6 +125,11 @@ class CcxtVenue(Inspected):
             equities=wallet.equities,
             at=min(question.first for question in questions if question.first is not None),
         )
+
+    async def open_orders(self) -> tuple[VenueOrder, ...]:
+        """Every order that rests, in whichever market, as it is now; what else the account is does not matter."""
+        self._refuse_altered()
+        return await self._asked(self._own("open orders", Priority.LOOKUP), self._speech.open_orders)
 
     async def _open_orders(self, wire: Wire) -> tuple[VenueOrder, ...]:
         """Of the whole account now and then, and of the markets that are traded here in between."""

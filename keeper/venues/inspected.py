@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
-from keeper.domain.errors import StaleData, VenueRefused, VenueUnavailable
+from keeper.domain.errors import StaleData, UnfitAccount, VenueRefused, VenueUnavailable
 from keeper.domain.inspection import Bracket, Contact, FeeRates, KeyFacts, MarginMode, Modes, Ways
 from keeper.ports import Environment, VenueInfo
 from keeper.venues.budgets import Priority
@@ -31,6 +31,7 @@ class Inspected(PublicData):
 
     _info: VenueInfo
     _credentials: Mapping[str, str]
+    _unfit: UnfitAccount | None = None
 
     def _own(self, what: str, priority: Priority = Priority.READ, attempts: int | None = None) -> Question:
         """A question about the account, to be signed."""
@@ -60,13 +61,22 @@ class Inspected(PublicData):
         self._speech.check_keys(self._credentials)
         try:
             await self._asked(self._own("account"), self._speech.check_account)
+        except UnfitAccount as error:
+            self._unfit = error
+            raise
         except VenueRefused as error:
             if error.code not in self._dialect.unknown_key:
                 raise
             refused = error
         else:
+            self._unfit = None
             return
         raise await self._closer(refused)
+
+    @property
+    def unfit(self) -> UnfitAccount | None:
+        """Why nothing can be sized on the account, as it was when that was last asked."""
+        return self._unfit
 
     async def _closer(self, refused: VenueRefused) -> VenueRefused:
         """A refusal that names one cause where ``refused`` names several, if the venue tells which it is."""

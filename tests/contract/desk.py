@@ -15,6 +15,7 @@ from keeper.planning.gate import Limits
 from keeper.policy.mandate import Mandate
 from keeper.service.fund import Fund
 from keeper.service.observer import Observer
+from keeper.service.preflight import Preflight
 from keeper.service.rebalancer import Rebalancer
 from tests.contract.case import VenueCase, World
 from tests.fakes.desks import Watcher
@@ -81,14 +82,21 @@ class Desk:
 @asynccontextmanager
 async def desk_on(case: VenueCase, folder: Path) -> AsyncIterator[Desk]:
     """A desk whose fund holds nothing yet."""
+    async with case.opened() as world, desk_in(world, case, folder) as desk:
+        yield desk
+
+
+@asynccontextmanager
+async def desk_in(world: World, case: VenueCase, folder: Path) -> AsyncIterator[Desk]:
+    """A desk of the fund of ``case``, which looks at its account before it plans."""
     journal = SqlJournal.open(f"sqlite:///{folder / 'keeper.db'}", mode=Mode.WRITER)
     try:
-        async with case.opened() as world:
-            fund = Fund(name="contract", mandate=Mandate(targets=case.targets), limits=LIMITS, pacing=SLICED)
-            markets = await world.venue.markets(fund.symbols)
-            assets = {asset for market in markets.values() for asset in (market.base, market.quote, market.settle)}
-            spot = all(market.kind is MarketKind.SPOT for market in markets.values())
-            observer = await Observer.on(world.venue, fund.symbols, None, world.venue.clock, assets if spot else None)
-            yield Desk(case, world, journal, Rebalancer(fund, world.venue, journal, observer))
+        fund = Fund(name="contract", mandate=Mandate(targets=case.targets), limits=LIMITS, pacing=SLICED)
+        markets = await world.venue.markets(fund.symbols)
+        assets = {asset for market in markets.values() for asset in (market.base, market.quote, market.settle)}
+        spot = all(market.kind is MarketKind.SPOT for market in markets.values())
+        observer = await Observer.on(world.venue, fund.symbols, None, world.venue.clock, assets if spot else None)
+        preflight = Preflight(world.venue, observer)
+        yield Desk(case, world, journal, Rebalancer(fund, world.venue, journal, observer, preflight.refusals))
     finally:
         await journal.close()

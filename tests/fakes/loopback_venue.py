@@ -105,15 +105,16 @@ def alone(clock: Clock) -> Exchanges:
 def venue_at(server: LoopbackServer, environment: Environment = Environment.TESTNET, **changes: Any) -> CcxtVenue:
     """A venue that reaches ``server``; ``changes`` replace arguments of CcxtVenue, ``credentials`` some of the keys.
 
-    Without ``exchanges`` it is ``alone``.
+    kind: the class of the venue. Without ``exchanges`` it is ``alone``.
     """
-    exchange = server.skin.exchange
+    exchange, kind = server.skin.exchange, changes.pop("kind", CcxtVenue)
     keys = {part: CREDENTIALS[part] for part in row_of(exchange).credentials if part in CREDENTIALS}
     keys |= changes.pop("credentials", {})
     told: dict[str, Any] = {"credentials": keys, "hosts": server.hosts, "clock": ShiftedClock()}
     told |= changes
     told.setdefault("exchanges", alone(told["clock"]))
-    return CcxtVenue(info(environment, exchange), **told)
+    made: CcxtVenue = kind(info(environment, exchange), **told)
+    return made
 
 
 def order(**changes: Any) -> OrderRequest:

@@ -184,6 +184,9 @@ class ScriptedVenue:
     async def account(self) -> Account:
         return await self._read("account", self._late_account)
 
+    async def open_orders(self) -> tuple[VenueOrder, ...]:
+        return (await self._read("open orders", self._late_account)).open_orders
+
     async def time(self) -> datetime:
         return await self._read("time", self.inner.time)
 

@@ -60,6 +60,17 @@ def test_what_a_coarse_clock_does_not_tell_is_not_held_against_this_machine_s(of
     assert "give or take 0.500 s" in found.found
 
 
+def test_an_account_that_can_t_be_sized_on_is_one_that_can_be_read_and_reduced() -> None:
+    unfit = facts(admission=Untold("switch it to the classic mode", "unified_account", unfit=True))
+    assert only(checks.keys(unfit), "keys").verdict is OK
+    found = only(checks.kind(unfit), "account_kind")
+    assert (found.verdict, found.exit_code, found.found) == (FAIL, 3, "switch it to the classic mode")
+    assert "flatten" in found.remedy
+    barred = facts(admission=Untold("unknown here", "key"))
+    assert only(checks.keys(barred), "keys").verdict is FAIL
+    assert [*checks.kind(facts()), *checks.kind(barred)] == []
+
+
 def test_without_a_connection_nothing_else_is_said_of_it() -> None:
     lost = facts(contact=Untold("no answer"), markets=(), observation=None, key=None, own=None, worth=None)
     [reach] = checks.connection(lost)

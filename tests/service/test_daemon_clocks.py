@@ -57,6 +57,7 @@ class OnTheWall:
         self.heard = inner.heard
         self.lookup = inner.lookup
         self.fills = inner.fills
+        self.open_orders = inner.open_orders
         self.cancel = inner.cancel
         self.time = inner.time
         self.dead_man = inner.dead_man

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from keeper.domain.errors import VenueRefused
 from keeper.domain.fund import Footing, FundState
 from keeper.domain.order import Child, ChildState, VenueOrder
 from keeper.execution.recovery import CLOCK_SKEW
@@ -44,7 +45,7 @@ async def test_every_order_of_ours_is_canceled_and_no_other() -> None:
 async def test_nothing_that_rests_is_found_twice_and_nothing_is_canceled() -> None:
     async with RestingVenue.make(lag=0.5) as venue:
         began, looks = venue.clock.now(), []
-        venue.on_read = lambda kind: looks.append(venue.clock.now()) if kind == "account" else None
+        venue.on_read = lambda kind: looks.append(venue.clock.now()) if kind == "open orders" else None
         assert await cancel_all(venue, nothing_open) == ((), "")
         assert looks == [began, began + timedelta(seconds=0.5)]
         assert venue.canceled == []
@@ -99,17 +100,37 @@ async def test_an_order_that_vanished_without_a_trace_stays_unknown() -> None:
 
 async def test_a_venue_that_never_answers_is_given_up_with_its_words() -> None:
     async with RestingVenue.make() as venue:
-        venue.failing = {"account": 10**6}
+        venue.failing = {"open orders": 10**6}
         orders, trouble = await cancel_all(venue, nothing_open)
         assert orders == ()
         assert "no answer" in trouble
         assert killed(orders, trouble=trouble).exit_code == 69
 
 
+class RefusingVenue(RestingVenue):
+    """A venue that does not take the key. asked: how often it was shown one."""
+
+    asked = 0
+
+    async def open_orders(self) -> tuple[VenueOrder, ...]:
+        self.asked += 1
+        raise VenueRefused("key", "the API key is unknown here")
+
+
+async def test_a_venue_that_refuses_the_key_is_not_shown_it_for_half_a_minute(tmp_path: Path) -> None:
+    async with RefusingVenue(drifted().inner) as venue, desk_of(venue, tmp_path) as desk:
+        child = await left_open(desk, Fault.LOST_REQUEST)
+        orders, trouble = await cancel_all(venue, lambda: only(child))
+        assert "unknown here" in trouble
+        assert [order.state for order in orders] == [ChildState.UNKNOWN]
+        assert venue.asked == 2
+        assert venue.canceled == [child.request.client_id]  # whose right may be another than to look
+
+
 async def test_a_venue_that_answers_late_is_waited_for() -> None:
     async with RestingVenue.make() as venue:
         venue.rest(OURS, PERP, "2")
-        venue.failing = {"account": 5}
+        venue.failing = {"open orders": 5}
         orders, trouble = await cancel_all(venue, nothing_open)
         assert (told(orders), trouble) == ({OURS: (ChildState.CANCELED, D(0))}, "")
 
@@ -183,7 +204,7 @@ async def test_a_kill_beside_a_process_that_may_send_looks_until_what_it_sent_mu
         arrives = began + timedelta(seconds=info.order_ttl)
 
         def arrive(kind: str) -> None:
-            if kind == "account" and venue.clock.now() >= arrives and not late:
+            if kind == "open orders" and venue.clock.now() >= arrives and not late:
                 late.append(venue.rest(OURS, PERP, "2"))
 
         venue.on_read = arrive
@@ -204,7 +225,7 @@ async def test_a_child_that_rests_is_canceled_by_its_id_even_where_the_account_c
     async with RestingVenue.make() as venue, desk_of(venue, tmp_path) as desk:
         child = await left_open(desk, Fault.LOST_REQUEST)
         venue.rest(child.request.client_id, PERP, "1")
-        venue.failing = {"account": 10**6}
+        venue.failing = {"open orders": 10**6}
         _, trouble = await cancel_all(venue, lambda: only(child))
         assert trouble
         assert venue.resting == {}

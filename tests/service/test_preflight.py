@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from keeper.domain.account import Account
-from keeper.domain.errors import VenueRefused, VenueUnavailable
+from keeper.domain.errors import StaleData, UnfitAccount, VenueRefused, VenueUnavailable
 from keeper.domain.inspection import Bracket, Contact, FeeRates, KeyFacts, MarginMode, Modes, Setting, Ways
 from keeper.domain.run import RunStatus
+from keeper.planning.limits import Refusal
 from keeper.ports import Environment
 from keeper.service.fixing import Change, make
 from keeper.service.observer import Observer
@@ -36,6 +37,7 @@ class ToldVenue(ScriptedVenue):
     told: KeyFacts | Exception
     reckoned: list[Mapping[str, Decimal]]
     asked: list[str]
+    unfit: UnfitAccount | None = None
 
     @property
     def reached(self) -> Mapping[str, str]:
@@ -50,12 +52,17 @@ class ToldVenue(ScriptedVenue):
 
     async def admit(self) -> None:
         self.asked.append("admit")
+        if self.unfit is not None:
+            raise self.unfit
 
     async def key(self) -> KeyFacts:
         self.asked.append("key")
         if isinstance(self.told, Exception):
             raise self.told
         return self.told
+
+    def most_leverage(self, symbol: str) -> Decimal | None:  # noqa: ARG002
+        return None
 
     async def account_mode(self, symbol: str) -> str:  # noqa: ARG002
         return ""
@@ -121,6 +128,29 @@ async def test_a_key_is_held_against_an_account_for_what_it_may_do_alone(told: K
         venue._info = replace(venue.info, environment=Environment.LIVE)
         venue.told = told
         assert [one.code for one in await (await _preflight(venue)).refusals()] == codes
+
+
+async def test_an_account_that_can_t_be_sized_on_is_asked_about_at_each_plan_until_it_is_mended() -> None:
+    async with told_venue() as venue:
+        venue.unfit = UnfitAccount("unified_account", "switch it to the classic mode")
+        made = await _preflight(venue)
+        for _ in range(2):
+            assert await made.refusals() == (Refusal("unified_account", "switch it to the classic mode"),)
+        assert set(venue.asked) == {"admit"}
+        venue.unfit = None
+        assert await made.refusals() == ()
+
+
+async def test_an_account_that_can_t_even_be_valued_is_refused_for_what_it_is_unfit_for(tmp_path: Path) -> None:
+    async with told_venue(held=False) as venue, desk_of(venue, tmp_path) as desk:
+        venue.unfit = UnfitAccount("unified_account", "switch it to the classic mode")
+        venue.inner._ledger = replace(venue.inner._ledger, account=replace(venue.held, balances={}))
+        venue._remember()
+        observer = await Observer.on(venue, [PERP], None, venue.clock)
+        with pytest.raises(StaleData, match="NAV"):
+            await Rebalancer(desk.fund, venue, desk.journal, observer).plan()
+        with pytest.raises(VenueRefused, match="unified_account: switch it"):
+            await Rebalancer(desk.fund, venue, desk.journal, observer, (await _preflight(venue)).refusals).plan()
 
 
 async def test_a_clean_account_is_looked_at_once_for_a_connection() -> None:

@@ -138,10 +138,17 @@ class Wire:
         return Account(
             balances={"USDT": seen.cash, **coins},
             positions=positions,
-            open_orders=tuple(order for order in self._orders(self._read_at()) if order.state is ChildState.LIVE),
+            open_orders=self._resting(),
             free_margin=None if self._dialect is BINANCE_SPOT else self._exchange.nav() - exposure / 20,
             at=self.clock.now(),
         )
+
+    async def open_orders(self) -> tuple[VenueOrder, ...]:
+        await self._answer("open orders")
+        return self._resting()
+
+    def _resting(self) -> tuple[VenueOrder, ...]:
+        return tuple(order for order in self._orders(self._read_at()) if order.state is ChildState.LIVE)
 
     async def time(self) -> datetime:
         await self._answer("clock")

@@ -134,7 +134,6 @@ REFUSED: list[tuple[str, Callable[[BitgetExchange], None], str, str]] = [
     ("wrong passphrase", lambda bitget: setattr(bitget, "passphrase", "another"), "40012", "passphrase"),
     ("live key on the testnet", lambda bitget: setattr(bitget, "demo", False), "40099", "other environment"),
     ("unified account", lambda bitget: setattr(bitget, "unified", True), "40085", "classic account"),
-    ("multi-assets mode", lambda bitget: setattr(bitget, "many_assets", True), "asset_mode", "single-asset mode"),
     ("hedge mode", lambda bitget: setattr(bitget.core, "hedged", True), "hedge_mode", "one-way"),
 ]
 

@@ -272,10 +272,6 @@ def _hedged(server: GateFutures) -> None:
     server.core.hedged = True
 
 
-def _unified(server: GateFutures) -> None:
-    server.unified = True
-
-
 def _foreign(server: GateFutures) -> None:
     server.api_key = "another"
 
@@ -292,7 +288,6 @@ def _says(label: str) -> Callable[[GateFutures], None]:
     ("spoil", "words"),
     [
         (_hedged, "hedge mode"),
-        (_unified, "unified"),
         (_foreign, "unknown here"),
         (_resealed, "the secret belongs to the API key"),
         (_says("IP_FORBIDDEN"), "IP allow-list"),

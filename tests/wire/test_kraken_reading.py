@@ -128,7 +128,6 @@ REFUSED: list[tuple[str, Callable[[KrakenExchange], None], str, str]] = [
     ("wrong secret", lambda kraken: setattr(kraken, "secret", "YW5vdGhlcg=="), "EAPI:Invalid signature", "secret"),
     ("wrong key", lambda kraken: setattr(kraken, "api_key", "another"), "EAPI:Invalid key", "API key"),
     ("no permission", lambda kraken: kraken.forbidden.add("OpenPositions"), "EGeneral:Permission denied", "permission"),
-    ("margin", lambda kraken: kraken.on_margin.update({"TF5GVO-T7ZZ2-6NBKBI": {}}), "margin", "on margin"),
 ]
 
 

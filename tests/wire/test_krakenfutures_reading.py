@@ -133,7 +133,6 @@ REFUSED: list[tuple[str, Callable[[KrakenFutures], Any], str, str]] = [
     ("unknown key", lambda exchange: setattr(exchange, "api_key", "other"), "authenticationError", "demo-futures"),
     ("wrong secret", lambda exchange: setattr(exchange, "secret", "b3RoZXI="), "authenticationError", "secret"),
     ("only cash", _only_cash, "cash", "transfer"),
-    ("profits in coins", lambda exchange: exchange.profits.update(PF_XBTUSD="BTC"), "pnl_currency", "PF_XBTUSD"),
 ]
 
 

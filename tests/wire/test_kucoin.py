@@ -315,10 +315,6 @@ def _hedged(server: KucoinFutures) -> None:
     server.core.hedged = True
 
 
-def _unified(server: KucoinFutures) -> None:
-    server.unified = True
-
-
 def _foreign(server: KucoinFutures) -> None:
     server.api_key = "another"
 
@@ -339,7 +335,6 @@ def _says(code: str) -> Callable[[KucoinFutures], None]:
     ("spoil", "words"),
     [
         (_hedged, "hedge mode"),
-        (_unified, "unified"),
         (_foreign, "unknown here"),
         (_resealed, "the secret belongs to the API key"),
         (_renamed, "the passphrase is wrong"),

@@ -143,6 +143,10 @@ class PaperVenue:
         }
         return replace(account, positions=positions, at=at)
 
+    async def open_orders(self) -> tuple[VenueOrder, ...]:
+        """None: nothing ever rests here."""
+        return ()
+
     async def place(self, request: OrderRequest) -> Outcome:
         """Send one immediate-or-cancel order: it walks the displayed book up to its limit, the rest is canceled."""
         if self._latency:

@@ -183,7 +183,10 @@ class Speech(ABC):
 
     @abstractmethod
     async def check_account(self, wire: Wire) -> None:
-        """Return when Keeper can work with this account: keys that are good, one position for each market, leave to trade."""
+        """Return when Keeper can work with this account: keys that are good, one position for each market, leave to trade.
+
+        UnfitAccount where all that is amiss is that nothing can be sized on it.
+        """
 
     def check_market(self, _wire: Wire, _symbol: str) -> None:
         """Return when this kind of account goes with a market, as far as it is known. VenueRefused says what to switch."""

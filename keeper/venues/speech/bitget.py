@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from keeper.domain.account import Position
 from keeper.domain.book import OrderBook
-from keeper.domain.errors import StaleData, VenueRefused
+from keeper.domain.errors import StaleData, UnfitAccount, VenueRefused
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
 from keeper.domain.market import Market, Side
 from keeper.domain.numbers import exact
@@ -35,7 +35,7 @@ SIGNATURE_LIFE = 30_000
 """Milliseconds after the time that it was signed with until a request is refused."""
 NOT_FOUND = frozenset({"40109"})
 NOTHING_RESTS = frozenset({"22001", "40768", "43001", "43004", "45031", "45057"})
-ISOLATED = "isolated"
+ISOLATED, MANY_ASSETS = "isolated", "many assets"
 SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 HELD = {"long": Side.BUY, "short": Side.SELL}
 STATES = {
@@ -103,10 +103,11 @@ class Bitget(Speech):
         )
 
     async def check_account(self, wire: Wire) -> None:
-        """One-way mode, and one asset as margin; notes which markets are isolated."""
+        """One-way mode, and one asset as margin, or it is noted that there are several; notes which markets are isolated."""
         answer, _ = await together(_account(wire, ANY_MARKET), _note_isolated(wire))
         if parsing.chosen(answer, "posMode", {"one_way_mode": False, "hedge_mode": True}):
             raise parsing.hedge_mode()
+        wire.notes[MANY_ASSETS] = _has_many_assets(answer)
         _refuse_many_assets(answer)
 
     async def wallet(self, wire: Wire) -> Wallet:
@@ -116,7 +117,8 @@ class Bitget(Speech):
         equities: dict[str, Decimal] = {}
         free: Decimal | None = None
         for row in rows:
-            _refuse_many_assets(row)
+            if not wire.notes.get(MANY_ASSETS):  # else it is known, and only what reduces is wanted
+                _refuse_many_assets(row)
             asset = wire.asset(parsing.word(row, "marginCoin"))
             if asset in equities:
                 raise StaleData(f"the venue's answer has two balances of {asset}")
@@ -287,10 +289,14 @@ async def _note_isolated(wire: Wire) -> None:
     wire.notes[ISOLATED] = frozenset(parsing.word(row, "symbol") for row in rows)
 
 
+def _has_many_assets(account: object) -> bool:
+    return parsing.chosen(account, "assetMode", {"single": False, "union": True})
+
+
 def _refuse_many_assets(account: object) -> None:
-    if parsing.chosen(account, "assetMode", {"single": False, "union": True}):
+    if _has_many_assets(account):
         message = "the account is in multi-assets mode, where every coin is margin: switch it to single-asset mode"
-        raise VenueRefused("asset_mode", message)
+        raise UnfitAccount("asset_mode", message)
 
 
 @exact

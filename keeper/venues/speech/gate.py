@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from keeper.domain.account import Position
 from keeper.domain.book import OrderBook
-from keeper.domain.errors import StaleData, VenueRefused
+from keeper.domain.errors import StaleData, UnfitAccount, VenueRefused
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
 from keeper.domain.market import Market, Side
 from keeper.domain.observation import MarketStats
@@ -132,7 +132,7 @@ class Gate(Speech):
                 "the account is a unified one, whose collateral Keeper can't read at full value: switch it to the classic mode,"
                 " or use a sub-account that is in it"
             )
-            raise VenueRefused("unified_account", message)
+            raise UnfitAccount("unified_account", message)
 
     async def wallet(self, wire: Wire) -> Wallet:
         """``total`` is without open profit."""

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from keeper.domain.account import Position
-from keeper.domain.errors import StaleData, VenueRefused
+from keeper.domain.errors import StaleData, UnfitAccount, VenueRefused
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
 from keeper.domain.numbers import ONE, exact
 from keeper.venues import listing, parsing
@@ -53,7 +53,7 @@ class HyperliquidAccount(Speech):
         mode = union.strip('"') if isinstance(union, str) else union
         if not parsing.chosen({"account mode": mode}, "account mode", SEPARATE):
             remedy = "switch unified account or portfolio margin off: Keeper can't tell its margin from spot balances"
-            raise VenueRefused("account_mode", f"the account is in mode {mode}: {remedy}")
+            raise UnfitAccount("account_mode", f"the account is in mode {mode}: {remedy}")
 
     async def wallet(self, wire: Wire) -> Wallet:
         """What the account is worth less the open profits; free is what no cross position binds."""

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 from keeper.domain.book import OrderBook
-from keeper.domain.errors import StaleData, VenueRefused
+from keeper.domain.errors import StaleData, UnfitAccount, VenueRefused
 from keeper.domain.inspection import FeeRates, KeyFacts
 from keeper.domain.market import Market, Side
 from keeper.domain.numbers import exact
@@ -106,7 +106,7 @@ class Kraken(Speech):
             message = (
                 "the account has positions on margin, which Keeper does not read on kraken: close them, or use another account"
             )
-            raise VenueRefused("margin", message)
+            raise UnfitAccount("margin", message)
 
     async def wallet(self, wire: Wire) -> Wallet:
         """What open orders hold back is still the account's."""

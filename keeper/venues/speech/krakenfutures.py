@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from keeper.domain.account import Position
 from keeper.domain.book import OrderBook
-from keeper.domain.errors import StaleData, VenueRefused
+from keeper.domain.errors import StaleData, UnfitAccount, VenueRefused
 from keeper.domain.inspection import Bracket, MarginMode, Modes
 from keeper.domain.market import Market
 from keeper.domain.numbers import ONE, ZERO, exact
@@ -109,7 +109,7 @@ class KrakenFutures(Speech):
         for row in parsing.rows(parsing.part(answer, "preferences"), "preferences"):
             if parsing.word(row, "pnlCurrency") != DOLLARS:
                 remedy = f"{parsing.word(row, 'symbol')} pays its profits in {row['pnlCurrency']}: set that back to USD"
-                raise VenueRefused("pnl_currency", remedy)
+                raise UnfitAccount("pnl_currency", remedy)
 
     async def wallet(self, wire: Wire) -> Wallet:
         """Quantities of the flex wallet and of the inverse markets' margin accounts; cash is left out.

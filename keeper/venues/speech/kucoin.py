@@ -13,7 +13,7 @@ from typing import Any
 
 from keeper.domain.account import Position
 from keeper.domain.book import OrderBook
-from keeper.domain.errors import StaleData, VenueRefused
+from keeper.domain.errors import StaleData, UnfitAccount
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
 from keeper.domain.market import Market, Side
 from keeper.domain.numbers import exact
@@ -108,7 +108,7 @@ class KucoinFutures(Speech):
                 "the account is a unified one, whose collateral Keeper can't read at full value: switch it to the classic mode,"
                 " or use a sub-account that is in it"
             )
-            raise VenueRefused("unified_account", message)
+            raise UnfitAccount("unified_account", message)
 
     async def _is_one_way(self, wire: Wire) -> bool:
         return parsing.number(await _data(wire, "futuresPrivateGetPositionGetPositionMode"), "positionMode") == ONE_WAY
