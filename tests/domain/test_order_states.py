@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.domain.errors import InvariantViolation
-from keeper.domain.order import CLIENT_ID_PREFIX, TERMINAL, TRANSITIONS, ChildState, advance, client_id
+from keeper.domain.order import CLIENT_ID_PREFIX, TERMINAL, TRANSITIONS, ChildState, Rejected, advance, client_id
 
 
 @pytest.mark.parametrize(("current", "following"), list(itertools.product(ChildState, ChildState)))
@@ -48,3 +48,7 @@ def test_client_ids_are_distinct_stable_and_in_every_venue_s_alphabet(keys: list
         assert len(one) == 32
         assert one.startswith(CLIENT_ID_PREFIX)
         assert set(one) <= set(string.ascii_lowercase + string.digits)
+
+
+def test_a_rejection_keeps_the_venue_s_code_and_its_words() -> None:
+    assert Rejected("-2019", "Margin is insufficient.").reason == "-2019: Margin is insufficient."

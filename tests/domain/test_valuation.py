@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pytest
 
-from keeper.domain.account import Account, leverage_after_move, move_to_leverage
+from keeper.domain.account import Account, leverage_after_move, move_to_leverage, value
 from keeper.domain.errors import StaleData
 from keeper.domain.numbers import rounded
 from tests.fakes.markets import BTC, ETH, NOON, holding, inverse, linear, observe, quote, spot
@@ -52,6 +52,19 @@ def test_a_position_that_no_target_names_is_worth_what_its_contracts_are() -> No
 def test_an_asset_without_a_price_can_not_be_valued() -> None:
     with pytest.raises(StaleData, match="no price for DOGE in USDT"):
         observe({"USDT": "100", "DOGE": "5"}, {linear(): quote("100")}).valuation()
+
+
+@pytest.mark.parametrize(("asset", "price", "foreign"), [("BNB", "600", "1200"), ("USDC", "0.999", "0")])
+def test_what_no_market_of_the_fund_carries_is_risk_unless_it_is_a_dollar(asset: str, price: str, foreign: str) -> None:
+    account = Account(balances={"USDT": Decimal(100), asset: Decimal(2)}, at=NOON)
+    worth = value(account, [linear()], {BTC: Decimal(100)}, "USDT", {asset: Decimal(price)})
+    assert (worth.nav, worth.foreign) == (100 + 2 * Decimal(price), Decimal(foreign))
+
+
+def test_a_dollar_that_lost_its_peg_can_not_be_counted() -> None:
+    account = Account(balances={"USDT": Decimal(100), "USDC": Decimal(2)}, at=NOON)
+    with pytest.raises(StaleData, match=r"USDC is worth 0\.95 USDT: it has lost its peg"):
+        value(account, [linear()], {BTC: Decimal(100)}, "USDT", {"USDC": Decimal("0.95")})
 
 
 def test_an_empty_balance_needs_no_price() -> None:
