@@ -240,8 +240,8 @@ async def _connected(
             raise ConfigError(trouble) from error
         replay.judge(venue)
         observer = await _observer(settings, name, venue, fund)
-        preflight = Preflight(venue, observer)  # looks when something is planned: to flatten waits for nothing
-        yield lambda: Rebalancer(fund, venue, journal, observer, preflight.refusals)
+        preflight = Preflight(fund, venue, observer)  # looks when something is planned: to flatten waits for nothing
+        yield lambda: Rebalancer(fund, venue, journal, observer, preflight.known)
 
 
 def fund_of(settings: Settings, name: str) -> Fund:

@@ -139,6 +139,14 @@ def stop(state: State, why: str) -> State:
     return replace(state, legs=tuple(legs), rounds=MAX_ROUNDS)
 
 
+def _timed_out(state: State) -> State:
+    """``state`` once its horizon is over: a leg whose last order was rejected was not kept from its goal by the book."""
+    late = {leg.why for leg in state.legs if leg.state is LegState.WORKING and leg.rejections}
+    return stop(
+        state, f"the horizon ended; {'; '.join(sorted(late))}" if late else "the horizon ended before the book gave enough"
+    )
+
+
 def postponed(state: State, index: int, why: str, now: datetime) -> State:
     """``state`` after a child of leg ``index`` was refused by the gate for what may pass: it is tried again shortly."""
     return _with(state, index, replace(state.legs[index], next_at=now + FINISHING_STEP, why=why))
@@ -184,7 +192,7 @@ def step(state: State, observation: Observation, now: datetime) -> tuple[State, 
     if not set(following) <= set(current):
         return step(state, observation, now)  # the next stage begins
     if now >= state.deadline:
-        return replace(stop(state, "the horizon ended before the book gave enough"), settled=True), Settle()
+        return replace(_timed_out(state), settled=True), Settle()
     return state, Wait(min(state.deadline, *(state.legs[index].next_at for index in following)))
 
 

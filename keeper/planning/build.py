@@ -33,7 +33,8 @@ class Brief:
 
     usage: what was intended of the caps before; standing: whether the fund may trade, None where nobody said otherwise;
     last_targets: multiples of NAV by symbol that the fund last ran to, None where that is not known; approved_jump: an
-    operator wants the new ones however far they are from those; blocked: refusals known beforehand; urgent: what can be
+    operator wants the new ones however far they are from those; blocked: refusals known beforehand; binding: those of them that
+    only keep the fund from adding risk; urgent: what can be
     reduced is, whatever becomes of the rest; emptied: symbols of the hedge's legs of which the venue left nothing.
     """
 
@@ -49,6 +50,7 @@ class Brief:
     last_targets: Mapping[str, Decimal] | None = None
     approved_jump: bool = False
     blocked: tuple[Refusal, ...] = ()
+    binding: tuple[Refusal, ...] = ()
     urgent: bool = False
     emptied: frozenset[str] = frozenset()
 
@@ -80,7 +82,7 @@ def build(brief: Brief, observation: Observation) -> Plan:
     wanted = _legs(brief, observation, valuation, goals, lacking)
     foreign = _foreign(observation)
     caps = _caps(brief, observation, valuation, wanted) if wanted else ()
-    binding = (*_bound(brief), *foreign, *caps) if wanted else foreign
+    binding = (*_bound(brief), *brief.binding, *foreign, *caps) if wanted else foreign
     legs = wanted if not binding else _reducing_legs(brief, observation, valuation, goals, lacking)
     if caps and all(market.kind is MarketKind.SPOT for market in observation.markets.values()):
         legs = ()  # coins sold for others that may not be bought are no risk less, only another mix

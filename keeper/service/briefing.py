@@ -1,6 +1,7 @@
 """What a plan of a fund is made under, as the journal and the venue have it now."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from keeper.domain.errors import StaleData, VenueRefused
@@ -17,18 +18,24 @@ SHOWN = 5
 """Orders that are named."""
 
 
-Preflight = Callable[[], Awaitable[tuple[Refusal, ...]]]
-"""What is known of the account before a plan that keeps the fund from trading; a flattening does not ask."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of an account before a plan. blocked: why nothing may be traded; binding: why no risk may be added."""
+
+    blocked: tuple[Refusal, ...] = ()
+    binding: tuple[Refusal, ...] = ()
 
 
-async def nothing_known() -> tuple[Refusal, ...]:
+Preflight = Callable[[], Awaitable[Known]]
+"""Looks at the account before a plan; a flattening does not ask."""
+
+
+async def nothing_known() -> Known:
     """The preflight of an account that nobody looks at."""
-    return ()
+    return Known()
 
 
-async def brief_of(
-    fund: Fund, info: VenueInfo, journal: Journal, now: datetime, *, approved_jump: bool, known: Sequence[Refusal] = ()
-) -> Brief:
+async def brief_of(fund: Fund, info: VenueInfo, journal: Journal, now: datetime, *, approved_jump: bool, known: Known) -> Brief:
     """The brief of ``fund``.
 
     approved_jump: a human wants targets that are far from those of the run before; known: from its preflight.
@@ -43,7 +50,7 @@ async def brief_of(
         if not fund.urgent
     ]
     if not fund.urgent:
-        blocked += known
+        blocked += known.blocked
         blocked += [_other_fund(one) for one in await journal.neighbours(fund.name, info.account)]
     if info.environment is Environment.LIVE:
         blocked.append(Refusal("not_enabled", "a live fund only plans: trade on paper or on a testnet"))
@@ -60,6 +67,7 @@ async def brief_of(
         last_targets=last_targets(await journal.last_gone(fund.name)),
         approved_jump=approved_jump,
         blocked=tuple(blocked),
+        binding=() if fund.urgent else known.binding,
         urgent=fund.urgent,
         emptied=await emptied(journal, footing.standing),
     )

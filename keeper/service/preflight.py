@@ -1,10 +1,11 @@
 """Whether a fund may be trusted with orders: the whole list for an operator, and what keeps it from trading at its start.
 
 A start looks at what can't be mended later: a key that can withdraw, or may not trade; an account that can't be sized on, or
-that the venue reckons otherwise than we do. Hedge mode ends a connection, a changed contract a run. What can't be read keeps
-nobody from trading.
+that the venue reckons otherwise than we do; leverage settings at which the target can't be backed, which keep it from adding
+risk alone. Hedge mode ends a connection, a changed contract a run. What can't be read keeps nobody from trading.
 """
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
@@ -12,9 +13,11 @@ from keeper.inspectable import Inspectable
 from keeper.planning.limits import Refusal
 from keeper.ports import Venue
 from keeper.service import account_checks, leverage_checks, market_checks
+from keeper.service.briefing import Known
 from keeper.service.documents import Document, utc_text
 from keeper.service.examination import heard, reckoned
-from keeper.service.findings import Facts, Finding, Untold, Verdict
+from keeper.service.findings import Facts, Finding, MarketFacts, Untold, Verdict
+from keeper.service.fund import Fund
 from keeper.service.observer import Observer
 from keeper.service.premises import Premises, premises
 
@@ -69,15 +72,16 @@ def document(facts: Facts, findings: Sequence[Finding], changes: Sequence[Docume
 class Preflight:
     """What keeps a fund from trading on one connection. Looked at when something is planned, until it is known to be in order."""
 
-    def __init__(self, venue: Venue, observer: Observer) -> None:
+    def __init__(self, fund: Fund, venue: Venue, observer: Observer) -> None:
+        self._fund = fund
         self._venue = venue
         self._observer = observer
-        self._found: tuple[Refusal, ...] = ()
+        self._found = Known()
         self._is_known = False
 
-    async def refusals(self) -> tuple[Refusal, ...]:
-        """Why nothing may be planned now; what was found to be in order is not asked again."""
-        if self._found or not self._is_known:
+    async def known(self) -> Known:
+        """Why nothing may be planned now, or no risk added; what was found to be in order is not asked again."""
+        if self._found != Known() or not self._is_known:
             await self.look()
         return self._found
 
@@ -87,17 +91,27 @@ class Preflight:
         if told is None:
             return
         if told.unfit is not None and (unfit := await _still_unfit(told)) is not None:
-            self._found = (unfit,)
+            self._found = Known(blocked=(unfit,))
             return
-        now, environment = self._venue.clock.now(), self._venue.info.environment
-        rights = await heard(told.key())
-        findings = [*account_checks.rights(rights, environment, now)]
+        rights, markets = await asyncio.gather(heard(told.key()), self._settings(told))
         observation, own = await reckoned(self._venue, self._observer)
+        facts = Facts(
+            fund=self._fund, info=self._venue.info, now=self._venue.clock.now(), inspected=True, ways=told.ways, markets=markets
+        )
+        findings = [*account_checks.rights(rights, facts.info.environment, facts.now)]
         if not isinstance(observation, Untold):
             findings += account_checks.equity(observation, own)
-        failing = (one for one in findings if one.verdict is Verdict.FAIL)
-        self._is_known = not isinstance(rights, Untold) and not isinstance(observation, Untold)
-        self._found = tuple(Refusal(one.check, f"{one.found}: {one.remedy}") for one in failing)
+        unread = [rights, observation, *(one.modes for one in markets)]
+        self._is_known = not any(isinstance(one, Untold) for one in unread)
+        self._found = Known(blocked=_refusals(findings), binding=_refusals(leverage_checks.margin(facts)))
+
+    async def _settings(self, told: Inspectable) -> tuple[MarketFacts, ...]:
+        """The settings of each market of the target, from which it follows what the target binds as margin."""
+        symbols, markets = self._fund.symbols, self._observer.markets
+        modes = await asyncio.gather(*(heard(told.modes(symbol)) for symbol in symbols))
+        return tuple(
+            MarketFacts(symbol=symbol, market=markets[symbol], modes=one) for symbol, one in zip(symbols, modes, strict=True)
+        )
 
 
 async def _still_unfit(told: Inspectable) -> Refusal | None:
@@ -107,3 +121,7 @@ async def _still_unfit(told: Inspectable) -> Refusal | None:
     if now is None:
         return None
     return Refusal(known.code, known.message) if known is not None else Refusal(now.code, now.why)
+
+
+def _refusals(findings: Iterable[Finding]) -> tuple[Refusal, ...]:
+    return tuple(Refusal(one.check, f"{one.found}: {one.remedy}") for one in findings if one.verdict is Verdict.FAIL)

@@ -152,7 +152,7 @@ class Rebalancer:
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)  # what it raised was raised above, or is not wanted any more
-        plan = planned(brief, observation, known)
+        plan = planned(brief, observation, known.blocked)
         self._planned = plan, observation
         return plan
 

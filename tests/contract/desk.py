@@ -96,7 +96,7 @@ async def desk_in(world: World, case: VenueCase, folder: Path) -> AsyncIterator[
         assets = {asset for market in markets.values() for asset in (market.base, market.quote, market.settle)}
         spot = all(market.kind is MarketKind.SPOT for market in markets.values())
         observer = await Observer.on(world.venue, fund.symbols, None, world.venue.clock, assets if spot else None)
-        preflight = Preflight(world.venue, observer)
-        yield Desk(case, world, journal, Rebalancer(fund, world.venue, journal, observer, preflight.refusals))
+        preflight = Preflight(fund, world.venue, observer)
+        yield Desk(case, world, journal, Rebalancer(fund, world.venue, journal, observer, preflight.known))
     finally:
         await journal.close()

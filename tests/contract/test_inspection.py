@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from keeper.domain.inspection import KeyFacts
 from keeper.policy.mandate import Mandate
+from keeper.service.briefing import Known
 from keeper.service.examination import examine
 from keeper.service.findings import Untold, Verdict
 from keeper.service.fund import Fund
@@ -19,23 +20,27 @@ D = Decimal
 PREMISES = Premises(journal="journal", begun=False, fault="", broken=0, free=1 << 40, held=False, schedule=None)
 
 
+def _fund(case: VenueCase) -> Fund:
+    targets = {case.main: D("0.4"), case.second: D("0.05")}
+    return Fund(name="contract", mandate=Mandate(targets=targets), limits=LIMITS, pacing=SLICED)
+
+
 @every()
 async def test_a_sound_account_is_let_trade(case: VenueCase) -> None:
     short = D(-6_000) if Ability.REDUCE_ONLY not in case.lacks else D(6_000)
     async with case.opened(held={case.main: D(10_000), case.second: short}) as world:
         observer = await Observer.on(world.venue, [case.main, case.second], None, world.venue.clock)
-        preflight = Preflight(world.venue, observer)
+        preflight = Preflight(_fund(case), world.venue, observer)
         await preflight.look()
-        assert await preflight.refusals() == ()
+        assert await preflight.known() == Known()
 
 
 @on_the_wire()
 async def test_all_that_is_told_of_a_sound_account_can_be_read(case: WireCase) -> None:
     async with case.opened(held={case.main: D(10_000)}) as world:
-        targets = {case.main: D("0.4"), case.second: D("0.05")}
-        fund = Fund(name="contract", mandate=Mandate(targets=targets), limits=LIMITS, pacing=SLICED)
+        fund = _fund(case)
         market = (await world.venue.markets([case.main]))[case.main]
-        facts = await examine(fund, world.venue, list(targets), market.quote, None, {})
+        facts = await examine(fund, world.venue, fund.symbols, market.quote, None, {})
         found = examined(facts, PREMISES)
         assert [one for one in found if one.verdict is Verdict.FAIL] == []
         assert {one.check for one in found if one.market == case.main} >= {"market", "brackets", "fees", "order_size", "lot"}

@@ -232,6 +232,19 @@ def test_three_rejections_block_a_leg() -> None:
     assert "margin" in decision.reason
 
 
+def test_the_book_is_not_blamed_for_a_horizon_that_ends_on_a_rejection() -> None:
+    observation, state, now = drifted(), start(drifted(), {BTC: "3"}), NOON
+    decision: engine.Decision = engine.Settle()
+    while not isinstance(decision, engine.Finish):
+        state, decision = engine.step(state, observation, now)
+        if isinstance(decision, engine.Send):
+            state = engine.failed(state, 0, "-2019: margin is insufficient", sent=True)
+        elif isinstance(decision, engine.Wait):
+            now = NOON + TWAP.horizon  # nobody was there in between
+    assert decision.status is RunStatus.INCOMPLETE
+    assert decision.reason.startswith("the horizon ended; -2019: margin is insufficient; contracts left: ")
+
+
 def test_nothing_is_increased_once_what_had_to_be_reduced_before_was_not() -> None:
     positions = {**holding(BTC, "30", "100"), **holding(ETH, "100", "10")}
     run = Run(observe({"USDT": "1000"}, {linear(): quote("100"), linear(ETH): quote("10")}, positions), {ETH: "2", BTC: "1"})

@@ -173,6 +173,13 @@ AILMENTS: list[Ailment] = [
         **_told("position_mode", 78, "the account is in hedge mode", 69),
     ),
     Ailment(
+        name="leverage setting too low",
+        patient=USDM,
+        environment="testnet",
+        spoil=lambda server: server.core.set_leverage("BTCUSDT", 3),
+        **_told("margin", 78, "the target binds 100 % of NAV as margin", 3),
+    ),
+    Ailment(
         name="another equity",
         patient=USDM,
         environment="testnet",

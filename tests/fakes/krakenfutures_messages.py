@@ -89,7 +89,7 @@ def book(core: ExchangeCore, symbol: str, now: int) -> dict[str, Any]:
 
 
 def ticker(core: ExchangeCore, symbol: str, now: int) -> dict[str, Any]:
-    core.instrument(symbol)
+    contracts = 250_000_000.0 if core.instrument(symbol).inverse else 250_000.0
     last, at = core.last(symbol)
     mid = core.ladders[symbol].mid
     return success(
@@ -101,7 +101,7 @@ def ticker(core: ExchangeCore, symbol: str, now: int) -> dict[str, Any]:
             "indexPrice": float(core.index(symbol)),
             "last": float(last),
             "lastTime": iso(at),
-            "vol24h": 250_000.0,
+            "vol24h": contracts,
             "volumeQuote": 1.0,
             "open24h": float(mid),
             "high24h": float(mid * Decimal("1.02")),

@@ -16,6 +16,7 @@ from keeper.domain.observation import Observation
 from keeper.domain.run import Run, RunKey, RunStatus
 from keeper.planning.build import Brief, build
 from keeper.planning.gate import Limits
+from keeper.planning.limits import Refusal
 from keeper.planning.plan import Plan, last_targets
 from keeper.policy.mandate import Mandate
 from tests.fakes.markets import BTC, ETH, NOON, holding, inverse, linear, observe, quote, spot
@@ -52,6 +53,18 @@ def test_a_fund_that_may_only_reduce_drops_what_adds() -> None:
     assert [(leg.symbol, leg.side, leg.reduce_only) for leg in plan.legs] == [(BTC, Side.SELL, True)]
     assert plan.refusals == ()
     assert "only what reduces is traded: the fund may only reduce (it lost too much)" in plan.reason
+
+
+def test_what_is_known_to_bind_risk_drops_what_adds_and_refuses_where_nothing_else_is_left() -> None:
+    margin = Refusal("margin", "the target binds 150 % of NAV")
+    mixed = plan_of(BASKET, {ETH: "2", BTC: "1"}, binding=(margin,))
+    assert ([leg.symbol for leg in mixed.legs], mixed.refusals, mixed.bound) == ([BTC], (), (margin,))
+    assert "only what reduces is traded: the target binds 150 % of NAV" in mixed.reason
+    reducing = plan_of(BASKET, {ETH: "1", BTC: "1"}, binding=(margin,))
+    assert ([leg.symbol for leg in reducing.legs], reducing.refusals, reducing.bound) == ([BTC], (), ())
+    adding = plan_of(BASKET, {ETH: "2", BTC: "3"}, binding=(margin,))
+    assert (adding.legs, adding.refusals) == ((), (margin,))
+    assert plan_of(BASKET, {ETH: "1", BTC: "3"}, binding=(margin,)).refusals == ()  # nothing is due
 
 
 def test_a_leg_that_would_cross_zero_ends_there() -> None:

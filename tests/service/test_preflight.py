@@ -14,10 +14,12 @@ from keeper.domain.inspection import Bracket, Contact, FeeRates, KeyFacts, Margi
 from keeper.domain.run import RunStatus
 from keeper.planning.limits import Refusal
 from keeper.ports import Environment
+from keeper.service.briefing import Known
 from keeper.service.fixing import Change, make
 from keeper.service.observer import Observer
 from keeper.service.preflight import Preflight
 from keeper.service.rebalancer import Rebalancer
+from tests.fakes.checkups import fund
 from tests.fakes.desks import desk_of, drifted, result_of
 from tests.fakes.moving_feed import moving_feed
 from tests.fakes.paper import PERP, opening, paper_venue
@@ -30,11 +32,12 @@ NO_TIME = timedelta(0)
 class ToldVenue(ScriptedVenue):
     """A venue that also tells of its account.
 
-    told: of the key, or why not; reckoned: its own equities, one for each read, the last of them for all further ones; asked:
-    what was asked or set, in order.
+    told: of the key, or why not; leverage: the setting of every market, None where there is none, or why it is not told;
+    reckoned: its own equities, one for each read, the last of them for all further ones; asked: what was asked or set, in order.
     """
 
     told: KeyFacts | Exception
+    leverage: Decimal | Exception | None
     reckoned: list[Mapping[str, Decimal]]
     asked: list[str]
     unfit: UnfitAccount | None = None
@@ -61,20 +64,23 @@ class ToldVenue(ScriptedVenue):
             raise self.told
         return self.told
 
-    def most_leverage(self, symbol: str) -> Decimal | None:  # noqa: ARG002
-        return None
-
     async def account_mode(self, symbol: str) -> str:  # noqa: ARG002
         return ""
 
-    async def modes(self, symbol: str) -> Modes:  # noqa: ARG002
-        return Modes()
+    async def modes(self, symbol: str) -> Modes:
+        self.asked.append(f"modes {symbol}")
+        if isinstance(self.leverage, Exception):
+            raise self.leverage
+        return Modes(hedged=False, margin=MarginMode.CROSS, leverage=self.leverage)
 
     async def fees(self, symbol: str) -> FeeRates | None:  # noqa: ARG002
         return None
 
     async def brackets(self, symbol: str) -> tuple[Bracket, ...]:  # noqa: ARG002
         return ()
+
+    def most_leverage(self, symbol: str) -> Decimal | None:  # noqa: ARG002
+        return None
 
     async def ends(self, symbol: str) -> None:
         """Nothing is announced."""
@@ -96,11 +102,12 @@ class ToldVenue(ScriptedVenue):
         return replace(account, equities=told)
 
 
-def told_venue(held: bool = True) -> ToldVenue:  # noqa: FBT001, FBT002
-    """Worked example 1 at 115,000 USDT, or with nothing held 100,000; sound."""
+def told_venue(held: bool = True, price: str = "105") -> ToldVenue:  # noqa: FBT001, FBT002
+    """Worked example 1 at 115,000 USDT, or with nothing held 100,000; sound. price: of now, where it was bought at 100."""
     positions = {PERP: ("3000", "100")} if held else {}
-    venue = ToldVenue(paper_venue(moving_feed({PERP: "105"}), opening({"USDT": "100000"}, positions)))
+    venue = ToldVenue(paper_venue(moving_feed({PERP: price}), opening({"USDT": "100000"}, positions)))
     venue.told, venue.reckoned, venue.asked = KeyFacts(may_trade=True, may_withdraw=False, ip_bound=True), [], []
+    venue.leverage = None
     return venue
 
 
@@ -108,7 +115,7 @@ SOUND, OTHER = {"USDT": D(115_000)}, {"USDT": D(90_000)}
 
 
 async def _preflight(venue: ToldVenue) -> Preflight:
-    made = Preflight(venue, await Observer.on(venue, [PERP], None, venue.clock))
+    made = Preflight(fund(), venue, await Observer.on(venue, [PERP], None, venue.clock))
     await made.look()
     return made
 
@@ -127,7 +134,7 @@ async def test_a_key_is_held_against_an_account_for_what_it_may_do_alone(told: K
     async with told_venue() as venue:
         venue._info = replace(venue.info, environment=Environment.LIVE)
         venue.told = told
-        assert [one.code for one in await (await _preflight(venue)).refusals()] == codes
+        assert [one.code for one in (await (await _preflight(venue)).known()).blocked] == codes
 
 
 async def test_an_account_that_can_t_be_sized_on_is_asked_about_at_each_plan_until_it_is_mended() -> None:
@@ -135,10 +142,10 @@ async def test_an_account_that_can_t_be_sized_on_is_asked_about_at_each_plan_unt
         venue.unfit = UnfitAccount("unified_account", "switch it to the classic mode")
         made = await _preflight(venue)
         for _ in range(2):
-            assert await made.refusals() == (Refusal("unified_account", "switch it to the classic mode"),)
+            assert (await made.known()).blocked == (Refusal("unified_account", "switch it to the classic mode"),)
         assert set(venue.asked) == {"admit"}
         venue.unfit = None
-        assert await made.refusals() == ()
+        assert await made.known() == Known()
 
 
 async def test_an_account_that_can_t_even_be_valued_is_refused_for_what_it_is_unfit_for(tmp_path: Path) -> None:
@@ -150,32 +157,32 @@ async def test_an_account_that_can_t_even_be_valued_is_refused_for_what_it_is_un
         with pytest.raises(StaleData, match="NAV"):
             await Rebalancer(desk.fund, venue, desk.journal, observer).plan()
         with pytest.raises(VenueRefused, match="unified_account: switch it"):
-            await Rebalancer(desk.fund, venue, desk.journal, observer, (await _preflight(venue)).refusals).plan()
+            await Rebalancer(desk.fund, venue, desk.journal, observer, (await _preflight(venue)).known).plan()
 
 
 async def test_a_clean_account_is_looked_at_once_for_a_connection() -> None:
     async with told_venue() as venue:
         venue.reckoned = [SOUND]
         made = await _preflight(venue)
-        assert await made.refusals() == await made.refusals() == ()
-        assert venue.asked == ["key"]
+        assert await made.known() == await made.known() == Known()
+        assert venue.asked == ["key", f"modes {PERP}"]
 
 
 async def test_an_equity_is_believed_to_differ_once_it_did_three_times() -> None:
     async with told_venue() as venue:
         venue.reckoned = [OTHER, OTHER, SOUND]
-        assert await (await _preflight(venue)).refusals() == ()
+        assert await (await _preflight(venue)).known() == Known()
         venue.reckoned = [OTHER, OTHER, OTHER, SOUND]
         made = await _preflight(venue)
         assert venue.reckoned == [SOUND]
         # and is asked for again for as long as it does
-        assert await made.refusals() == ()
+        assert await made.known() == Known()
 
 
 async def test_both_figures_are_in_the_refusal() -> None:
     async with told_venue() as venue:
         venue.reckoned = [OTHER]
-        [refusal] = await (await _preflight(venue)).refusals()
+        [refusal] = (await (await _preflight(venue)).known()).blocked
         assert refusal.code == "equity"
         assert "115,000.00 USDT by our reckoning, 90,000.00 USDT by the venue's" in refusal.message
 
@@ -183,15 +190,15 @@ async def test_both_figures_are_in_the_refusal() -> None:
 async def test_what_can_t_be_read_is_not_held_against_an_account() -> None:
     async with told_venue() as venue:
         venue.failing["account"] = 10
-        assert await (await _preflight(venue)).refusals() == ()
+        assert await (await _preflight(venue)).known() == Known()
 
 
 async def test_a_venue_that_tells_nothing_is_not_asked() -> None:
     async with drifted() as venue:
-        made = Preflight(venue, await Observer.on(venue, [PERP], None, venue.clock))
+        made = Preflight(fund(), venue, await Observer.on(venue, [PERP], None, venue.clock))
         before = list(venue.log)
         await made.look()
-        assert (await made.refusals(), venue.log) == ((), before)
+        assert (await made.known(), venue.log) == (Known(), before)
 
 
 async def test_an_unsafe_account_is_not_traded_but_flattened(tmp_path: Path) -> None:
@@ -199,9 +206,9 @@ async def test_an_unsafe_account_is_not_traded_but_flattened(tmp_path: Path) -> 
     venue.reckoned = [OTHER]
     async with desk_of(venue, tmp_path) as desk:
         observer = await Observer.on(venue, desk.fund.symbols, None, venue.clock)
-        preflight = Preflight(venue, observer)
+        preflight = Preflight(desk.fund, venue, observer)
         await preflight.look()
-        desk.rebalancer = Rebalancer(desk.fund, venue, desk.journal, observer, preflight.refusals)
+        desk.rebalancer = Rebalancer(desk.fund, venue, desk.journal, observer, preflight.known)
         run = await desk.run()
         assert run.status is RunStatus.REFUSED
         assert "90,000.00 USDT by the venue's" in run.reason
@@ -215,6 +222,52 @@ async def test_an_unsafe_account_is_not_traded_but_flattened(tmp_path: Path) -> 
         sent = len(venue.sent)
         assert result_of(await desk.run())
         assert len(venue.sent) > sent
+
+
+@pytest.mark.parametrize(
+    ("leverage", "said"),
+    [
+        (D(3), "the target binds 100 % of NAV as margin (leverage setting: BTC/USDT:USDT 3x): raise the leverage setting"),
+        (D("0.5"), "binds 600 % of NAV"),
+        (D("3.01"), ""),
+        (None, ""),
+        (VenueUnavailable("no answer"), ""),
+    ],
+)
+async def test_a_leverage_setting_that_can_t_back_the_target_binds_what_adds_risk(
+    leverage: Decimal | Exception | None, said: str
+) -> None:
+    async with told_venue() as venue:
+        venue.leverage = leverage
+        made = await _preflight(venue)
+        found = await made.known()
+        assert [one.code for one in found.binding] == ["margin"] * bool(said)
+        assert said in "".join(one.message for one in found.binding)
+        assert found.blocked == ()
+        # asked again until it is known, and does
+        venue.leverage = D(10)
+        assert await made.known() == Known()
+        venue.asked.clear()
+        await made.known()
+        assert venue.asked == []
+
+
+@pytest.mark.parametrize(("price", "status"), [("105", RunStatus.REFUSED), ("95", RunStatus.COMPLETED)])
+async def test_a_target_that_can_t_be_backed_is_not_built_and_may_be_come_down_to(
+    tmp_path: Path, price: str, status: RunStatus
+) -> None:
+    venue = told_venue(price=price)
+    venue.leverage = D(2)
+    async with desk_of(venue, tmp_path) as desk:
+        observer = await Observer.on(venue, desk.fund.symbols, None, venue.clock)
+        preflight = Preflight(desk.fund, venue, observer)
+        desk.rebalancer = Rebalancer(desk.fund, venue, desk.journal, observer, preflight.known)
+        run = await desk.run()
+        assert run.status is status, run.reason
+        assert ("binds 150 % of NAV" in run.reason) is (status is RunStatus.REFUSED)
+        assert all(request.reduce_only for request in venue.sent)
+        assert bool(venue.sent) is (status is RunStatus.COMPLETED)
+        assert (await desk.flatten()).status is RunStatus.COMPLETED
 
 
 CHANGES = (

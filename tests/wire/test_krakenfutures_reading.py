@@ -63,7 +63,7 @@ async def test_a_quote_is_book_mark_index_and_last(exchange: KrakenFutures, krak
     assert (quote.book.bids[0].price, quote.book.asks[0].price) == (D(49_999), D(50_001))
 
 
-@pytest.mark.parametrize(("symbol", "volume"), [(LINEAR, D(250_000)), (INVERSE, D(5))])
+@pytest.mark.parametrize(("symbol", "volume"), [(LINEAR, D(250_000)), (INVERSE, D(5_000))])
 async def test_a_day_s_volume_is_in_coins(kraken: CcxtVenue, symbol: str, volume: Decimal) -> None:
     stats = await kraken.stats(symbol)
     assert stats.volume == volume
