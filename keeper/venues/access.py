@@ -87,11 +87,16 @@ def _parts(exchange: Any) -> SimpleNamespace:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """To one exchange in one environment."""
+    """To one exchange in one environment.
+
+    public, own: reads that serve several who ask the same, of public data and of an account; the latter none that asks after
+    it was sent.
+    """
 
     throttle: Throttle
     silence: Silence
     public: Shared
+    own: Shared
     markets: SharedMarkets
 
 
@@ -118,6 +123,7 @@ class Exchanges:
         if (line, environment) not in self._made:
             throttle = self._throttles.at(line, self._limits(exchange, every))
             silence = self._silences.setdefault(line, Silence(kept=throttle.silent_until))
-            made = Access(throttle, silence, Shared(self._clock, self._fresh), SharedMarkets(self._clock))
+            public, own = Shared(self._clock, self._fresh), Shared(self._clock, timedelta(0))
+            made = Access(throttle, silence, public, own, SharedMarkets(self._clock))
             self._made[line, environment] = made
         return self._made[line, environment]

@@ -4,17 +4,15 @@ Values and counting only; who waits for whom is decided in ``throttle``. Amounts
 generic figures, weigh a request in fractions.
 """
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from enum import IntEnum, StrEnum
 
 from keeper.domain.errors import InvariantViolation
+from keeper.venues.tallies import EPOCH, MICROSECOND, Pool, Tally, Window
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 OFFSET = timedelta(seconds=1)
 """How far this machine's clock may be off the venue's."""
 TWENTIETHS = 20
@@ -36,9 +34,10 @@ class Priority(IntEnum):
 
 
 class Unit(StrEnum):
-    """What a budget counts: the weight of every request, or new orders."""
+    """What a budget counts: the weight of requests, that of those about the past where they are weighed apart, or new orders."""
 
     WEIGHT = "weight"
+    PAST = "past"
     ORDERS = "orders"
 
 
@@ -46,15 +45,17 @@ class Unit(StrEnum):
 class Budget:
     """What a venue grants: ``capacity`` of ``unit`` in any ``interval``.
 
-    per_account: whether each account has its own, else the whole address shares one; aligned: whether the venue's windows
-    begin at whole multiples of the interval in UTC, else they roll; burst: the fraction that reads may take at once, the rest
-    flows in evenly. InvariantViolation for a budget that grants nothing.
+    flows: whether it is a pool instead, which may be emptied at once and fills up evenly in one interval; per_account: whether
+    each account has its own, else the whole address shares one; aligned: whether the venue's windows begin at whole multiples
+    of the interval in UTC, else they roll; burst: the fraction that reads may take at once, the rest flows in evenly.
+    InvariantViolation for a budget that grants nothing.
     """
 
     name: str
     unit: Unit
     capacity: Decimal
     interval: timedelta
+    flows: bool = False
     per_account: bool = False
     aligned: bool = False
     burst: Decimal = BURST
@@ -178,16 +179,16 @@ class _Others:
 class Meter:
     """What is spent of one budget.
 
-    The venue counts a request at some time between its sending and its answer. So it counts here from its sending until one
-    interval after its answer: then no window of the venue, wherever it begins, holds more than was spent here at once.
-    Where the venue tells its own count that is heeded, too, and what may wait leaves to others as much as they took in the
-    window before. Reads are paced beside that: an address asked for more than it has serves them evenly instead of by fits.
+    A request counts here from its sending, and after its answer as ``tallies`` has it: then no window of the venue, wherever it
+    begins, holds more than was spent here at once, and no pool of it less than is left here. Where the venue tells its own
+    count that is heeded, too, and what may wait leaves to others as much as they took in the window before. Reads are paced
+    beside that: an address asked for more than it has serves them evenly instead of by fits.
     """
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
-        self._log: deque[tuple[datetime, Decimal]] = deque()
-        self._logged = self._flying = Decimal(0)
+        self._tally: Tally = Pool(budget.capacity, budget.interval) if budget.flows else Window(budget.interval)
+        self._flying = Decimal(0)
         self._told: _Told | None = None
         self._others = _Others()
         ceiling = budget.ceiling(Priority.READ)
@@ -202,15 +203,11 @@ class Meter:
     def used(self, now: datetime) -> Decimal:
         """What is spent by now, by our count or the venue's, whichever is more."""
         self._advance(now)
-        own = self._logged + self._flying
+        own = self._tally.spent(now) + self._flying
         return own if self._told is None else max(own, self._told.count)
 
     def _advance(self, now: datetime) -> None:
         latest = now + self.budget.interval
-        if self._log and self._log[-1][0] > latest:  # the clock was set back
-            self._log = deque((min(at, latest), amount) for at, amount in self._log)
-        while self._log and self._log[0][0] <= now:
-            self._logged -= self._log.popleft()[1]
         self._paced = min(self._paced, now + self._burst)
         if self._told is not None and not now < self._told.until <= latest + OFFSET:
             self._told = None
@@ -226,14 +223,7 @@ class Meter:
         return max(self._own_opens(room, now), told, self._pace_opens(amount, priority, now))
 
     def _own_opens(self, room: Decimal, now: datetime) -> datetime:
-        spent = self._logged + self._flying
-        if spent <= room:
-            return now
-        for at, gone in self._log:
-            spent -= gone
-            if spent <= room:
-                return at
-        return now + self.budget.interval
+        return self._tally.opens(room, self._flying, now)
 
     def _told_opens(self, room: Decimal, now: datetime) -> datetime:
         return now if self._told is None or self._told.count <= room else self._told.until
@@ -275,8 +265,7 @@ class Meter:
         """What was sent is answered or given up: the venue has counted it by now."""
         self._advance(now)
         self._flying -= amount
-        self._logged += amount
-        self._log.append((now + self.budget.interval, amount))
+        self._tally.add(amount, now)
 
     def withdraw(self, amount: Decimal, priority: Priority) -> None:
         """What was to be sent never was."""
@@ -292,14 +281,10 @@ class Meter:
         It may lack whatever else was not answered by the time that was sent.
         """
         self._advance(now)
-        lacking = self._flying - amount
-        for at, logged in reversed(self._log):
-            if at - self.budget.interval < asked:
-                break
-            lacking += logged
+        lacking = self._flying - amount + self._tally.since(asked)
         used = max(self.budget.capacity - reading.amount, Decimal(0)) if reading.left else reading.amount
         if self.budget.aligned:
-            self._others.saw(max(used - self._logged - self._flying, Decimal(0)), self._number(now))
+            self._others.saw(max(used - self._tally.spent(now) - self._flying, Decimal(0)), self._number(now))
         # what was asked before the last answer came may have been counted before it, too
         if self._told is None or asked >= self._told.heard or used + lacking > self._told.count:
             self._told = _Told(count=used + lacking, heard=now, until=self._renewal(reading, now))

@@ -5,7 +5,7 @@ ccxt is imported on connecting, not before.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
@@ -21,6 +21,7 @@ from keeper.venues.access import Access, Exchanges
 from keeper.venues.budgets import Priority
 from keeper.venues.concurrency import in_turn, together
 from keeper.venues.dialects import dialect_of
+from keeper.venues.sharing import Shared
 from keeper.venues.speech.base import Wire
 from keeper.venues.streams import Streams
 from keeper.venues.throttle import Cost, Turn
@@ -33,8 +34,8 @@ MOST_CONNECTIONS = 32
 CHECKED_LATELY = timedelta(hours=1)
 """How long a measured offset of the clock holds."""
 FIRST_WAIT, LONGEST_WAIT = 0.2, 2.0
-PATIENCE = timedelta(seconds=30)
-"""How long what has no deadline waits for its turn."""
+PATIENCE, PATIENCE_FOR_THE_PAST = timedelta(seconds=30), timedelta(minutes=2)
+"""How long what has no deadline waits for its turn. What is past stays, and a pool for it fills up by the second."""
 
 
 def _nobody_waits() -> None:
@@ -309,7 +310,23 @@ class Connection:
         def now() -> datetime:
             return (question.latest or self._clock.now()) - self._offset
 
-        return Wire(exchange=exchange, clock=now, send=send, notes=self._notes)
+        async def share(what: str, put: Callable[[Wire], Awaitable[T]]) -> T:
+            async def ask(sends: Callable[[], None]) -> T:
+                shared = Question(what=what, priority=question.priority, account=question.account, sends=sends)
+                return await self._asked(shared, put)
+
+            return await self._read_once(self._access.own, (question.account, question.priority, what), ask)
+
+        return Wire(exchange=exchange, clock=now, send=send, share=share, notes=self._notes)
+
+    async def _read_once(self, shared: Shared, key: Hashable, ask: Callable[[Callable[[], None]], Awaitable[T]]) -> T:
+        """The answer of ``ask``, or of another connection that asks the same under ``key``."""
+        while True:
+            try:
+                return await shared.read(key, ask)
+            except Disconnected:
+                if self._connected is None:
+                    raise  # else it was another's connection that was closed
 
     async def _whole(self, question: Question, put: Callable[[Wire], Awaitable[T]]) -> T:
         """As ``_asked``; VenueUnavailable, too, when the answer can't be read."""
@@ -339,7 +356,8 @@ class Connection:
             try:
                 if session is not None:
                     session.refuse_in_silence()  # whoever comes now need not wait for its end
-                async with self._turn(question, cost, self._clock.now() + PATIENCE) as turn:
+                patience = PATIENCE_FOR_THE_PAST if cost.past else PATIENCE
+                async with self._turn(question, cost, self._clock.now() + patience) as turn:
                     flight.heard = turn.answered
                     question.sent(self._clock.now())
                     return await call()

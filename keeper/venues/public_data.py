@@ -14,7 +14,7 @@ from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.market import Market
 from keeper.domain.observation import MarketStats, Quote
 from keeper.venues.concurrency import together
-from keeper.venues.connection import Connection, Disconnected, Question
+from keeper.venues.connection import Connection, Question
 from keeper.venues.speech.base import Mark, Wire
 
 T = TypeVar("T")
@@ -107,9 +107,4 @@ class PublicData(Connection):
         async def ask(sends: Callable[[], None]) -> T:
             return await self._asked(Question(what=what, sends=sends), question)
 
-        while True:
-            try:
-                return await self._access.public.read(what, ask)
-            except Disconnected:
-                if self._connected is None:
-                    raise  # else it was another's connection that was closed
+        return await self._read_once(self._access.public, what, ask)

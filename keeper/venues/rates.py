@@ -74,8 +74,12 @@ KUCOIN_FUTURES = Limits(
         ),
     ),
 )
-# every request is weighed like an order, which costs most: 10 of 500
-KRAKEN_FUTURES = Limits(budgets=(_weight("requests 10s", 50, 10 * SECOND, per_account=True),))
+KRAKEN_FUTURES = Limits(
+    budgets=(
+        _weight("derivatives 10s", 500, 10 * SECOND, per_account=True),
+        Budget(name="history 10m", unit=Unit.PAST, capacity=Decimal(100), interval=10 * MINUTE, flows=True, per_account=True),
+    )
+)
 DERIBIT = Limits(budgets=(_weight("requests 1s", 20, SECOND, per_account=True), _orders("orders 1s", 5, SECOND)))
 # a counter of 15 that falls by one in three seconds; a start takes most of it, and what is left must be paid back slowly
 KRAKEN = Limits(

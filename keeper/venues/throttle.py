@@ -24,11 +24,13 @@ Draws = Sequence[tuple[Meter, Decimal]]
 class Cost:
     """What one request takes: weight by the venue's table, and how many new orders are in it.
 
-    InvariantViolation for a weight that is not above zero, since every request weighs something on the way.
+    past: whether it is one about the past, which some venues weigh apart. InvariantViolation for a weight that is not above
+    zero, since every request weighs something on the way.
     """
 
     weight: Decimal
     orders: int = 0
+    past: bool = False
 
     def __post_init__(self) -> None:
         if not (self.weight > 0 and self.orders >= 0):
@@ -36,7 +38,13 @@ class Cost:
 
     def of(self, unit: Unit) -> Decimal:
         """What it takes of a budget that counts ``unit``."""
-        return self.weight if unit is Unit.WEIGHT else Decimal(self.orders)
+        match unit:
+            case Unit.WEIGHT:
+                return Decimal(0) if self.past else self.weight
+            case Unit.PAST:
+                return self.weight if self.past else Decimal(0)
+            case Unit.ORDERS:
+                return Decimal(self.orders)
 
 
 @dataclass(slots=True, eq=False)
@@ -90,7 +98,8 @@ class Throttle:
         self._silent: datetime | None = None
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at: datetime | None = None
-        drawn_by_all = [row for row in limits.budgets if row.unit is Unit.WEIGHT and not row.per_account]
+        apart = any(row.unit is Unit.PAST for row in limits.budgets)
+        drawn_by_all = [row for row in limits.budgets if row.unit is Unit.WEIGHT and not (row.per_account or apart)]
         self._common = frozenset(self._meter(row, "") for row in drawn_by_all)
 
     def turn(self, priority: Priority, cost: Cost, *, by: datetime, account: str = "") -> Turn:

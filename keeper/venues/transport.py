@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 LONGEST_SILENCE = timedelta(days=3)
 MOST_DIGITS = 10
+WAITS = ("Retry-After", "rate-limit-reset")
+"""Headers by which an answer says for how many seconds to keep silent."""
 LOOPBACK_REMEDY = "map a host to a loopback origin such as http://127.0.0.1:9001, without path or credentials"
 
 
@@ -256,7 +258,7 @@ class GuardedSession:
         if isinstance(flight, Flight) and flight.heard is not None:
             flight.heard(response.headers)
         if response.status in self._bans:
-            asked = response.headers.get("Retry-After", "")
+            asked = next((response.headers[name] for name in WAITS if name in response.headers), "")
             wait = _seconds(asked) if asked.isascii() and asked.isdecimal() else self._bans[response.status]
             self._silence.keep(self._clock.now() + wait)
 

@@ -42,10 +42,30 @@ _SPOT = {
     "publicGetTicker24hr": 2,
     "privateDeleteOrder": 1,
 }
+# what is public costs nothing by its documents, and is paced like orders all the same
+_KRAKEN_FUTURES = {
+    LOAD_MARKETS: 10,
+    CREATE_ORDER: 10,
+    "publicGetInstrumentsSymbolStatus": 10,
+    "publicGetOrderbook": 10,
+    "publicGetTickersSymbol": 10,
+    "privateGetAccounts": 2,
+    "privateGetPnlpreferences": 2,
+    "privateGetLeveragepreferences": 2,
+    "privateGetOpenpositions": 2,
+    "privateGetOpenorders": 2,
+    "privateGetOrdersStatus": 1,
+    "privateGetFills": 2,
+    "privatePostCancelorder": 10,
+    "privatePostCancelallordersafter": 25,
+    "historyGetOrders": 1,
+    "historyGetExecutions": 1,
+}
 WEIGHTS: Mapping[str, Mapping[str, int]] = {
     "binanceusdm": _USDM,
     "binance": _SPOT,
     "kraken": {LOAD_MARKETS: 1},
+    "krakenfutures": _KRAKEN_FUTURES,
     "okx": {"publicGetPublicTime": 2},
 }
 ONE_MARKET: Mapping[str, Mapping[str, int]] = {
@@ -53,6 +73,8 @@ ONE_MARKET: Mapping[str, Mapping[str, int]] = {
     "binance": {"privateGetOpenOrders": 6},
 }
 """Of methods that weigh less when they ask for one market."""
+PAST: Mapping[str, frozenset[str]] = {"krakenfutures": frozenset({"historyGetOrders", "historyGetExecutions"})}
+"""Methods that draw on a pool of their own, which the exchange grants for what is past."""
 BY_NUMBER = frozenset({"bybit", "okx", "gate", "kraken"})
 """Exchanges that count requests, each as one."""
 SEVERAL = 10
@@ -62,7 +84,8 @@ SEVERAL = 10
 def cost_of(exchange: Any, method: str, parameters: Mapping[str, Any]) -> Cost:
     """What a call of ``method``, one of ccxt's raw or unified ones, takes. exchange: the ccxt instance."""
     orders = 1 if method == CREATE_ORDER else 0
-    return Cost(weight=_weight(exchange, method, parameters), orders=orders)
+    past = method in PAST.get(exchange.id, ())
+    return Cost(weight=_weight(exchange, method, parameters), orders=orders, past=past)
 
 
 def _weight(exchange: Any, method: str, parameters: Mapping[str, Any]) -> Decimal:

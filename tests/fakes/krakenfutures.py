@@ -6,6 +6,7 @@ What it says of an order that arrives after its ``processBefore`` is documented 
 import base64
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -13,7 +14,8 @@ from typing import Any, ClassVar
 from tests.fakes import krakenfutures_messages as messages
 from tests.fakes.exchange_core import ALL, ExchangeCore, Instrument, Ladder, Reason, Refusal, Unique
 from tests.fakes.loopback_requests import Seen
-from tests.fakes.loopback_server import MALFORMED, LoopbackServer, Rejection, Routes, Skin, under, wall_clock
+from tests.fakes.loopback_server import MALFORMED, LoopbackServer, Rejection, Reply, Routes, Skin, under, wall_clock
+from tests.fakes.token_pool import TokenPool
 
 HOSTS = ("demo-futures.kraken.com", "futures.kraken.com")
 TRADING = "/derivatives/api/v3/"
@@ -21,6 +23,9 @@ HISTORY = "/api/history/v3/"
 PAGE = 1000
 LATEST_FILLS = 100
 TOO_LATE = "requestTooLate"
+TOO_MANY = "apiLimitExceeded"
+COSTS = {"sendorder": 10, "cancelorder": 10, "cancelallordersafter": 25, "orders/status": 1}
+"""What requests of trading cost; any other 2. What is public costs nothing."""
 AUTHENTICATION = "authenticationError"
 SIDES = {"buy": 1, "sell": -1}
 
@@ -98,15 +103,40 @@ def _past_orders(exchange: "KrakenFutures", told: dict[str, str]) -> Any:
     events = [
         (at, event)
         for one in exchange.core.orders.values()
-        if one.symbol == told["tradeable"]
+        if told.get("tradeable") in (None, one.symbol)
         for at, event in messages.past_events(one)
     ]
     return _past(exchange, told, events)
 
 
 def _past_executions(exchange: "KrakenFutures", told: dict[str, str]) -> Any:
-    own = [one for one in exchange.core.trades if one.symbol == told["tradeable"]]
+    own = [one for one in exchange.core.trades if told.get("tradeable") in (None, one.symbol)]
     return _past(exchange, told, [(one.at, messages.past_execution(exchange.core, one)) for one in own])
+
+
+def _metered(read: Callable[["KrakenFutures", dict[str, str]], Any]) -> Callable[["KrakenFutures", dict[str, str]], Any]:
+    """``read`` where the pool of the history has a token for it."""
+
+    def answer(exchange: "KrakenFutures", told: dict[str, str]) -> Any:
+        wait = exchange.history.take(Decimal(1), exchange.core.now())
+        if not wait:
+            return read(exchange, told)
+        return Reply(status=429, body=messages.error(TOO_MANY, exchange.now()), headers={"rate-limit-reset": str(wait)})
+
+    return answer
+
+
+def _spending(
+    cost: int, handler: Callable[["KrakenFutures", dict[str, str]], Any]
+) -> Callable[["KrakenFutures", dict[str, str]], Any]:
+    """``handler`` where the trading pool, if there is one, has ``cost`` for it."""
+
+    def answer(exchange: "KrakenFutures", told: dict[str, str]) -> Any:
+        if exchange.trading is not None and exchange.trading.take(Decimal(cost), exchange.core.now()):
+            raise Rejection(TOO_MANY)
+        return handler(exchange, told)
+
+    return answer
 
 
 def _past(exchange: "KrakenFutures", told: dict[str, str], events: list[tuple[int, dict[str, Any]]]) -> Any:
@@ -147,25 +177,33 @@ PUBLIC: Routes = under(
         ("GET", "tickers/{symbol}"): lambda exchange, told: messages.ticker(exchange.core, told["symbol"], exchange.now()),
     },
 )
+
+
+def _spent_on(routes: Routes) -> Routes:
+    return {(method, path): _spending(COSTS.get(path, 2), handler) for (method, path), handler in routes.items()}
+
+
 PRIVATE: Routes = {
     **under(
         TRADING,
-        {
-            ("GET", "accounts"): lambda exchange, _told: messages.accounts(exchange.core, exchange.cash, exchange.now()),
-            ("GET", "openpositions"): lambda exchange, _told: messages.positions(exchange.core, exchange.now()),
-            ("GET", "openorders"): lambda exchange, _told: messages.success(
-                exchange.now(), openOrders=[messages.open_order(one) for one in exchange.core.open_orders()]
-            ),
-            ("GET", "orders/status"): _status,
-            ("GET", "fills"): _fills,
-            ("GET", "pnlpreferences"): _preferences,
-            ("GET", "leveragepreferences"): _leverages,
-            ("POST", "sendorder"): _send,
-            ("POST", "cancelorder"): _cancel,
-            ("POST", "cancelallordersafter"): _dead_man,
-        },
+        _spent_on(
+            {
+                ("GET", "accounts"): lambda exchange, _told: messages.accounts(exchange.core, exchange.cash, exchange.now()),
+                ("GET", "openpositions"): lambda exchange, _told: messages.positions(exchange.core, exchange.now()),
+                ("GET", "openorders"): lambda exchange, _told: messages.success(
+                    exchange.now(), openOrders=[messages.open_order(one) for one in exchange.core.open_orders()]
+                ),
+                ("GET", "orders/status"): _status,
+                ("GET", "fills"): _fills,
+                ("GET", "pnlpreferences"): _preferences,
+                ("GET", "leveragepreferences"): _leverages,
+                ("POST", "sendorder"): _send,
+                ("POST", "cancelorder"): _cancel,
+                ("POST", "cancelallordersafter"): _dead_man,
+            }
+        ),
     ),
-    **under(HISTORY, {("GET", "orders"): _past_orders, ("GET", "executions"): _past_executions}),
+    **under(HISTORY, {("GET", "orders"): _metered(_past_orders), ("GET", "executions"): _metered(_past_executions)}),
 }
 
 
@@ -173,9 +211,10 @@ PRIVATE: Routes = {
 class KrakenFutures(LoopbackServer):
     """The exchange.
 
-    memory: ms for which trading knows an order that has ended; lag: ms by which its history is late; cash: the holding
-    wallet; profits: what markets pay profits in where that is not dollars; leverages: of markets that are isolated; page: rows
-    of one answer of its history, which may be less than asked for.
+    history, trading: the pools that requests draw on, the latter where a test asks for it; memory: ms for which trading knows
+    an order that has ended; lag: ms by which its history is late; cash: the holding wallet; profits: what markets pay profits
+    in where that is not dollars; leverages: of markets that are isolated; page: rows of one answer of its history, which may
+    be less than asked for.
     """
 
     skin: ClassVar[Skin] = Skin(
@@ -186,6 +225,8 @@ class KrakenFutures(LoopbackServer):
         authenticate=authenticate,
         error=_error,
     )
+    history: TokenPool = field(default_factory=lambda: TokenPool(capacity=Decimal(100), span=600_000))
+    trading: TokenPool | None = None
     memory: int = 5_000
     lag: int = 0
     cash: dict[str, Decimal] = field(default_factory=dict)

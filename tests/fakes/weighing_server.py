@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from keeper.simulation.clock import Shuffle, VirtualClock, VirtualLoop
-from keeper.venues.budgets import EPOCH, Budget, Limits
+from keeper.venues.budgets import Budget, Limits
+from keeper.venues.tallies import EPOCH
 from keeper.venues.throttle import Cost
 
 T = TypeVar("T")

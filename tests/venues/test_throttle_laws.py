@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from keeper.domain.errors import VenueUnavailable
 from keeper.simulation.clock import Shuffle, VirtualClock, VirtualLoop
-from keeper.venues.budgets import EPOCH, Budget, Gauge, Limits, Priority, Unit
+from keeper.venues.budgets import Budget, Gauge, Limits, Priority, Unit
+from keeper.venues.tallies import EPOCH
 from keeper.venues.throttle import Cost, Throttle, Turn
 from tests.fakes.weighing_server import START, WeighingServer, a_world, virtually
 

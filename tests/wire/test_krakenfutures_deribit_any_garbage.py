@@ -25,6 +25,7 @@ from tests.fakes.krakenfutures_messages import order_uid
 from tests.fakes.loopback_server import LoopbackServer
 from tests.fakes.loopback_venue import CLIENT_ID, order
 from tests.fakes.spoilers import NOON, Spoiler
+from tests.fakes.token_pool import TokenPool
 from tests.wire.garbage import SPOILERS, Ask, Place, believed, opened
 
 D = Decimal
@@ -57,7 +58,7 @@ class Exchange:
 
 EXCHANGES = {
     "krakenfutures": Exchange(
-        serve=lambda core: krakenfutures.KrakenFutures(core=core),
+        serve=lambda core: krakenfutures.KrakenFutures(core=core, history=TokenPool(capacity=D(10**9), span=1)),
         core=krakenfutures.usual_core,
         name="PI_XBTUSD",
         order_id=order_uid,

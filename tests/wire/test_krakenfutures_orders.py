@@ -176,7 +176,8 @@ async def test_an_order_that_was_never_taken_is_none_once_every_page_was_read(ex
         taken(await kraken.place(bought(client_id=f"kpr{number}", amount=D("0.1"))))
     exchange.requests.clear()
     assert await kraken.lookup(LINEAR, CLIENT_ID) is None
-    assert len(exchange.seen("history/v3/orders")) == 3
+    pages = [one.parameters.get("tradeable") for one in exchange.seen("history/v3/orders")]
+    assert pages == [None] * 3 + ["PF_XBTUSD"] * 3  # what the account did lately, then all that was ever done in the market
     exchange.memory = -1
     first = await kraken.lookup(LINEAR, "kpr0")
     assert first is not None

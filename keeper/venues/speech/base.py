@@ -26,6 +26,7 @@ from keeper.venues.listing import OrderRow
 BOOK_LEVELS = 100
 NOTHING: frozenset[str] = frozenset()
 Ask = Callable[[str, tuple[Any, ...], Collection[str]], Awaitable[Any]]
+Share = Callable[[str, Callable[["Wire"], Awaitable[Any]]], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +57,15 @@ class Wire:
     """What a Speech may use of a connection, for one question or one cancel.
 
     exchange: the ccxt instance, connected, whose markets are loaded; clock: tells ``now``; send: calls a method of ccxt with
-    arguments, as often as the question may be put, and returns None for the codes it is given; notes: what was learned of the
+    arguments, as often as the question may be put, and returns None for the codes it is given; share: puts a question of its
+    own about the account, once for all who put the one of that name while it waits for its turn; notes: what was learned of the
     account on this connection, as a Speech wrote it down.
     """
 
     exchange: Any
     clock: Callable[[], datetime]
     send: Ask
+    share: Share
     notes: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -3,6 +3,9 @@
 Trading itself forgets an order five seconds after its end. Its history knows of each order what happened to it (placed,
 updated, canceled, rejected), and of each execution the fee; neither can be asked for one order, so both are read from the
 newest back, as far as it takes. The history lags: it is held against the account's latest fills, which do not.
+
+The venue grants little of it: a pool of a hundred answers, which takes ten minutes to fill up. So what the account did within
+the last minute, in every market, is read at once for all who wait to know it: many children at a time take one answer.
 """
 
 from collections import defaultdict
@@ -10,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from keeper.domain.errors import StaleData
 from keeper.domain.numbers import ZERO
@@ -23,6 +26,8 @@ from keeper.venues.speech.base import Wire
 
 FULL_PAGE = 1000
 EARLIER = timedelta(seconds=1)
+LATELY = timedelta(minutes=1)
+PAST_ORDERS, PAST_EXECUTIONS = "historyGetOrders", "historyGetExecutions"
 RESTING = ("Limit", "Post")
 FORCED = (
     "Liquidation",
@@ -61,14 +66,42 @@ async def executions(
     wire: Wire, symbol: str, *, since: datetime | None = None, enough: Callable[[list[Execution], datetime], bool] | None = None
 ) -> list[Execution]:
     """Executions in a market, newest first: since a time, or until ``enough`` of them and of the time they reach back to."""
+    if since is None or since >= wire.now - LATELY:
+        start, told = await _lately(wire, PAST_EXECUTIONS)
+        recent = [
+            _execution(wire, symbol, element, at)
+            for element, at in told
+            if _is_of(wire, symbol, parsing.part(_execution_of(element), "order"))
+        ]
+        if since is not None and start - EARLIER <= since:
+            return [one for one in recent if one.fill.at >= since - EARLIER]
+        if enough is not None and enough(recent, start):
+            return recent
     found: list[Execution] = []
 
     def read(element: object, at: datetime) -> bool:
         found.append(_execution(wire, symbol, element, at))
         return enough is not None and enough(found, at)
 
-    await _newest_first(wire, "historyGetExecutions", symbol, since, read)
+    await _newest_first(wire, PAST_EXECUTIONS, symbol, since, read)
     return found
+
+
+async def _lately(wire: Wire, call: str) -> tuple[datetime, list[tuple[object, datetime]]]:
+    """What happened to the account in every market, newest first, and since when that is told."""
+
+    async def read(own: Wire) -> tuple[datetime, list[tuple[object, datetime]]]:
+        start = own.now - LATELY
+        found: list[tuple[object, datetime]] = []
+
+        def keep(element: object, at: datetime) -> bool:
+            found.append((element, at))
+            return False
+
+        await _newest_first(own, call, None, start, keep)
+        return start, found
+
+    return cast("tuple[datetime, list[tuple[object, datetime]]]", await wire.share(call, read))
 
 
 async def fills(wire: Wire, symbol: str, order_id: str) -> tuple[Fill, ...]:
@@ -89,15 +122,18 @@ async def order(wire: Wire, symbol: str, client_id: str) -> OrderRow | None:
 
     LIVE for as long as the history is behind the fills. StaleData where the fills alone tell of it yet.
     """
+    _, told = await _lately(wire, PAST_ORDERS)
     found: list[Event] = []
 
     def read(element: object, _at: datetime) -> bool:
         event = _event(element)
-        if event is not None and event.client_id == client_id:
+        if event is not None and event.client_id == client_id and _is_of(wire, symbol, event.order):
             found.append(event)
         return bool(found) and found[-1].kind in BEGINNINGS
 
-    await _newest_first(wire, "historyGetOrders", symbol, None, read)
+    if not any(read(element, at) for element, at in told):
+        found.clear()
+        await _newest_first(wire, PAST_ORDERS, symbol, None, read)
     if not found:
         if any(name == client_id for _, name, _ in await trading.latest_fills(wire)):
             raise StaleData("the venue's history does not tell of this order yet, whose fills it tells")
@@ -127,7 +163,7 @@ async def orders(wire: Wire, symbol: str, since: datetime, resting: Iterable[Ord
     told, found, _ = await together(
         trading.latest_fills(wire),
         executions(wire, symbol, since=since),
-        _newest_first(wire, "historyGetOrders", symbol, since, read),
+        _newest_first(wire, PAST_ORDERS, symbol, since, read),
     )
     for one in found:
         trades[one.order_id].append(one)
@@ -148,10 +184,15 @@ async def orders(wire: Wire, symbol: str, since: datetime, resting: Iterable[Ord
 
 
 async def _newest_first(
-    wire: Wire, call: str, symbol: str, since: datetime | None, read: Callable[[object, datetime], bool]
+    wire: Wire, call: str, symbol: str | None, since: datetime | None, read: Callable[[object, datetime], bool]
 ) -> None:
-    """Hand each element and its time to ``read``, newest first, until that says that it has enough."""
-    start = {} if since is None else {"since": parsing.milliseconds(since - EARLIER)}
+    """Hand each element and its time to ``read``, newest first, until that says that it has enough.
+
+    symbol: of the market that it is about, None for all of them.
+    """
+    told: dict[str, object] = {} if since is None else {"since": parsing.milliseconds(since - EARLIER)}
+    if symbol is not None:
+        told["tradeable"] = wire.market_id(symbol)
     last: list[datetime] = []
 
     async def page(token: str | None) -> tuple[list[Any], str | None]:
@@ -159,10 +200,9 @@ async def _newest_first(
             call,
             trading.NEVER_TRADED,
             version="v3",
-            tradeable=wire.market_id(symbol),
             sort="desc",
             count=FULL_PAGE,
-            **start,
+            **told,
             **({} if token is None else {"continuation_token": token}),
         )
         if answer is None:
@@ -182,11 +222,9 @@ async def _newest_first(
 
 
 def _execution(wire: Wire, symbol: str, element: object, at: datetime) -> Execution:
-    event = parsing.part(element, "event")
-    held = event.get("execution", event.get("Execution")) if isinstance(event, Mapping) else None
-    told = parsing.part(held, "execution")
+    told = _execution_of(element)
     order = parsing.part(told, "order")
-    if trading.market_symbol(wire, order, "tradeable") != symbol:
+    if not _is_of(wire, symbol, order):
         raise StaleData("the venue's history is about another market")
     return Execution(
         order_id=parsing.text_id(order, "uid"),
@@ -202,6 +240,17 @@ def _execution(wire: Wire, symbol: str, element: object, at: datetime) -> Execut
             at=at,
         ),
     )
+
+
+def _execution_of(element: object) -> Any:
+    event = parsing.part(element, "event")
+    held = event.get("execution", event.get("Execution")) if isinstance(event, Mapping) else None
+    return parsing.part(held, "execution")
+
+
+def _is_of(wire: Wire, symbol: str, order: object) -> bool:
+    """Whether an order is one in this market."""
+    return trading.market_symbol(wire, order, "tradeable") == symbol
 
 
 def _event(element: object) -> Event | None:
@@ -237,7 +286,7 @@ def _row(wire: Wire, symbol: str, events: list[Event], trades: list[Execution], 
     """
     stood = _stood(events, trades)
     newest = stood[0]
-    if trading.market_symbol(wire, newest, "tradeable") != symbol:
+    if not _is_of(wire, symbol, newest):
         raise StaleData("the venue's history is about another market")
     fills = [trade.fill for trade in trades]
     filled, kinds = trading.contracts(fills), {event.kind for event in events}
