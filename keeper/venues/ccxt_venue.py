@@ -129,6 +129,7 @@ class CcxtVenue(Inspected):
     async def open_orders(self) -> tuple[VenueOrder, ...]:
         """Every order that rests, in whichever market, as it is now; what else the account is does not matter."""
         self._refuse_altered()
+        self._speech.check_keys(self._credentials)  # who only takes orders back was not let in before
         return await self._asked(self._own("open orders", Priority.LOOKUP), self._speech.open_orders)
 
     async def _open_orders(self, wire: Wire) -> tuple[VenueOrder, ...]:

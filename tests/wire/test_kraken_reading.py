@@ -11,7 +11,7 @@ from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.inspection import FeeRates, KeyFacts
 from keeper.domain.market import FeeAsset, Market, MarketKind
 from keeper.ports import Environment
-from keeper.venues.ccxt_venue import CcxtVenue
+from keeper.venues.ccxt_venue import CcxtVenue, ExaminedVenue
 from keeper.venues.connection import Question
 from keeper.venues.parsing import milliseconds
 from tests.fakes.kraken import KrakenExchange, kraken_core
@@ -147,6 +147,9 @@ async def test_a_secret_that_can_t_sign_is_refused_before_anything_is_signed(kra
     with pytest.raises(VenueRefused, match="base64"):
         async with venue_at(kraken, Environment.LIVE, clock=clock, credentials={"secret": "halfofit0"}):
             pass
+    async with venue_at(kraken, Environment.LIVE, clock=clock, credentials={"secret": "halfofit0"}, kind=ExaminedVenue) as venue:
+        with pytest.raises(VenueRefused, match="base64"):
+            await venue.open_orders()
     assert [one for one in kraken.requests if one.header("API-Sign")] == []
 
 

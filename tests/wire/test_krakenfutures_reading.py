@@ -11,7 +11,7 @@ from keeper.domain.account import Position
 from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.inspection import Bracket, MarginMode, Modes
 from keeper.domain.market import MarketKind, Side
-from keeper.venues.ccxt_venue import CcxtVenue
+from keeper.venues.ccxt_venue import CcxtVenue, ExaminedVenue
 from keeper.venues.connection import Question
 from keeper.venues.dialects import KRAKEN_FUTURES
 from tests.fakes.krakenfutures import KrakenFutures, usual_core
@@ -149,7 +149,11 @@ async def test_connecting_is_refused_with_a_remedy(
 async def test_a_secret_that_is_none_is_refused_before_anything_is_signed_with_it(exchange: KrakenFutures) -> None:
     with pytest.raises(VenueRefused, match="base64"):
         await venue_at(exchange, credentials={"api_key": API_KEY, "secret": "a"}).__aenter__()
+    async with venue_at(exchange, credentials={"api_key": API_KEY, "secret": "a"}, kind=ExaminedVenue) as venue:
+        with pytest.raises(VenueRefused, match="base64"):
+            await venue.open_orders()
     assert not exchange.seen("accounts")
+    assert not exchange.seen("openorders")
 
 
 async def test_connecting_asks_for_time_markets_and_account_and_nothing_else(exchange: KrakenFutures) -> None:
