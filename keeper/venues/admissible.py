@@ -16,8 +16,8 @@ def admissible(venue: str, exchange: str, environment: Environment, *, streamed:
     ConfigError when Keeper can't trade there, not in ``environment``, or follows no streams there.
     """
     row = dialect_of(venue, exchange, environment)
-    if streamed and environment not in row.streams:
-        known = ", ".join(name for name, other in DIALECTS.items() if environment in other.streams)
+    if streamed and environment not in row.streams.hosts:
+        known = ", ".join(name for name, other in DIALECTS.items() if environment in other.streams.hosts)
         remedy = f'Keeper follows no streams of {exchange} in {environment}, only those of {known}: write "rest"'
         raise ConfigError(Problem(f"venue {venue}", f"venues.{venue}.market_data", "stream", remedy))
     return row

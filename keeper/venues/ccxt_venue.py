@@ -111,6 +111,8 @@ class CcxtVenue(Inspected):
     async def account(self) -> Account:
         """Balances, positions and open orders, read together; as old as they may be, which is when they were asked for."""
         self._refuse_altered()
+        if self._streams is not None:
+            self._streams.listen()
         questions = [self._own(what) for what in ("account", "open orders")]
         (wallet, positions), orders, _ = await together(
             self._asked(questions[0], self._speech.holdings),

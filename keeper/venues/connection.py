@@ -176,7 +176,7 @@ class Connection:
             clock=self._clock,
             silence=access.silence,
             bans=access.throttle.limits.bans,
-            streamed=self._dialect.streams.get(self._environment, frozenset()),
+            streamed=self._dialect.streams.hosts.get(self._environment, frozenset()),
         )
         exchange.on_rest_response = note_answer
         exchange.decimal_to_precision = _in_a_context_of_its_own(exchange.decimal_to_precision)
@@ -190,7 +190,7 @@ class Connection:
         self._shared, self._connected = access, exchange
         self._given, self._altered = {}, frozenset()
         if self._streamed:
-            self._streams = Streams(exchange, self._clock, self._venue_time)
+            self._streams = Streams(exchange, self._clock, self._venue_time, self._dialect.streams.levels)
 
     async def _disconnect(self) -> None:
         exchange, session, streams = self._connected, self._session, self._streams

@@ -18,8 +18,8 @@ from keeper.domain.errors import StaleData
 from keeper.domain.numbers import plain
 from keeper.ports import Clock
 from keeper.venues import parsing, verdicts
+from keeper.venues.speech.base import BOOK_LEVELS
 
-LEVELS = 100
 SILENCE = timedelta(seconds=1)
 """How long after its last change a book is still believed."""
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=1), timedelta(minutes=1)
@@ -28,10 +28,14 @@ log = structlog.get_logger()
 
 
 class Streams:
-    """The streams of one connection. exchange: of ccxt's kind that can watch; now: by the venue's clock, aware UTC."""
+    """The streams of one connection.
 
-    def __init__(self, exchange: Any, clock: Clock, now: Callable[[], datetime]) -> None:
+    exchange: of ccxt's kind that can watch; now: by the venue's clock, aware UTC; levels: how deep a book it is asked for.
+    """
+
+    def __init__(self, exchange: Any, clock: Clock, now: Callable[[], datetime], levels: int) -> None:
         self._exchange = exchange
+        self._levels = levels
         self._clock = clock
         self._now = now
         self._books: dict[str, tuple[Mapping[str, Any], datetime]] = {}
@@ -50,9 +54,13 @@ class Streams:
             log.warning("stream.unfit", market=symbol, error=str(error))
             return None
 
+    def listen(self) -> None:
+        """Word of orders may soon be of use: the stream that it comes by takes its time to open."""
+        self._follow("orders", self._watch_orders)
+
     async def news(self, client_id: str, by: datetime) -> None:
         """Return once the venue has sent word of an order, at ``by`` (this machine's clock) at the latest."""
-        self._follow("orders", self._watch_orders)
+        self.listen()
         event = self._news.setdefault(client_id, asyncio.Event())
         waiting = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._clock.sleep_until(by))]
         try:
@@ -65,7 +73,7 @@ class Streams:
 
     def expect(self, client_id: str) -> None:
         """Word of this order may come before anybody waits for it."""
-        self._follow("orders", self._watch_orders)
+        self.listen()
         self._news[client_id] = asyncio.Event()
         for oldest in list(self._news)[:-MOST_EXPECTED]:
             del self._news[oldest]
@@ -98,7 +106,7 @@ class Streams:
                 wait = FIRST_WAIT
 
     async def _watch_book(self, symbol: str) -> None:
-        told = await self._exchange.watch_order_book(symbol, LEVELS)
+        told = await self._exchange.watch_order_book(symbol, self._levels)
         self._books[symbol] = told, self._now()
 
     async def _watch_orders(self) -> None:
@@ -110,7 +118,7 @@ class Streams:
 
 def _rows(side: object) -> list[list[str]]:
     """Ccxt keeps floats: each is taken for the digits that it shows."""
-    return [[_text(price), _text(amount)] for price, amount, *_ in list(side)[:LEVELS]] if isinstance(side, list) else []
+    return [[_text(price), _text(amount)] for price, amount, *_ in list(side)[:BOOK_LEVELS]] if isinstance(side, list) else []
 
 
 def _text(number: object) -> str:

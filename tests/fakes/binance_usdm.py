@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from aiohttp import web
-
 from tests.fakes import binance_messages as messages
 from tests.fakes.binance_server import (
     API_KEY,
@@ -162,14 +160,6 @@ class BinanceUsdm(BinanceServer):
     )
     bracket_coefficient: str | None = None
     streams: UsdmStreams = field(default_factory=UsdmStreams)
-
-    def book_of(self, symbol: str) -> Any:
-        """As it is shown."""
-        return messages.depth(self.core, symbol, self.now(), 100)
-
-    async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Books that are subscribed to, and the account's orders under its listen key."""
-        return await self.streams.serve(self, request)
 
 
 def usual_core(**changes: Any) -> ExchangeCore:

@@ -10,6 +10,7 @@ How to write a skin for an exchange: one module ``tests/fakes/EXCHANGE.py`` (and
    Raise ``Rejection(code)``; the core raises ``Refusal(reason)``; ``error`` words both.
 4. ``class Exchange(LoopbackServer): skin = Skin(exchange="ccxt id", hosts=(testnet, live), public=..., private=..., ...)``.
 5. List it as a case of tests/contract (see ``cases.py`` there).
+6. Where Keeper follows its streams, give it ``streams`` (see ``loopback_streams``).
 """
 
 import asyncio
@@ -28,6 +29,7 @@ from aiohttp import web
 
 from tests.fakes.exchange_core import ExchangeCore, Reason, Refusal
 from tests.fakes.loopback_requests import Fault, Seen, broken, parameters_of, reply
+from tests.fakes.loopback_streams import LoopbackStreams
 
 API_KEY = "loopback-key-0123456789"
 SECRET = "loopback-secret-abcdefghij"
@@ -102,6 +104,7 @@ class LoopbackServer:
     requests: list[Seen] = field(default_factory=list)
     in_flight: int = 0
     hosts: dict[str, str] = field(default_factory=dict)
+    streams: LoopbackStreams = field(default_factory=LoopbackStreams)
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     on_the_way: "set[asyncio.Task[Reply]]" = field(default_factory=set)
     _runner: web.AppRunner | None = None
@@ -147,16 +150,16 @@ class LoopbackServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def stream(self, _request: web.Request) -> web.StreamResponse:
-        """What somebody hears who opens a stream."""
-        return web.Response(status=404)
+    def _host_of(self, request: web.Request) -> str:
+        """The one that a request was meant for."""
+        address = None if request.transport is None else request.transport.get_extra_info("sockname")
+        return "" if address is None else self._ports.get(address[1], "")
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() == "websocket":
-            return await self.stream(request)
+            return await self.streams.serve(self, request, self._host_of(request))
         body = await request.read()
         query = request.rel_url.raw_query_string
-        address = None if request.transport is None else request.transport.get_extra_info("sockname")
         self.in_flight += 1
         seen = Seen(
             method=request.method,
@@ -166,7 +169,7 @@ class LoopbackServer:
             body=body,
             query=query,
             headers=dict(request.headers),
-            host="" if address is None else self._ports.get(address[1], ""),
+            host=self._host_of(request),
             at=time.monotonic(),
             in_flight=self.in_flight,
         )

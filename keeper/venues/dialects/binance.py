@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from keeper.ports import Environment
-from keeper.venues.dialects.row import Dialect, on_site
+from keeper.venues.dialects.row import Dialect, Streamed, on_site
 from keeper.venues.speech.binance_futures import BinanceCoinm, BinanceUsdm
 from keeper.venues.speech.binance_spot import BinanceSpot
 
@@ -35,6 +35,8 @@ _FUTURES_OPTIONS: Mapping[str, object] = {
     "fetchCurrencies": False,  # calls the spot wallet, which a futures key may not read
     "adjustForTimeDifference": False,  # the offset is measured apart, and refused when large
     "maxRetriesOnFailure": 0,  # a retried order is a second order
+    # word of orders comes by a stream that tells of positions, too, which ccxt would read first, and past every limit
+    "watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False},
 }
 _FUTURES = {
     **_KEYS,
@@ -83,10 +85,12 @@ BINANCE_USDM = Dialect(
         Environment.LIVE: frozenset({"fapi.binance.com", _WALLET}),
         Environment.TESTNET: frozenset({"demo-fapi.binance.com"}),
     },
-    streams={
-        Environment.LIVE: frozenset({"fstream.binance.com"}),
-        Environment.TESTNET: frozenset({"fstream.binancefuture.com"}),
-    },
+    streams=Streamed(
+        hosts={
+            Environment.LIVE: frozenset({"fstream.binance.com"}),
+            Environment.TESTNET: frozenset({"fstream.binancefuture.com"}),
+        }
+    ),
     testnet_switch="enable_demo_trading",
     options=_FUTURES_OPTIONS,
     client_id_shape=_CLIENT_ID,

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from keeper.domain.inspection import Setting
 from keeper.ports import Environment
-from keeper.venues.speech.base import Speech
+from keeper.venues.speech.base import BOOK_LEVELS, Speech
 
 CLIENT_ERRORS = range(400, 500)
 ANY_WHOLE_ANSWER = range(200, 500)
@@ -26,6 +26,18 @@ def on_site(site: str) -> Mapping[Setting, str]:
         Setting.MARGIN_MODE: f"{form}, where it says cross or isolated",
         Setting.LEVERAGE: f"{form}, where the leverage stands (such as 10x)",
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamed:
+    """What Keeper follows of an exchange's streams, nothing in an environment that is not named.
+
+    hosts: the only ones whose streams may be opened, by environment; one with a path (``host/path/``) only below that path;
+    levels: how deep a book is followed, of the depths that ccxt knows one for.
+    """
+
+    hosts: Mapping[Environment, frozenset[str]] = field(default_factory=dict)
+    levels: int = BOOK_LEVELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +59,8 @@ class Dialect:
     (or, where it has no such rule, after which it is taken to be lost once two lookups say so); read_lag: seconds after which a
     read shows an earlier write; unique_ids: whether the venue refuses a second order of a client id for as long as the first
     one rests; in_turn: whether what is signed must arrive in the order in which it was signed, so that no two such requests
-    may be on their way; streams: the only hosts whose streams may be followed, by environment, empty where Keeper follows none;
-    by_hand: where a human changes a setting of the account, in words.
+    may be on their way; streams: what is followed of those that it sends by itself; by_hand: where a human changes a
+    setting of the account, in words.
     """
 
     exchange: str
@@ -68,7 +80,7 @@ class Dialect:
     read_lag: float = 0.5
     unique_ids: bool = True
     in_turn: bool = False
-    streams: Mapping[Environment, frozenset[str]] = field(default_factory=dict)
+    streams: Streamed = field(default_factory=Streamed)
     unknown_key: frozenset[str] = frozenset()
     about_us: frozenset[str] = frozenset()
     by_hand: Mapping[Setting, str] = field(default_factory=dict)
