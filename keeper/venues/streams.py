@@ -18,6 +18,7 @@ from keeper.domain.errors import StaleData
 from keeper.domain.numbers import plain
 from keeper.ports import Clock
 from keeper.venues import parsing, verdicts
+from keeper.venues.sockets import fail_aloud, give_up
 from keeper.venues.speech.base import BOOK_LEVELS
 
 SILENCE = timedelta(seconds=1)
@@ -34,6 +35,7 @@ class Streams:
     """
 
     def __init__(self, exchange: Any, clock: Clock, now: Callable[[], datetime], levels: int) -> None:
+        fail_aloud(exchange)
         self._exchange = exchange
         self._levels = levels
         self._clock = clock
@@ -41,6 +43,7 @@ class Streams:
         self._books: dict[str, tuple[Mapping[str, Any], datetime]] = {}
         self._followers: dict[str, asyncio.Task[None]] = {}
         self._news: dict[str, asyncio.Event] = {}
+        self._gave_up_at: datetime | None = None
 
     def book(self, symbol: str) -> OrderBook | None:
         """The book of a market as it was last told, from now on; None where it is silent, unfit, or not told of yet."""
@@ -107,13 +110,39 @@ class Streams:
 
     async def _watch_book(self, symbol: str) -> None:
         told = await self._exchange.watch_order_book(symbol, self._levels)
-        self._books[symbol] = told, self._now()
+        if not _has_two_sides(told):
+            await self._give_up(symbol)
+            raise StaleData(f"the streamed book of {symbol} has no two sides")
+        self._books[symbol] = told, min(self._now(), _told_at(told) or self._now())
+
+    async def _give_up(self, symbol: str) -> None:
+        """Have a book told whole again: what changes of one that can't be may look like a book, and is none.
+
+        Other markets may be on the same connection, so that it is ended no more than once in a while.
+        """
+        self._books.pop(symbol, None)
+        if self._gave_up_at is not None:
+            await self._clock.sleep_until(self._gave_up_at + LONGEST_WAIT)
+        self._gave_up_at = self._clock.now()
+        give_up(self._exchange, symbol)
 
     async def _watch_orders(self) -> None:
         for order in await self._exchange.watch_orders():
             event = self._news.get(str(order.get("clientOrderId")))
             if event is not None:
                 event.set()
+
+
+def _has_two_sides(book: Mapping[str, Any]) -> bool:
+    """Whether there is a best bid, and a best ask above it."""
+    bids, asks = book["bids"], book["asks"]
+    return bool(bids and asks and bids[0][0] < asks[0][0])
+
+
+def _told_at(book: Mapping[str, Any]) -> datetime | None:
+    """When the exchange says that a book was so, which may be long ago; None where it does not say."""
+    stamp = book.get("timestamp")
+    return None if stamp is None else parsing.instant(stamp, "time of the book")
 
 
 def _rows(side: object) -> list[list[str]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from keeper.domain.errors import ConfigError
+from keeper.domain.errors import ConfigError, StaleData
 from keeper.domain.order import Accepted, Unknown
 from keeper.ports import Environment
 from keeper.service.sender import confirm
@@ -17,7 +17,7 @@ from keeper.venues.ccxt_venue import CcxtVenue
 from tests.fakes.binance_coinm import BinanceCoinm
 from tests.fakes.binance_usdm import Fault, usual_core
 from tests.fakes.loopback_server import LoopbackServer
-from tests.fakes.loopback_venue import ShiftedClock, venue_at
+from tests.fakes.loopback_venue import ETH, ShiftedClock, venue_at
 from tests.wire.stream_cases import EXCHANGES, MARKETS, USDM, HastyClock, StreamCase, until
 
 D = Decimal
@@ -73,6 +73,18 @@ async def test_a_stream_that_falls_silent_is_not_believed(case: StreamCase) -> N
 
 
 @every_exchange
+async def test_a_book_that_was_long_on_its_way_is_not_believed(case: StreamCase) -> None:
+    async with streaming(case) as (server, venue):
+        await case.followed(server, venue)
+        server.streams.late = 1500
+        sent = server.streams.books
+        await until(lambda: server.streams.books > sent + 2)
+        read = len(server.seen(case.book_read))
+        await venue.quote(case.symbol)
+        assert len(server.seen(case.book_read)) == read + 1
+
+
+@every_exchange
 async def test_a_stream_that_can_not_be_opened_leaves_everything_to_rest(case: StreamCase) -> None:
     async with case.serve() as server:
         async with venue_at(server, streamed=True, hosts=case.hosts(server), clock=HastyClock()) as venue:
@@ -124,6 +136,26 @@ async def test_orders_are_sent_once_and_over_rest_in_any_case(case: StreamCase) 
 
 
 @every_exchange
+async def test_garbage_on_a_stream_harms_nothing(case: StreamCase) -> None:
+    async with streaming(case, clock=HastyClock()) as (server, venue):
+        await listened(server, venue)
+        await case.followed(server, venue)
+        for text in ("{", "[]", "null", "[1, {}]", "{}", "\x00", *case.garbage):
+            await until(lambda: len(server.streams.lines) >= 2)
+            await server.streams.say(text)
+            sent = server.streams.books
+            await until(lambda: server.streams.books > sent)  # noqa: B023 - it is waited for here
+            book = (await venue.quote(case.symbol)).book
+            assert (book.bids[0], book.asks[0]) == case.best(server), text
+        await until(lambda: len(server.streams.lines) >= 2 and bool(server.streams.listeners))
+        await case.moved(server, D(49_990))
+        assert await case.followed(server, venue) == case.best(server)
+        asked = case.order()
+        assert isinstance(await venue.place(asked), Accepted)
+        await asyncio.wait_for(venue.heard(asked.client_id, venue.clock.now() + timedelta(hours=1)), 10)
+
+
+@every_exchange
 async def test_a_stream_that_is_lost_is_opened_again(case: StreamCase) -> None:
     async with streaming(case, clock=HastyClock()) as (server, venue):
         await listened(server, venue)
@@ -140,6 +172,20 @@ async def test_a_stream_that_is_lost_is_opened_again(case: StreamCase) -> None:
         asked = case.order()
         assert isinstance(await venue.place(asked), Accepted)
         await asyncio.wait_for(venue.heard(asked.client_id, venue.clock.now() + timedelta(hours=1)), 10)
+
+
+async def test_a_book_that_can_never_be_takes_no_other_along() -> None:
+    async with streaming(USDM, clock=HastyClock()) as (server, venue):
+        venue.exchange.options["streamLimits"]["linear"] = 1  # one connection for all books, as for many of them
+        await USDM.followed(server, venue)
+        server.faults.append(Fault("depth", "empty_object", says="symbol=ETHUSDT"))
+        with pytest.raises(StaleData):
+            await venue.quote(ETH)
+        await until(lambda: len(server.streams.opened) == 2)
+        await until(lambda: sum(len(line.followed) for line in server.streams.lines) == 2)
+        await USDM.moved(server, D(49_990))
+        assert await USDM.followed(server, venue) == USDM.best(server)
+        assert len(server.streams.opened) == 2
 
 
 async def test_what_streams_ask_of_an_account_over_rest_is_a_key_to_listen_with() -> None:
