@@ -138,7 +138,8 @@ class GuardedSession:
 
     allowed: hosts of the environment; origins: from ``loopback_origins``, and where there are any no other host is
     reached; clock: measures how long to keep silent; silence: where that is kept; bans: HTTP statuses that ask for it, and
-    for how long where no Retry-After says so; streamed: hosts of the environment's streams.
+    for how long where no Retry-After says so; streamed: hosts of the environment's streams, of which one with a path
+    (``host/path/``) is allowed below that path only.
     """
 
     def __init__(
@@ -240,7 +241,7 @@ class GuardedSession:
         from yarl import URL
 
         host = url.host or ""
-        if host not in allowed or url.scheme != scheme or url.explicit_port is not None:
+        if not _is_among(allowed, url) or url.scheme != scheme or url.explicit_port is not None:
             raise VenueRefused("host", f"{url.scheme}://{url.authority} is none of this environment's hosts ({_names(allowed)})")
         if not self._origins:
             self.reached[host] = f"https://{host}"
@@ -261,6 +262,11 @@ class GuardedSession:
             asked = next((response.headers[name] for name in WAITS if name in response.headers), "")
             wait = _seconds(asked) if asked.isascii() and asked.isdecimal() else self._bans[response.status]
             self._silence.keep(self._clock.now() + wait)
+
+
+def _is_among(allowed: frozenset[str], url: "URL") -> bool:
+    """Whether ``allowed`` names the host of ``url``, or what of it ``url`` is below."""
+    return url.host in allowed or any(f"{url.host}{url.path}".startswith(one) for one in allowed if "/" in one)
 
 
 def _seconds(digits: str) -> timedelta:

@@ -1,4 +1,4 @@
-"""A loopback exchange that speaks Bybit's v5 REST for one unified account, checks every signature and remembers every request.
+"""A loopback exchange that speaks Bybit's v5 for one unified account, checks every signature and remembers every request.
 
 ``async with Bybit(core=usual_core()) as exchange``; what is traded on spot stands in ``spot``, or is the core itself. Cursors
 are told as that exchange tells them: percent-encoded, and after the last page too, but for positions.
@@ -13,12 +13,13 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from tests.fakes import bybit_messages as messages
+from tests.fakes.bybit_streams import BybitStreams
 from tests.fakes.exchange_core import ExchangeCore, Instrument, Order, Reason, Refusal
 from tests.fakes.loopback_requests import Seen
 from tests.fakes.loopback_server import MALFORMED, LoopbackServer, Rejection, Routes, Skin, Told, under
 from tests.fakes.spot_core import SpotCore
 
-HOSTS = ("api-demo.bybit.com", "api.bybit.com")
+HOSTS = ("api-demo.bybit.com", "api.bybit.com", "stream-demo.bybit.com", "stream.bybit.com")
 AHEAD, DEFAULT_WINDOW = 1000, 5000
 DAY = 86_400_000
 WEEK = 7 * DAY
@@ -44,6 +45,7 @@ class Bybit(LoopbackServer):
     borrowed: dict[str, Decimal] = field(default_factory=dict)
     restarted: bool = False
     history_lags: bool = False
+    streams: BybitStreams = field(default_factory=BybitStreams)
 
     def desk(self, category: str) -> ExchangeCore | None:
         """Who trades a category; nobody where nothing of it is listed."""

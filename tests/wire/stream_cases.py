@@ -11,12 +11,15 @@ from keeper.domain.book import Level
 from keeper.venues.ccxt_venue import CcxtVenue
 from tests.fakes.binance_usdm import BinanceUsdm
 from tests.fakes.binance_usdm import usual_core as usdm_core
+from tests.fakes.bybit import Bybit
+from tests.fakes.bybit_cores import inverse_core
+from tests.fakes.bybit_desk import core_of, unified
 from tests.fakes.exchange_core import ExchangeCore
 from tests.fakes.loopback_server import LoopbackServer
 from tests.fakes.loopback_venue import ShiftedClock, order
 
 D = Decimal
-LINEAR = "BTC/USDT:USDT"
+LINEAR, INVERSE, SPOT = "BTC/USDT:USDT", "BTC/USD:BTC", "BTC/USDT"
 AMOUNT = D("0.015")
 
 
@@ -49,7 +52,7 @@ class StreamCase:
 
     def core(self, server: LoopbackServer) -> ExchangeCore:
         """Where the market is traded."""
-        return server.core
+        return core_of(server, self.symbol) if isinstance(server, Bybit) and server.spot is not None else server.core
 
     def best(self, server: LoopbackServer) -> tuple[Level, Level]:
         """The best bid and ask, as they really are."""
@@ -100,6 +103,25 @@ async def until(holds: Callable[[], bool]) -> None:
     raise AssertionError("what was waited for did not come")
 
 
+def _bybit(symbol: str, market: str, category: str, **changes: Any) -> StreamCase:
+    topic = f"orderbook.200.{market}"
+    parts: dict[str, Any] = {
+        "serve": unified,
+        "book_read": "market/orderbook",
+        "books_at": f"stream.bybit.com/v5/public/{category}",
+        "orders_at": "stream-demo.bybit.com/v5/private",
+        "lie": {"orderStatus": "Cancelled", "cumExecQty": "0", "leavesQty": "0"},
+        "garbage": (
+            {"topic": topic, "type": "delta", "ts": 1, "data": {"s": market, "b": [["x", "y"]], "a": None}},
+            {"topic": topic, "type": "snapshot", "data": None},
+            {"topic": "order", "data": [None, {"orderId": 7, "symbol": market, "category": category}]},
+            {"op": "auth", "success": False, "ret_msg": "Params Error"},
+            {"success": False, "ret_msg": "error:handler not found", "op": "subscribe"},
+        ),
+    }
+    return StreamCase(exchange="bybit", symbol=symbol, market=market, **(parts | changes))
+
+
 USDM = StreamCase(
     exchange="binanceusdm",
     serve=lambda: BinanceUsdm(core=usdm_core()),
@@ -115,5 +137,8 @@ USDM = StreamCase(
         {"error": {"code": 2, "msg": "Invalid request"}, "id": 99},
     ),
 )
-EXCHANGES = (USDM,)
-MARKETS = (USDM,)
+BYBIT = _bybit(LINEAR, "BTCUSDT", "linear")
+BYBIT_SPOT = _bybit(SPOT, "BTCUSDT", "spot")
+BYBIT_INVERSE = _bybit(INVERSE, "BTCUSD", "inverse", serve=lambda: Bybit(core=inverse_core()), amount=D(750))
+EXCHANGES = (USDM, BYBIT)
+MARKETS = (USDM, BYBIT, BYBIT_INVERSE, BYBIT_SPOT)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,12 +19,14 @@ from tests.fakes.binance_coinm import BinanceCoinm
 from tests.fakes.binance_usdm import Fault, usual_core
 from tests.fakes.loopback_server import LoopbackServer
 from tests.fakes.loopback_venue import ETH, ShiftedClock, venue_at
-from tests.wire.stream_cases import EXCHANGES, MARKETS, USDM, HastyClock, StreamCase, until
+from tests.wire.stream_cases import BYBIT, EXCHANGES, MARKETS, USDM, HastyClock, StreamCase, until
 
 D = Decimal
 World = tuple[LoopbackServer, CcxtVenue]
 every_market = pytest.mark.parametrize("case", MARKETS, ids=lambda case: case.name)
 every_exchange = pytest.mark.parametrize("case", EXCHANGES, ids=lambda case: case.exchange)
+acknowledging = pytest.mark.parametrize("case", [one for one in MARKETS if one is not USDM], ids=lambda case: case.name)
+"""Those that answer to an order with its ids alone."""
 
 
 @asynccontextmanager
@@ -114,6 +117,20 @@ async def test_word_of_an_order_ends_the_wait_and_proves_nothing(case: StreamCas
         assert (confirmed[0].filled, sum(fill.amount for fill in confirmed[1])) == (asked.amount, asked.amount)
 
 
+@acknowledging
+async def test_an_order_is_confirmed_as_soon_as_there_is_word_of_it(case: StreamCase) -> None:
+    async with streaming(case) as (server, venue):
+        await listened(server, venue)
+        venue._info = replace(venue.info, read_lag=60.0)
+        asked = case.order()
+        outcome = await venue.place(asked)
+        assert isinstance(outcome, Accepted)
+        assert not outcome.report.state.terminal
+        confirmed = await asyncio.wait_for(confirm(venue, venue.clock, asked, outcome.report), 10)
+        assert confirmed is not None
+        assert (confirmed[0].filled, sum(fill.amount for fill in confirmed[1])) == (asked.amount, asked.amount)
+
+
 async def test_nobody_waits_longer_for_word_than_it_was_told() -> None:
     async with streaming(USDM) as (_, venue):
         started = venue.clock.now()
@@ -174,6 +191,41 @@ async def test_a_stream_that_is_lost_is_opened_again(case: StreamCase) -> None:
         await asyncio.wait_for(venue.heard(asked.client_id, venue.clock.now() + timedelta(hours=1)), 10)
 
 
+@pytest.mark.parametrize("case", [BYBIT], ids=lambda case: case.exchange)
+async def test_pings_keep_a_stream_and_one_that_answers_none_is_opened_again(case: StreamCase) -> None:
+    async with streaming(case, clock=HastyClock()) as (server, venue):
+        venue.exchange.streaming["keepAlive"] = 40
+        await listened(server, venue)
+        await case.followed(server, venue)
+        await asyncio.sleep(0.3)  # noqa: TID251 - several pings take real time
+        assert len(server.streams.opened) == 2
+        server.streams.deaf = True
+        await until(lambda: len(server.streams.opened) > 2)
+
+
+@pytest.mark.parametrize("case", [BYBIT], ids=lambda case: case.exchange)
+async def test_a_login_that_is_refused_is_tried_again(case: StreamCase) -> None:
+    async with streaming(case, clock=HastyClock()) as (server, venue):
+        right, server.secret = server.secret, "another"
+        await venue.heard("kprffffffffffffffffffffffffffff", venue.clock.now())
+        await until(lambda: server.streams.turned_away > 1)
+        assert server.streams.listeners == []
+        server.secret = right
+        await listened(server, venue)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sides"), [("snapshot", {"b": [], "a": []}), ("delta", {"b": [["50900", "1"]], "a": []})], ids=["empty", "crossed"]
+)
+async def test_a_book_that_can_not_be_is_taken_up_anew(kind: str, sides: dict[str, Any]) -> None:
+    async with streaming(BYBIT, clock=HastyClock()) as (server, venue):
+        await BYBIT.followed(server, venue)
+        told = {"topic": "orderbook.200.BTCUSDT", "type": kind, "ts": server.now(), "data": {"s": "BTCUSDT", **sides}}
+        await server.streams.say(told)
+        await until(lambda: len(server.streams.opened) == 2)
+        assert await BYBIT.followed(server, venue) == BYBIT.best(server)
+
+
 async def test_a_book_that_can_never_be_takes_no_other_along() -> None:
     async with streaming(USDM, clock=HastyClock()) as (server, venue):
         venue.exchange.options["streamLimits"]["linear"] = 1  # one connection for all books, as for many of them
@@ -197,12 +249,23 @@ async def test_what_streams_ask_of_an_account_over_rest_is_a_key_to_listen_with(
 
 async def test_an_exchange_whose_streams_nobody_follows_is_a_problem_of_the_configuration() -> None:
     async with BinanceCoinm(core=usual_core()) as server:
-        with pytest.raises(ConfigError, match=r'market_data = stream: .*binanceusdm: write "rest"'):
+        with pytest.raises(ConfigError, match=r'market_data = stream: .*binanceusdm, bybit: write "rest"'):
             venue_at(server, streamed=True)
 
 
 ELSEWHERE = [
     (USDM, ("wss://fstream.binance.com/ws", "ws://fstream.binancefuture.com/ws", "wss://example.org/ws")),
+    (
+        BYBIT,
+        (
+            "wss://stream.bybit.com/v5/private",
+            "wss://stream.bybit.com/v5/trade",
+            "wss://stream.bybit.com/v5/public/../private",
+            "wss://stream-testnet.bybit.com/v5/public/linear",
+            "wss://stream-demo.bybit.com:8443/v5/private",
+            "ws://stream-demo.bybit.com/v5/private",
+        ),
+    ),
 ]
 
 

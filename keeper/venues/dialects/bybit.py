@@ -1,7 +1,7 @@
 """Bybit: linear and inverse perpetuals and spot of the unified account, live and in demo trading."""
 
 from keeper.ports import Environment
-from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, Dialect, on_site
+from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, Dialect, Streamed, on_site
 from keeper.venues.speech.bybit import WINDOW, Bybit
 
 _KEYS = {
@@ -90,6 +90,14 @@ BYBIT = Dialect(
         Environment.LIVE: frozenset({"api.bybit.com"}),
         Environment.TESTNET: frozenset({"api-demo.bybit.com"}),
     },
+    streams=Streamed(
+        hosts={
+            Environment.LIVE: frozenset({"stream.bybit.com"}),
+            # demo trading has a stream of its own for accounts, and follows the books of live trading
+            Environment.TESTNET: frozenset({"stream-demo.bybit.com", "stream.bybit.com/v5/public/"}),
+        },
+        levels=200,  # a hundred is none of its depths
+    ),
     testnet_switch="enable_demo_trading",
     options={
         "fetchMarkets": {"types": ["linear", "inverse", "spot"]},  # options are a request for each coin

@@ -2,7 +2,7 @@
 
 An order's answer tells its ids alone; what became of it is asked for. ccxt's fetch_order does not know client ids, and its
 contract size of an inverse market is the smallest order. The disconnection protection is no dead-man switch: it watches a
-private stream, which Keeper does not keep, and only large clients may have it switched on.
+private stream, which Keeper keeps as a hint at most, and only large clients may have it switched on.
 """
 
 from collections.abc import Callable, Mapping, Sequence
