@@ -241,7 +241,7 @@ class GuardedSession:
         from yarl import URL
 
         host = url.host or ""
-        if not _is_among(allowed, url) or url.scheme != scheme or url.explicit_port is not None:
+        if not _is_among(allowed, url) or url.scheme != scheme or not url.is_default_port():
             raise VenueRefused("host", f"{url.scheme}://{url.authority} is none of this environment's hosts ({_names(allowed)})")
         if not self._origins:
             self.reached[host] = f"https://{host}"

@@ -1,4 +1,4 @@
-"""A loopback exchange that speaks OKX's v5 REST, checks every signature and deadline and remembers every request.
+"""A loopback exchange that speaks OKX's v5, checks every signature and deadline and remembers every request.
 
 ``async with OkxServer(core=okx_core()) as exchange``: perpetuals in futures mode; ``okx_spot_core()`` with ``level="1"``: spot.
 Live and demo trading have one host, and the header x-simulated-trading tells them apart; the key belongs to one of them.
@@ -18,6 +18,7 @@ from tests.fakes.exchange_core import ALL, ZERO, ExchangeCore, Instrument, Ladde
 from tests.fakes.loopback_requests import Seen
 from tests.fakes.loopback_server import MALFORMED, LoopbackServer, Rejection, Routes, Skin, Told, under, wall_clock
 from tests.fakes.okx_messages import said
+from tests.fakes.okx_streams import DEMO, LIVE, OkxStreams
 from tests.fakes.spot_core import SpotCore
 
 HOST = "www.okx.com"
@@ -42,6 +43,7 @@ class OkxServer(LoopbackServer):
     addresses: str = ""
     borrows: bool = False
     bots: dict[str, Decimal] = field(default_factory=dict)
+    streams: OkxStreams = field(default_factory=OkxStreams)
 
 
 def authenticate(exchange: OkxServer, seen: Seen) -> None:
@@ -233,7 +235,7 @@ def _error(about: Any, seen: Seen) -> tuple[int, Any]:
 
 OkxServer.skin = Skin(
     exchange="okx",
-    hosts=(HOST,),
+    hosts=(HOST, DEMO, LIVE),
     public=under("/api/v5/", PUBLIC),
     private=under("/api/v5/", PRIVATE),
     authenticate=authenticate,

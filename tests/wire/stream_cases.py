@@ -17,6 +17,7 @@ from tests.fakes.bybit_desk import core_of, unified
 from tests.fakes.exchange_core import ExchangeCore
 from tests.fakes.loopback_server import LoopbackServer
 from tests.fakes.loopback_venue import ShiftedClock, order
+from tests.fakes.okx import OkxServer, okx_core, okx_spot_core
 
 D = Decimal
 LINEAR, INVERSE, SPOT = "BTC/USDT:USDT", "BTC/USD:BTC", "BTC/USDT"
@@ -122,6 +123,25 @@ def _bybit(symbol: str, market: str, category: str, **changes: Any) -> StreamCas
     return StreamCase(exchange="bybit", symbol=symbol, market=market, **(parts | changes))
 
 
+def _okx(symbol: str, market: str, **changes: Any) -> StreamCase:
+    about = {"channel": "books", "instId": market}
+    parts: dict[str, Any] = {
+        "serve": lambda: OkxServer(core=okx_core()),
+        "book_read": "market/books",
+        "books_at": "wspap.okx.com/ws/v5/public?brokerId=9999",
+        "orders_at": "wspap.okx.com/ws/v5/private?brokerId=9999",
+        "lie": {"state": "canceled", "accFillSz": "0", "avgPx": ""},
+        "garbage": (
+            {"arg": about, "action": "update", "data": [{"asks": [[None]], "bids": 3}]},
+            {"arg": about, "action": "snapshot", "data": None},
+            {"arg": {"channel": "orders"}, "data": [{"instId": None, "ordId": []}]},
+            {"event": "error", "code": "60009", "msg": "Login failed."},
+            {"event": "login", "code": "0"},
+        ),
+    }
+    return StreamCase(exchange="okx", symbol=symbol, market=market, **(parts | changes))
+
+
 USDM = StreamCase(
     exchange="binanceusdm",
     serve=lambda: BinanceUsdm(core=usdm_core()),
@@ -140,5 +160,8 @@ USDM = StreamCase(
 BYBIT = _bybit(LINEAR, "BTCUSDT", "linear")
 BYBIT_SPOT = _bybit(SPOT, "BTCUSDT", "spot")
 BYBIT_INVERSE = _bybit(INVERSE, "BTCUSD", "inverse", serve=lambda: Bybit(core=inverse_core()), amount=D(750))
-EXCHANGES = (USDM, BYBIT)
-MARKETS = (USDM, BYBIT, BYBIT_INVERSE, BYBIT_SPOT)
+OKX = _okx(LINEAR, "BTC-USDT-SWAP", amount=D("1.5"))
+OKX_INVERSE = _okx(INVERSE, "BTC-USD-SWAP", amount=D(7))
+OKX_SPOT = _okx(SPOT, "BTC-USDT", serve=lambda: OkxServer(core=okx_spot_core(wallet={"USDT": D(150_000)}), level="1"))
+EXCHANGES = (USDM, BYBIT, OKX)
+MARKETS = (USDM, BYBIT, BYBIT_INVERSE, BYBIT_SPOT, OKX, OKX_INVERSE, OKX_SPOT)

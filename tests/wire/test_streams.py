@@ -19,7 +19,7 @@ from tests.fakes.binance_coinm import BinanceCoinm
 from tests.fakes.binance_usdm import Fault, usual_core
 from tests.fakes.loopback_server import LoopbackServer
 from tests.fakes.loopback_venue import ETH, ShiftedClock, venue_at
-from tests.wire.stream_cases import BYBIT, EXCHANGES, MARKETS, USDM, HastyClock, StreamCase, until
+from tests.wire.stream_cases import BYBIT, EXCHANGES, MARKETS, OKX, USDM, HastyClock, StreamCase, until
 
 D = Decimal
 World = tuple[LoopbackServer, CcxtVenue]
@@ -191,7 +191,7 @@ async def test_a_stream_that_is_lost_is_opened_again(case: StreamCase) -> None:
         await asyncio.wait_for(venue.heard(asked.client_id, venue.clock.now() + timedelta(hours=1)), 10)
 
 
-@pytest.mark.parametrize("case", [BYBIT], ids=lambda case: case.exchange)
+@pytest.mark.parametrize("case", [BYBIT, OKX], ids=lambda case: case.exchange)
 async def test_pings_keep_a_stream_and_one_that_answers_none_is_opened_again(case: StreamCase) -> None:
     async with streaming(case, clock=HastyClock()) as (server, venue):
         venue.exchange.streaming["keepAlive"] = 40
@@ -203,7 +203,7 @@ async def test_pings_keep_a_stream_and_one_that_answers_none_is_opened_again(cas
         await until(lambda: len(server.streams.opened) > 2)
 
 
-@pytest.mark.parametrize("case", [BYBIT], ids=lambda case: case.exchange)
+@pytest.mark.parametrize("case", [BYBIT, OKX], ids=lambda case: case.exchange)
 async def test_a_login_that_is_refused_is_tried_again(case: StreamCase) -> None:
     async with streaming(case, clock=HastyClock()) as (server, venue):
         right, server.secret = server.secret, "another"
@@ -212,6 +212,17 @@ async def test_a_login_that_is_refused_is_tried_again(case: StreamCase) -> None:
         assert server.streams.listeners == []
         server.secret = right
         await listened(server, venue)
+
+
+async def test_a_book_of_which_a_change_is_missing_is_taken_up_anew() -> None:
+    async with streaming(OKX, clock=HastyClock()) as (server, venue):
+        await OKX.followed(server, venue)
+        (known,) = server.streams.lines[0].followed.values()
+        known.number += 3
+        server.core.set_mid(OKX.market, D(49_990))
+        await until(lambda: server.streams.lines[0].followed != {} and _number(server) < known.number)
+        assert await OKX.followed(server, venue) == OKX.best(server)
+        assert server.streams.opened == [OKX.books_at]
 
 
 @pytest.mark.parametrize(
@@ -240,6 +251,11 @@ async def test_a_book_that_can_never_be_takes_no_other_along() -> None:
         assert len(server.streams.opened) == 2
 
 
+def _number(server: LoopbackServer) -> int:
+    (known,) = server.streams.lines[0].followed.values()
+    return known.number
+
+
 async def test_what_streams_ask_of_an_account_over_rest_is_a_key_to_listen_with() -> None:
     async with streaming(USDM) as (server, venue):
         await venue.heard("kprffffffffffffffffffffffffffff", venue.clock.now())
@@ -249,7 +265,7 @@ async def test_what_streams_ask_of_an_account_over_rest_is_a_key_to_listen_with(
 
 async def test_an_exchange_whose_streams_nobody_follows_is_a_problem_of_the_configuration() -> None:
     async with BinanceCoinm(core=usual_core()) as server:
-        with pytest.raises(ConfigError, match=r'market_data = stream: .*binanceusdm, bybit: write "rest"'):
+        with pytest.raises(ConfigError, match=r'market_data = stream: .*binanceusdm, bybit, okx: write "rest"'):
             venue_at(server, streamed=True)
 
 
@@ -264,6 +280,15 @@ ELSEWHERE = [
             "wss://stream-testnet.bybit.com/v5/public/linear",
             "wss://stream-demo.bybit.com:8443/v5/private",
             "ws://stream-demo.bybit.com/v5/private",
+        ),
+    ),
+    (
+        OKX,
+        (
+            "wss://ws.okx.com:443/ws/v5/private",
+            "wss://www.okx.com/ws/v5/private",
+            "wss://wspap.okx.com:8443/ws/v5/private",
+            "ws://wspap.okx.com/ws/v5/public",
         ),
     ),
 ]

@@ -1,8 +1,8 @@
-"""OKX: spot and perpetuals. Its demo has the hosts of live trading, and is told from it by a header."""
+"""OKX: spot and perpetuals. Its demo has the host of live trading, and is told from it by a header; its streams have one each."""
 
 from keeper.domain.inspection import Setting
 from keeper.ports import Environment
-from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, WITH_PASSPHRASE, Dialect, on_site
+from keeper.venues.dialects.row import ANY_WHOLE_ANSWER, WITH_PASSPHRASE, Dialect, Streamed, on_site
 from keeper.venues.speech.okx import Okx
 
 _KEYS = {
@@ -142,6 +142,13 @@ OKX = Dialect(
         Environment.LIVE: frozenset({"www.okx.com"}),
         Environment.TESTNET: frozenset({"www.okx.com"}),  # with the header x-simulated-trading
     },
+    streams=Streamed(
+        hosts={
+            Environment.LIVE: frozenset({"ws.okx.com"}),
+            Environment.TESTNET: frozenset({"wspap.okx.com"}),
+        },
+        levels=400,  # the channel that every account may follow; ccxt asks for another one at 50
+    ),
     testnet_switch="set_sandbox_mode",
     options={
         "fetchMarkets": {"types": ["spot", "swap"]},  # the class would load dated futures and options too
