@@ -1,4 +1,4 @@
-"""``keeper`` on OKX as an operator runs it: a configuration with three secrets, a rebalance, and what a wrong one is called."""
+"""``keeper`` on OKX as an operator runs it: three secrets, a rebalance by what is streamed, and what a wrong secret is called."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.fakes.configurations import secret_files, written
 from tests.fakes.loopback_server import API_KEY, PASSPHRASE, SECRET, in_thread
 from tests.fakes.okx import OkxServer, okx_core
+from tests.fakes.okx_streams import DEMO
 
 D = Decimal
 KEEPER = "from keeper.cli import main; main()"
@@ -18,6 +19,7 @@ OKX = """\
 [venues.okx]
 exchange = "okx"
 environment = "testnet"
+market_data = "stream"
 
 [venues.okx.credentials]
 api_key_file = "secrets/api_key"
@@ -26,6 +28,7 @@ passphrase_file = "secrets/passphrase"
 
 [venues.okx.hosts]
 "www.okx.com" = "ORIGIN"
+"wspap.okx.com" = "STREAMS"
 
 [funds.btc3l]
 venue = "okx"
@@ -40,7 +43,7 @@ def rebalanced(folder: Path, server: OkxServer, passphrase: str = PASSPHRASE) ->
     path = secret_files(folder, API_KEY, SECRET) / "passphrase"
     path.write_text(passphrase, encoding="utf-8")
     path.chmod(0o600)
-    config = written(folder, OKX.replace("ORIGIN", server.url))
+    config = written(folder, OKX.replace("ORIGIN", server.url).replace("STREAMS", server.hosts[DEMO]))
     command = [sys.executable, "-c", KEEPER, "--config", str(config), "rebalance", "--yes", "--json"]
     return subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), timeout=90, check=False)  # noqa: S603 - our own words
 
@@ -57,6 +60,9 @@ def test_a_leveraged_fund_comes_back_to_its_target(tmp_path: Path) -> None:
     assert {fill["trade_id"] for fill in document["fills"]} == {str(trade.id) for trade in core.trades}
     missing = 3 * core.equity("USDT") - core.held(SWAP) * D("0.01") * core.mark(SWAP)
     assert abs(missing) < D("0.01") * D("0.01") * core.mark(SWAP)
+    assert server.streams.books > 0
+    assert {at.partition("?")[0] for at in server.streams.opened} == {f"{DEMO}/ws/v5/{part}" for part in ("public", "private")}
+    assert "stream." not in done.stderr  # nothing went wrong with them
     for secret in (SECRET, PASSPHRASE):
         assert secret not in done.stdout + done.stderr
         assert not [one.path for one in server.requests if secret.encode() in one.raw]

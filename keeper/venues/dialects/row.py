@@ -33,7 +33,7 @@ class Streamed:
     """What Keeper follows of an exchange's streams, nothing in an environment that is not named.
 
     hosts: the only ones whose streams may be opened, by environment; one with a path (``host/path/``) only below that path;
-    levels: how deep a book is followed, of the depths that ccxt knows one for.
+    levels: how deep a book is followed, one of the depths that are offered.
     """
 
     hosts: Mapping[Environment, frozenset[str]] = field(default_factory=dict)
