@@ -221,13 +221,15 @@ def trade(one: Trade, owner: Order) -> dict[str, Any]:
 
 
 def limits(core: ExchangeCore, symbol: str) -> list[dict[str, Any]]:
-    most = core.instrument(symbol).max_leverage
+    """The limits of an inverse market count its coins."""
+    rules = core.instrument(symbol)
+    most, span = rules.max_leverage, 50 if rules.inverse else 100_000
     return [
         {
             "symbol": symbol,
             "level": level,
-            "maxRiskLimit": 100_000 * level,
-            "minRiskLimit": 100_000 * (level - 1),
+            "maxRiskLimit": span * level,
+            "minRiskLimit": span * (level - 1),
             "maxLeverage": most // level,
             "initialMargin": 0.008 * level,
             "maintainMargin": 0.004 * level,

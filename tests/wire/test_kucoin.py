@@ -413,3 +413,5 @@ async def test_what_doctor_asks_is_told(server: KucoinFutures, venue: CcxtVenue)
     first, second = await speech.brackets(wire, BTC)
     assert (first.up_to, first.max_leverage, first.maintenance) == (D(100_000), D(125), D("0.004"))
     assert second.up_to == 200_000
+    price = server.core.mark("XBTUSDM")
+    assert [step.up_to for step in await speech.brackets(wire, COIN)] == [50 * price, 100 * price]

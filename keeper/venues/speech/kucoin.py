@@ -16,7 +16,7 @@ from keeper.domain.book import OrderBook
 from keeper.domain.errors import StaleData, UnfitAccount
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
 from keeper.domain.market import Market, Side
-from keeper.domain.numbers import exact
+from keeper.domain.numbers import ONE, exact
 from keeper.domain.observation import MarketStats
 from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, VenueOrder, average_price
 from keeper.venues import listing, parsing
@@ -249,12 +249,14 @@ class KucoinFutures(Speech):
         return FeeRates(taker=parsing.number(answer, "takerFeeRate"), maker=parsing.number(answer, "makerFeeRate"))
 
     async def brackets(self, wire: Wire, symbol: str) -> tuple[Bracket, ...]:
-        """Risk limits, public."""
+        """Risk limits, public; those of inverse markets count coins: at the present mark."""
         market = wire.market_id(symbol)
         rows = parsing.rows(await _data(wire, "futuresPublicGetContractsRiskLimitSymbol", symbol=market), "risk limits")
+        mark = await self.mark(wire, symbol) if _is_inverse(wire, symbol) else None
+        each = ONE if mark is None else mark.price
         steps = [
             Bracket(
-                up_to=parsing.positive(parsing.about(row, market), "maxRiskLimit"),
+                up_to=_product(parsing.positive(parsing.about(row, market), "maxRiskLimit"), each),
                 max_leverage=parsing.positive(row, "maxLeverage"),
                 maintenance=parsing.positive(row, "maintainMargin"),
             )
@@ -338,6 +340,11 @@ def _optional(message: object, name: str) -> Decimal | None:
     """A price or size that is above zero; None where there is none."""
     raw = message.get(name) if isinstance(message, dict) else parsing.part(message, name)
     return None if raw is None else parsing.not_negative(raw, name) or None
+
+
+@exact
+def _product(one: Decimal, other: Decimal) -> Decimal:
+    return one * other
 
 
 @exact
