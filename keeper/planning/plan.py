@@ -166,6 +166,15 @@ def last_targets(run: Run | None) -> dict[str, Decimal] | None:
     return None if run is None else _read_targets(run.plan.get("targets"))
 
 
+def goals_begun(run: Run | None) -> dict[str, Decimal]:
+    """The goals (multiples of NAV by symbol) of the legs that ``run`` was planned with first; none where there is no run."""
+    legs = None if run is None else run.plan.get("legs")
+    goals: dict[str, Decimal] = {}
+    for leg in legs if isinstance(legs, list) else ():
+        goals.setdefault(leg["market"], parse_plain(leg["goal"]))
+    return goals
+
+
 def _read_targets(document: object) -> dict[str, Decimal] | None:
     """Targets as ``Plan.document`` writes them; None for a plan of before they were written, or that nobody can read."""
     if not isinstance(document, Mapping) or not document:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from keeper.domain.account import Valuation
 from keeper.domain.numbers import ONE, ZERO, exact
 from keeper.policy.mandate import BandGoal, Mandate
+from keeper.policy.recentering import recentered
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +36,37 @@ def kept(mandate: Mandate, valuation: Valuation, legs: Collection[str]) -> Decim
     return max(ZERO, min([ONE, *parts]))
 
 
-def decide(mandate: Mandate, valuation: Valuation) -> Due | NotDue:
+def decide(mandate: Mandate, valuation: Valuation, begun: Mapping[str, Decimal] | None = None) -> Due | NotDue:
     """Compare each market's leverage with its band.
 
-    A market inside its band is left alone; one outside goes to the target, or to the band's nearer edge. Without a band
-    every market goes to its target as soon as one of them is off. StaleData when NAV is not positive.
+    A market inside its band is left alone; one outside goes to the target, or to the band's nearer edge. Where the goal is to
+    recenter, each goes a step toward its target, inside its band or not; begun: by symbol, the goals of a run that was cut and
+    goes on. Without a band every market goes to its target as soon as one of them is off. StaleData when NAV is not positive.
     """
     goals: dict[str, Decimal] = {}
     outside = []
     for symbol, target in mandate.targets.items():
-        leverage = valuation.leverage(symbol)
-        low, high = mandate.band(symbol)
-        if low <= leverage <= high and mandate.deadband:
+        leverage, band = valuation.leverage(symbol), mandate.band(symbol)
+        goal = _goal(mandate, symbol, leverage, (begun or {}).get(symbol))
+        if goal == leverage and band.has_room:
             continue
-        edge = low if leverage < low else high
-        goals[symbol] = target if mandate.goal is BandGoal.TARGET else edge
-        if leverage == target:
+        goals[symbol] = goal
+        if goal == leverage:
             continue  # without a band it is still part of the equation: what the others cost moves it
-        band = f" within {low:.3f}x to {high:.3f}x" if low < high else ""
-        outside.append(f"{symbol} at {leverage:.3f}x, wanted {target:.3f}x{band}")
+        room = f" within {band.low:.3f}x to {band.high:.3f}x" if band.has_room else ""
+        way = f", now to {goal:.3f}x" if goal != target else ""
+        outside.append(f"{symbol} at {leverage:.3f}x, wanted {target:.3f}x{room}{way}")
     if not outside:
-        return NotDue("every market is inside its band")
+        still = "on its target" if mandate.goal is BandGoal.RECENTER else "inside its band"
+        return NotDue(f"every market is {still}")
     return Due("; ".join(outside), goals)
+
+
+def _goal(mandate: Mandate, symbol: str, leverage: Decimal, begun: Decimal | None) -> Decimal:
+    """Where ``symbol`` goes from ``leverage``: nowhere where that is itself, multiples of NAV."""
+    target, band = mandate.targets[symbol], mandate.band(symbol)
+    if mandate.goal is BandGoal.RECENTER:
+        return recentered(leverage, target, band, mandate.speed, begun)
+    if mandate.goal is BandGoal.EDGE:
+        return band.nearest(leverage)
+    return leverage if band.holds(leverage) else target

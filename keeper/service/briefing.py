@@ -7,7 +7,8 @@ from datetime import datetime
 from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.fund import Neighbour
 from keeper.domain.observation import Observation
-from keeper.planning.build import Brief, build
+from keeper.planning.brief import Brief
+from keeper.planning.build import build
 from keeper.planning.limits import Refusal
 from keeper.planning.plan import Plan, last_targets
 from keeper.ports import Environment, Journal, VenueInfo

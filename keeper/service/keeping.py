@@ -192,7 +192,7 @@ class FundKeeper:
         made = self._new_rebalancer()
         self._working = rebalancer = made.flat() if trigger.startswith(FLATTEN) else made
         try:
-            plan = await rebalancer.plan(approved_jump=approved_jump)
+            plan = await rebalancer.plan(approved_jump=approved_jump, begun=begun)
             if self._why_stopping or (rebalancer.fund.urgent and not (await self._journal.standing(self.fund)).flattened):
                 return None
             if begun is None:

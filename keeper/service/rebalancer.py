@@ -20,7 +20,7 @@ from keeper.domain.run import NavCause, Run, RunStatus
 from keeper.execution import engine
 from keeper.execution.recovery import assumed
 from keeper.planning.gate import BOUND, PASSING, Refused
-from keeper.planning.plan import Plan
+from keeper.planning.plan import Plan, goals_begun
 from keeper.policy.breakers import Cause, Trip
 from keeper.ports import Clock, Journal, Venue
 from keeper.service.briefing import Preflight, brief_of, nothing_known, planned
@@ -138,16 +138,17 @@ class Rebalancer:
     async def _is_flattened(self) -> bool:
         return self.fund.urgent or (await self._journal.standing(self.fund.name)).flattened
 
-    async def plan(self, *, approved_jump: bool = False) -> Plan:
+    async def plan(self, *, approved_jump: bool = False, begun: Run | None = None) -> Plan:
         """What a run would do now. VenueError or StaleData when the account or a market can't be read.
 
-        approved_jump: a human wants targets that are far from those of the run before.
+        approved_jump: a human wants targets that are far from those of the run before; begun: the run that would go on.
         """
         now = self._clock.now()
         reading = asyncio.ensure_future(self._observer.observe(with_stats=True))
         try:  # what the journal has is read while the venue's answers are on their way
             known, info = await self._preflight(), self._venue.info
             brief = await brief_of(self.fund, info, self._journal, now, approved_jump=approved_jump, known=known)
+            brief = replace(brief, begun=goals_begun(begun))
             observation = await self._seen(await reading)
         finally:
             reading.cancel()

@@ -11,7 +11,8 @@ from keeper.domain.order import Fill
 from keeper.domain.run import RunStatus
 from keeper.execution import engine
 from keeper.execution.pacing import Pacing, Style
-from keeper.planning.build import Brief, build
+from keeper.planning.brief import Brief
+from keeper.planning.build import build
 from keeper.planning.gate import Limits
 from keeper.policy.mandate import Mandate
 from tests.fakes.markets import BTC, NOON, book, holding, linear, observe, quote, spot

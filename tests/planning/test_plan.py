@@ -11,10 +11,11 @@ from keeper.domain.market import Side
 from keeper.domain.numbers import rounded
 from keeper.domain.observation import MarketStats, Observation, Quote
 from keeper.domain.order import ChildState, VenueOrder
-from keeper.planning.build import Brief, build
+from keeper.planning.brief import Brief
+from keeper.planning.build import build
 from keeper.planning.gate import Limits, Refusal
 from keeper.planning.plan import Plan
-from keeper.policy.mandate import BandGoal, Mandate
+from keeper.policy.mandate import Band, BandGoal, Mandate
 from tests.fakes.markets import BTC, ETH, NOON, book, holding, inverse, linear, observe, quote, spot
 
 LIMITS = Limits(
@@ -123,6 +124,35 @@ def test_outside_the_band_to_its_edge() -> None:
     mandate = Mandate(targets={BTC: Decimal(3)}, deadband=Decimal("0.05"), goal=BandGoal.EDGE)
     (leg,) = plan_of(drifted(), {BTC: "3"}, mandate=mandate).legs
     assert rounded(leg.leverage_after, 6) == Decimal("2.85")
+
+
+@pytest.mark.parametrize(
+    ("price", "before", "after", "side", "trade"),
+    [("1100", "1.833333", "1.841667", Side.BUY, "0.009091"), ("900", "2.25", "2.2375", Side.SELL, "0.011111")],
+)
+def test_recentering_as_in_worked_example_6(price: str, before: str, after: str, side: Side, trade: str) -> None:
+    observation = observe({"USD": "-1000", "ETH": "2"}, {spot(lot="0.0000001"): quote(price)})
+    mandate = Mandate(
+        targets={"ETH/USD": Decimal(2)},
+        bands={"ETH/USD": Band(Decimal("1.7"), Decimal("2.3"))},
+        goal=BandGoal.RECENTER,
+        speed=Decimal("0.05"),
+    )
+    (leg,) = plan_of(observation, {}, mandate=mandate).legs
+    assert leg.side is side
+    assert rounded(leg.leverage_before, 6) == Decimal(before)
+    assert rounded(leg.leverage_after, 6) == Decimal(after)
+    assert rounded(leg.amount, 6) == Decimal(trade)
+
+
+def test_the_plan_names_where_a_band_of_leverages_ends() -> None:
+    mandate = Mandate(targets={BTC: Decimal(3)}, bands={BTC: Band(Decimal("2.25"), Decimal("4.125"))})
+    plan = plan_of(observe({"USDT": "100"}, {linear(): quote("100")}, holding(BTC, "3", "100")), {}, mandate=mandate)
+    assert not plan.due
+    assert {(one.leverage, rounded(one.move, 6)) for one in plan.triggers if one.cause == "band"} == {
+        (Decimal("2.25"), Decimal("0.2")),
+        (Decimal("4.125"), Decimal("-0.12")),
+    }
 
 
 def test_a_gap_below_the_smallest_order_is_left() -> None:

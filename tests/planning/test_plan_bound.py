@@ -14,10 +14,11 @@ from keeper.domain.market import Side
 from keeper.domain.numbers import rounded
 from keeper.domain.observation import Observation
 from keeper.domain.run import Run, RunKey, RunStatus
-from keeper.planning.build import Brief, build
+from keeper.planning.brief import Brief
+from keeper.planning.build import build
 from keeper.planning.gate import Limits
 from keeper.planning.limits import Refusal
-from keeper.planning.plan import Plan, last_targets
+from keeper.planning.plan import Plan, goals_begun, last_targets
 from keeper.policy.mandate import Mandate
 from tests.fakes.markets import BTC, ETH, NOON, holding, inverse, linear, observe, quote, spot
 
@@ -276,6 +277,16 @@ def test_targets_that_nobody_wrote_or_can_read_are_not_known(targets: object) ->
     document = {"targets": targets} if targets is not None else {}
     assert last_targets(run(RunStatus.COMPLETED, document)) is None
     assert last_targets(None) is None
+
+
+def test_the_goals_that_were_begun_are_those_that_a_market_was_planned_with_first() -> None:
+    document = plan_of(BASKET, {ETH: "-0.5", BTC: "2"}).document()
+    legs = document["legs"]
+    assert isinstance(legs, list)
+    later = {**document, "legs": [*legs, {**legs[0], "side": "buy", "goal": "7"}]}
+    assert goals_begun(run(RunStatus.INCOMPLETE, later)) == {leg["market"]: D(leg["goal"]) for leg in legs}
+    assert len(legs) > 1
+    assert goals_begun(run(RunStatus.MISSED, {})) == goals_begun(None) == {}
 
 
 def test_the_goal_of_what_was_cut_down_is_what_its_account_comes_to() -> None:

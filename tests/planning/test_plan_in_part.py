@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from keeper.domain.book import OrderBook
 from keeper.domain.observation import Observation
-from keeper.planning.build import Brief, build
+from keeper.planning.brief import Brief
+from keeper.planning.build import build
 from keeper.planning.gate import Limits
 from keeper.planning.plan import Plan
 from keeper.policy.mandate import Mandate

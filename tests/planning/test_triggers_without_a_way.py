@@ -4,7 +4,8 @@ from decimal import Decimal
 import pytest
 
 from keeper.domain.account import leverage_after_move
-from keeper.planning.build import Brief, build
+from keeper.planning.brief import Brief
+from keeper.planning.build import build
 from keeper.planning.gate import Limits
 from keeper.planning.plan import Plan
 from keeper.policy.mandate import Mandate

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from keeper.policy.mandate import BandGoal, Mandate
+from keeper.policy.mandate import Band, BandGoal, Mandate
 from keeper.policy.triggers import Due, NotDue, decide, kept
 from tests.fakes.markets import BTC, ETH, holding, linear, observe, quote
 
@@ -35,6 +35,32 @@ def test_bands(rule: Mandate, contracts: str, goal: str | None) -> None:
             assert BTC in reason
         case NotDue():
             assert goal is None
+
+
+@pytest.mark.parametrize(
+    ("contracts", "goal"),
+    [
+        pytest.param("2.25", None, id="on the lower edge"),
+        pytest.param("4.125", None, id="on the upper edge"),
+        pytest.param("2.249", "3", id="below"),
+        pytest.param("4.126", "3", id="above"),
+    ],
+)
+def test_a_band_of_leverages_as_gate_has_it(contracts: str, goal: str | None) -> None:
+    rule = Mandate(targets={BTC: Decimal(3)}, bands={BTC: Band(Decimal("2.25"), Decimal("4.125"))})
+    decision = decide(rule, observe({"USDT": "100"}, {linear(): quote("100")}, holding(BTC, contracts, "100")).valuation())
+    assert (decision.goals if isinstance(decision, Due) else None) == (None if goal is None else {BTC: Decimal(goal)})
+
+
+def test_a_named_band_goes_before_the_deadband_and_shrinks_with_the_target() -> None:
+    rule = Mandate(
+        targets={BTC: Decimal(3), ETH: Decimal(-2)}, deadband=Decimal("0.1"), bands={BTC: Band(Decimal(2), Decimal(4))}
+    )
+    assert (rule.band(BTC), rule.band(ETH)) == (Band(Decimal(2), Decimal(4)), Band(Decimal("-2.2"), Decimal("-1.8")))
+    assert rule.gross_of_bands == Decimal("6.2")
+    assert rule.scaled(Decimal("0.5")).band(BTC) == Band(Decimal(1), Decimal(2))
+    assert not rule.scaled(Decimal(0)).band(BTC).has_room
+    assert not rule.flat.band(BTC).has_room
 
 
 def test_only_the_markets_outside_their_bands_get_a_goal() -> None:

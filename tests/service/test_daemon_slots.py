@@ -10,6 +10,8 @@ import pytest
 from keeper.domain.errors import InvariantViolation, VenueError, VenueRefused, VenueUnavailable
 from keeper.domain.fund import FundState, Standing
 from keeper.domain.run import CommandKind, RunKey, RunStatus
+from keeper.planning.plan import goals_begun
+from keeper.policy.mandate import Band, BandGoal, Mandate
 from keeper.service.keeping import FIRST_RETRY, LAST_CALL, LONGEST_RETRY, WARM_UP
 from keeper.service.slots import SlotLedger, SlotOwner
 from keeper.venues.feeds.market_spec import MarketSpec
@@ -39,6 +41,25 @@ async def test_a_slot_is_run_on_time_and_once() -> None:
         assert (run.id, run.key.trigger, run.status) == ("btc3l-20250301T0015", FIRST, RunStatus.COMPLETED)
         assert run.started_at == SLOT
         assert (await desk.journal.standing("btc3l")).trouble == ""
+
+
+async def test_a_step_toward_the_target_that_was_cut_is_ended_and_not_taken_twice() -> None:
+    async with kept() as desk:
+        mandate = Mandate(
+            targets={PERP: Decimal(3)},
+            bands={PERP: Band(Decimal("2.5"), Decimal("3.5"))},
+            goal=BandGoal.RECENTER,
+            speed=Decimal("0.5"),
+        )
+        desk.venues.fund = replace(desk.venues.fund, mandate=mandate)
+        await desk.kept_until(SLOT + timedelta(minutes=5))
+        [cut] = await desk.runs()
+        assert cut.status is RunStatus.INCOMPLETE
+        await desk.kept_until(SLOT + HOUR)
+        [run] = await desk.runs()
+        assert goals_begun(cut) == {PERP: Decimal("2.86956522")}
+        assert (run.status, run.attempts) == (RunStatus.COMPLETED, 2)
+        assert Decimal("2.86955") < Decimal(result_of(run)["leverage_after"]) <= Decimal("2.86956522")
 
 
 async def test_connections_are_refreshed_shortly_before_a_slot_and_not_at_the_bell() -> None:
