@@ -18,10 +18,11 @@ from keeper.domain.numbers import ZERO, exact, plain
 from keeper.execution.pacing import Pacing, Style
 from keeper.planning.limits import Limits
 from keeper.policy.breakers import Breakers
-from keeper.policy.mandate import BandGoal, Mandate
+from keeper.policy.mandate import Mandate
 from keeper.policy.schedule import CATCH_UP, SHORTEST_DAY, Schedule
 from keeper.ports import Environment
 from keeper.settings.addresses import PAPER, Exchange, Host, JournalUrl, Loopback, TimeOfDay, Zone
+from keeper.settings.bands import BandSettings, EmergencySettings, check_bands, check_emergency, mandate_of
 from keeper.settings.credentials import CredentialsSettings
 from keeper.settings.feeds import AccountSettings, Feed, Section, feed_markets
 from keeper.settings.limits import LEVERAGE_CEILING, BreakerSettings, LimitSettings
@@ -39,8 +40,6 @@ from keeper.settings.values import (
     read_choice,
     read_text,
 )
-
-EMERGENCY_CEILING = Decimal(100)
 
 V = TypeVar("V")
 
@@ -159,25 +158,6 @@ class ScheduleSettings(Section):
         return jitter
 
 
-class BandSettings(Section):
-    """How far a fund may stray before it is rebalanced."""
-
-    deadband: Annotated[Ratio, Within(at_least=0, below=1)] = Field(
-        default=ZERO, description="fraction of the target multiple (of 1 where that is 0)"
-    )
-    to: Annotated[BandGoal, chosen(BandGoal)] = Field(
-        default=BandGoal.TARGET, description='where a trade ends: on the "target", or on the band\'s nearer "edge"'
-    )
-
-
-class EmergencySettings(Section):
-    """When a fund de-levers at once."""
-
-    max_leverage: Annotated[Ratio, Within(above=0, at_most=EMERGENCY_CEILING)] = Field(
-        description="gross leverage that counts as an emergency, multiples of NAV"
-    )
-
-
 class ExecutionSettings(Section):
     """How orders are spread over time."""
 
@@ -206,7 +186,7 @@ class FundSettings(Section):
     schedule: ScheduleSettings | None = Field(default=None, description="unset: only when asked")
     bands: BandSettings = Field(default=BandSettings(), description="how far the fund may stray")
     emergency: EmergencySettings | None = Field(
-        default=None, description="unset: leverage once a third of the way to liquidation is gone"
+        default=None, validate_default=True, description="unset: leverage once a third of the way to liquidation is gone"
     )
     execution: ExecutionSettings = Field(default=ExecutionSettings(), description="how orders are spread")
     limits: LimitSettings = Field(default=LimitSettings(), validate_default=True, description="what no order may exceed")
@@ -265,16 +245,19 @@ class FundSettings(Section):
             )
         return assets
 
+    @field_validator("bands")
+    @classmethod
+    def _around_the_target(cls, bands: BandSettings, info: ValidationInfo) -> BandSettings:
+        if target := info.data.get("target"):
+            check_bands(target, bands)
+        return bands
+
     @field_validator("emergency")
     @classmethod
-    def _above_target(cls, emergency: EmergencySettings | None, info: ValidationInfo) -> EmergencySettings | None:
-        target = info.data.get("target")
-        if emergency and target and not emergency.max_leverage > gross(target):
-            raise fault(
-                "emergency.max_leverage > gross target leverage must hold,"
-                f" but {plain(emergency.max_leverage)} <= {plain(gross(target))}: raise it or lower the target",
-                at=("emergency", "max_leverage"),
-            )
+    def _outside_the_bands(cls, emergency: EmergencySettings | None, info: ValidationInfo) -> EmergencySettings | None:
+        target, bands = info.data.get("target"), info.data.get("bands")
+        if target and bands:
+            check_emergency(target, bands, emergency)
         return emergency
 
     @field_validator("execution")
@@ -326,8 +309,7 @@ class FundSettings(Section):
 
     def mandate(self) -> Mandate:
         """What the fund holds."""
-        emergency = self.emergency.max_leverage if self.emergency else None
-        return Mandate(targets=dict(self.target), deadband=self.bands.deadband, goal=self.bands.to, emergency_leverage=emergency)
+        return mandate_of(self.target, self.bands, self.emergency)
 
     def own_assets(self) -> frozenset[str] | None:
         """The assets that are the fund's; None where all of the account is, as with derivatives."""

@@ -34,6 +34,7 @@ _FUND = {
     "funds.NAME.schedule.at": '"00:15"',
     "funds.NAME.emergency.max_leverage": "4",
 }
+_BY_MARKET = ("target", "min", "max")
 STARTERS = {
     "paper": Starter(
         intro=(
@@ -59,7 +60,12 @@ STARTERS = {
             "venues.NAME.environment",
             "funds.NAME.assets",
         ),
-        names={"venues": "sim", "funds": "btc3l", "prices": SYMBOL, "markets": SYMBOL, "balances": "USDT", "target": SYMBOL},
+        names={
+            "venues": "sim",
+            "funds": "btc3l",
+            "balances": "USDT",
+            **dict.fromkeys(("prices", "markets", *_BY_MARKET), SYMBOL),
+        },
     ),
     "binanceusdm": Starter(
         intro=(
@@ -85,7 +91,7 @@ STARTERS = {
             "venues.NAME.credentials.private_key",
             "funds.NAME.assets",
         ),
-        names={"venues": "binance", "funds": "btc3l", "target": SYMBOL},
+        names={"venues": "binance", "funds": "btc3l", **dict.fromkeys(_BY_MARKET, SYMBOL)},
     ),
 }
 _ENVIRONMENT_ONLY = tuple(f"venues.NAME.credentials.{part}" for part in SECRETS)

@@ -81,6 +81,20 @@ def inverse(bps: int) -> dict[str, str]:
     }
 
 
+def fli(price: str, *, nav: str, leverage: str, after: str, trade: tuple[str, str, str]) -> Example:
+    """Two ether against a debt of 1,000, recentered within a band. trade: side, notional, and the notional of one lot."""
+    return Example(
+        prices=f'{{ "ETH/USD" = "{price}" }}',
+        balances='{ USD = "-1000", ETH = "2" }',
+        target='{ "ETH/USD" = 2 }',
+        fund='bands = { min = { "ETH/USD" = 1.7 }, max = { "ETH/USD" = 2.3 }, to = "recenter", speed = 0.05 }',
+        nav=nav,
+        leverage=leverage,
+        after=after,
+        trades=(("ETH/USD", *trade),),
+    )
+
+
 EXAMPLES = {
     "1: a fund at 3x after +5 %": Example(
         **perp("105", "3", "3"), nav="115", leverage="2.739130", trades=((PERP, "buy", "30", "0.000105"),)
@@ -96,6 +110,8 @@ EXAMPLES = {
         leverage="2.739130",
         trades=(("ETH/USD", "buy", "3000", "0.00021"),),
     ),
+    "6: FLI levers up by a step": fli("1100", nav="1200", leverage="1.833333", after="1.841667", trade=("buy", "10", "0.0011")),
+    "6: FLI levers down by a step": fli("900", nav="800", leverage="2.25", after="2.2375", trade=("sell", "10", "0.0009")),
     "7: a gap of +30 pays for its own trade": Example(
         **perp("105", "3", "3", 5), nav="115", leverage="2.739130", trades=((PERP, "buy", "29.955067", "0.000105"),)
     ),

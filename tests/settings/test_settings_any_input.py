@@ -23,7 +23,7 @@ FULL = (
     PAPER
     + """
 schedule = { at = "00:15", timezone = "UTC" }
-bands = { deadband = 0.1, to = "edge" }
+bands = { min = { "BTC/USDT:USDT" = 2.5 }, max = { "BTC/USDT:USDT" = 3.5 }, to = "recenter", speed = 0.05 }
 emergency = { max_leverage = 4 }
 execution = { style = "twap", horizon = "30m", slices = 12, max_depth = 0.2 }
 limits = { max_order_notional = 1000, max_turnover_per_day = 6, max_slippage_bps = 30, max_leverage = 5 }
@@ -106,6 +106,10 @@ def within_bounds(settings: Settings) -> None:
         assert gross <= fund.limits.max_leverage <= 20
         assert fund.emergency is None or fund.emergency.max_leverage > gross
         assert 0 <= fund.bands.deadband < 1
+        mandate = fund.mandate()
+        assert mandate.emergency is None or mandate.emergency >= mandate.gross_of_bands
+        assert all(mandate.band(symbol).holds(target) for symbol, target in fund.target.items())
+        assert 0 < mandate.speed <= 1
         assert 1 <= fund.execution.slices <= 1000
         assert 1 <= fund.execution.horizon.total_seconds() <= 86_400
         assert 0 < fund.execution.max_depth <= 1

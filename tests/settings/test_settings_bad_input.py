@@ -1,5 +1,6 @@
 """Every wrong input is refused with its place, key, value and remedy; and all of them at once."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,74 @@ BROKEN = [
     ),
 ]
 
+B = '"BTC/USDT:USDT"'
+# the same of bands around 3x
+BANDS = [
+    (f"bands = {{ min = {{ {B} = 2 }} }}", f"bands.min.{B}", "2", f"needs bands.max.{B} beside it"),
+    (f"bands = {{ max = {{ {B} = 4 }} }}", f"bands.max.{B}", "4", f"needs bands.min.{B} beside it"),
+    (
+        f"bands = {{ min = {{ {B} = 4 }}, max = {{ {B} = 2.5 }} }}",
+        f"bands.max.{B}",
+        "2.5",
+        "min < max must hold, but 4 >= 2.5: exchange",
+    ),
+    (
+        f"bands = {{ min = {{ {B} = 3 }}, max = {{ {B} = 3 }} }}",
+        f"bands.max.{B}",
+        "3",
+        "min < max must hold, but 3 >= 3",
+    ),
+    (
+        f"bands = {{ min = {{ {B} = 3.1 }}, max = {{ {B} = 3.5 }} }}",
+        f"bands.min.{B}",
+        "3.1",
+        "min <= target must hold, but 3.1 > 3: move",
+    ),
+    (
+        f"bands = {{ min = {{ {B} = 2 }}, max = {{ {B} = 2.9 }} }}",
+        f"bands.max.{B}",
+        "2.9",
+        "target <= max must hold, but 3 > 2.9: move",
+    ),
+    (
+        f"bands = {{ min = {{ {B} = 0 }}, max = {{ {B} = 4 }} }}",
+        f"bands.min.{B}",
+        "0",
+        "0 < min must hold where the target is 3, but it is 0",
+    ),
+    (
+        'bands = { min = { "ETH/USDT:USDT" = 2 }, max = { "ETH/USDT:USDT" = 4 } }',
+        'bands.min."ETH/USDT:USDT"',
+        "2",
+        "is no market of the target: did you mean",
+    ),
+    (
+        f"bands = {{ deadband = 0.1, min = {{ {B} = 2 }}, max = {{ {B} = 4 }} }}",
+        "bands.deadband",
+        "0.1",
+        "has no use where every market has min and max",
+    ),
+    ('bands = { to = "edge" }', "bands.to", '"edge"', "lower edge < upper edge does not hold for BTC/USDT:USDT: set"),
+    ('bands = { to = "recenter", speed = 0.05 }', "bands.to", '"recenter"', "lower edge < upper edge does not hold"),
+    ('bands = { deadband = 0.1, to = "recenter" }', "bands.speed", "(missing)", 'is required where to = "recenter"'),
+    ("bands = { deadband = 0.1, speed = 0.5 }", "bands.speed", "0.5", 'has no use where to = "target"'),
+    ('bands = { deadband = 0.1, to = "recenter", speed = 0 }', "bands.speed", "0", "must be above 0 and at most 1"),
+    ('bands = { deadband = 0.1, to = "recenter", speed = 1.01 }', "bands.speed", "1.01", "must be above 0 and at most 1"),
+    (
+        "emergency = { max_leverage = 3.2 }\nbands = { deadband = 0.1 }",
+        "emergency.max_leverage",
+        "3.2",
+        "on the outer edges of the bands must hold, or it would count as one where nothing is due yet, but 3.2 < 3.3: set it",
+    ),
+    (
+        f"bands = {{ min = {{ {B} = 2.25 }}, max = {{ {B} = 4.125 }} }}",
+        f"bands.max.{B}",
+        "4.125",
+        "but 4, which is what holds where it is not set, < 4.125: set it higher, or narrow the bands",
+    ),
+    ("bands = { deadband = 0.4 }", "bands.deadband", "0.4", "but 4, which is what holds where it is not set, < 4.2: set it"),
+]
+
 # below [funds.btc3l], after line 8: a line, its key, its value and a part of the remedy
 FUND_BROKEN = [
     ('schedule = { at = "24:00" }', "schedule.at", '"24:00"', 'must be HH:MM in quotes, from "00:00" to "23:59"'),
@@ -206,7 +275,8 @@ FUND_BROKEN = [
     ('schedule = { at = "00:15", catch_up = "5m", jitter = "5m" }', "schedule.jitter", '"5m"', 'must be below catch_up = "5m"'),
     ("bands = { deadband = 1 }", "bands.deadband", "1", "must be at least 0 and below 1"),
     ("bands = { deadband = -0.1 }", "bands.deadband", "-0.1", "must be at least 0 and below 1"),
-    ('bands = { to = "egde" }', "bands.to", '"egde"', 'must be "target" or "edge"; did you mean "edge"?'),
+    ('bands = { to = "egde" }', "bands.to", '"egde"', 'must be "target" or "edge" or "recenter"; did you mean "edge"?'),
+    *BANDS,
     ("emergency = {}", "emergency.max_leverage", "(missing)", "is required: gross leverage"),
     ("emergency = { max_leverage = 3 }", "emergency.max_leverage", "3", "gross target leverage must hold, but 3 <= 3"),
     ("emergency = { max_leverage = 101 }", "emergency.max_leverage", "101", "must be above 0 and at most 100"),
@@ -292,6 +362,41 @@ def test_a_wrong_line_of_a_fund_is_the_one_problem(tmp_path: Path, line: str, ke
     assert problem.key == f"funds.btc3l.{key}"
     assert problem.value == value
     assert remedy in problem.remedy
+
+
+# a target, the edges of its band, the key under bands that is to blame and a part of the remedy
+SHORTS = [
+    ("-3", "1.5", "5.25", "min", "min <= target must hold, but 1.5 > -3: move the edge or the target; edges are signed"),
+    ("-3", "-4", "0.5", "max", "max < 0 must hold where the target is -3, but it is 0.5"),
+    ("-3", "-5.25", "-1.5", "min", "but 5, which is what holds where it is not set, < 5.25: set it higher"),
+    ("0", "0.1", "0.2", "min", "min <= target must hold, but 0.1 > 0: move"),
+]
+
+
+@pytest.mark.parametrize(("target", "low", "high", "key", "remedy"), SHORTS)
+def test_the_band_of_a_short_or_of_nothing_is_judged_with_its_signs(
+    tmp_path: Path, target: str, low: str, high: str, key: str, remedy: str
+) -> None:
+    bands = f"bands = {{ min = {{ {B} = {low} }}, max = {{ {B} = {high} }} }}\n"
+    [problem] = problems(tmp_path, PAPER.replace("= 3.0 }", f"= {target} }}") + bands)
+    assert (problem.source, problem.key) == (f"{tmp_path / 'keeper.toml'}:9", f"funds.btc3l.bands.{key}.{B}")
+    assert remedy in problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("target", "bands", "emergency"),
+    [
+        ("3.0", "{{ min = {{ {B} = 2.25 }}, max = {{ {B} = 4.125 }} }}", "4.125"),
+        ("-3", "{{ min = {{ {B} = -5.25 }}, max = {{ {B} = -1.5 }} }}", "5.25"),
+        ("0", '{{ min = {{ {B} = -0.1 }}, max = {{ {B} = 0.1 }}, to = "recenter", speed = 1 }}', "1"),
+        ("1", '{{ deadband = 0.5, to = "edge" }}', "1.5"),
+    ],
+)
+def test_bands_that_hold_together_are_taken(tmp_path: Path, target: str, bands: str, emergency: str) -> None:
+    text = PAPER.replace("= 3.0 }", f"= {target} }}") + f"bands = {bands.format(B=B)}\n"
+    mandate = loaded(tmp_path, text + f"emergency = {{ max_leverage = {emergency} }}\n").funds["btc3l"].mandate()
+    assert mandate.band("BTC/USDT:USDT").has_room
+    assert mandate.gross_of_bands <= Decimal(emergency)
 
 
 def test_all_problems_are_told_at_once_and_in_our_words(tmp_path: Path) -> None:

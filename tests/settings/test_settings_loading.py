@@ -16,7 +16,7 @@ from keeper.domain.market import MarketKind
 from keeper.execution.pacing import Pacing, Style
 from keeper.planning.gate import Limits
 from keeper.policy.breakers import Breakers
-from keeper.policy.mandate import BandGoal, Mandate
+from keeper.policy.mandate import Band, BandGoal, Mandate
 from keeper.policy.schedule import Schedule
 from keeper.ports import Environment
 from keeper.settings import (
@@ -125,6 +125,17 @@ def test_the_smallest_configuration_has_the_documented_defaults(tmp_path: Path) 
 def test_an_account_that_starts_with_some_of_the_target_may_turn_less_over(tmp_path: Path, account: str) -> None:
     text = PAPER.replace('{ balances = { USDT = "100000" } }', account) + "limits = { max_turnover_per_day = 0.5 }\n"
     assert loaded(tmp_path, text).funds["btc3l"].limits_value().max_turnover_per_day == Decimal("0.5")
+
+
+def test_bands_of_leverages_and_steps_arrive(tmp_path: Path) -> None:
+    key = '"BTC/USDT:USDT"'
+    text = f'bands = {{ min = {{ {key} = 2.5 }}, max = {{ {key} = "3.75" }}, to = "recenter", speed = 0.05 }}\n'
+    assert loaded(tmp_path, PAPER + text).funds["btc3l"].mandate() == Mandate(
+        targets={"BTC/USDT:USDT": Decimal(3)},
+        bands={"BTC/USDT:USDT": Band(Decimal("2.5"), Decimal("3.75"))},
+        goal=BandGoal.RECENTER,
+        speed=Decimal("0.05"),
+    )
 
 
 def test_everything_that_is_written_arrives(tmp_path: Path) -> None:
