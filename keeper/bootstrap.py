@@ -12,6 +12,7 @@ from keeper.domain.run import Command, CommandKind
 from keeper.journal.database import directory_of, exists, is_read_only
 from keeper.journal.lock import AccountLock
 from keeper.journal.store import Mode, SqlJournal
+from keeper.planning.written import WrittenPlan
 from keeper.ports import Bell, Entropy, Journal, Venue
 from keeper.replay import Replay, timeless, too_short
 from keeper.service.daemon import Daemon
@@ -46,14 +47,28 @@ class Desk:
     entropy: Entropy
     rules: str
 
-    async def command(self, reason: str, kind: CommandKind = CommandKind.REBALANCE, *, approved_jump: bool = False) -> str:
+    async def command(
+        self,
+        reason: str,
+        kind: CommandKind = CommandKind.REBALANCE,
+        *,
+        approved_jump: bool = False,
+        by: WrittenPlan | None = None,
+    ) -> str:
         """Record the operator's request, take it, and return the trigger of the run that answers it."""
-        asked = await self.ask(reason, kind, approved_jump=approved_jump)
+        asked = await self.ask(reason, kind, approved_jump=approved_jump, by=by)
         await self.journal.take_command(asked.id, self.venue.clock.now())
         return asked.trigger
 
-    async def ask(self, reason: str, kind: CommandKind = CommandKind.REBALANCE, *, approved_jump: bool = False) -> Command:
-        """Record the operator's request for whichever process holds the account."""
+    async def ask(
+        self,
+        reason: str,
+        kind: CommandKind = CommandKind.REBALANCE,
+        *,
+        approved_jump: bool = False,
+        by: WrittenPlan | None = None,
+    ) -> Command:
+        """Record the operator's request for whichever process holds the account. by: the written plan to be carried out."""
         now = self.venue.clock.now()
         asked = Command(
             id=f"{now:%Y%m%dT%H%M%S}-{self.entropy.token()[:4]}",
@@ -63,6 +78,7 @@ class Desk:
             at=now,
             approved_jump=approved_jump,
             rules=self.rules,
+            plan=None if by is None else by.document,
         )
         await self.journal.submit_command(asked)
         return asked
@@ -253,6 +269,7 @@ def fund_of(settings: Settings, name: str) -> Fund:
         limits=configured.limits_value(),
         pacing=configured.pacing(),
         breakers=configured.breakers_value(),
+        rules=settings.rules_of(name),
     )
 
 

@@ -1,6 +1,7 @@
 """Commands that look at a fund and trade it: plan, rebalance, flatten."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -11,7 +12,7 @@ from keeper.cli.screen import console
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-    from pathlib import Path
+    from decimal import Decimal
 
     from rich.console import Console
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from keeper.domain.errors import AccountBusy, KeeperError
     from keeper.domain.run import Command, CommandKind, Run
     from keeper.planning.plan import Plan
+    from keeper.planning.written import WrittenPlan
     from keeper.service.rebalancer import Rebalancer
     from keeper.settings.sources import Settings
 
@@ -31,7 +33,10 @@ USAGE = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the operator asked for. html: where the report goes, if anywhere; approved_jump: the new targets are meant."""
+    """What the operator asked for.
+
+    html: where the report goes, if anywhere; approved_jump: the new targets are meant; by: the written plan to be carried out.
+    """
 
     kind: "CommandKind"
     yes: bool
@@ -39,6 +44,7 @@ class Request:
     reason: str
     html: "Path | None" = None
     approved_jump: bool = False
+    by: "WrittenPlan | None" = None
 
 
 def add_to(app: typer.Typer) -> None:
@@ -53,14 +59,31 @@ def plan(
     fund: str = typer.Argument("", help="Fund; may be left out where there is only one."),
     *,
     as_json: bool = typer.Option(False, "--json", help="Print the plan as one JSON document."),
+    out: Path | None = typer.Option(None, "--out", help="Write the plan to this new file, for `rebalance --plan`."),
+    tolerance_bps: str = typer.Option(
+        "", help="With --out: how far prices may move until it is carried out; default: limits.max_slippage_bps."
+    ),
 ) -> None:
     """Show what a rebalance would do now. Sends nothing. Exit code 2 when it would trade, 3 when it would be refused."""
     import asyncio
 
+    from keeper.cli.plans import must_be_new, tolerance_of, write_plan
+
     options: Options = context.obj
     options.start_log()
     settings = options.settings()
-    made = asyncio.run(_plan(settings, one_fund(settings, fund)))
+    name = one_fund(settings, fund)
+    if tolerance_bps and out is None:
+        raise typer.BadParameter("--tolerance-bps belongs to --out")
+    tolerance = tolerance_of(tolerance_bps, settings.funds[name].limits.max_slippage_bps)
+    if out is not None:
+        must_be_new(out)
+    made, document = asyncio.run(_plan(settings, name, tolerance))
+    if out is not None:
+        write_plan(out, document)
+        typer.echo(
+            f"keeper: wrote {out}: `keeper rebalance --plan {out}` carries it out until {made.expires_at:%H:%M:%S} UTC", err=True
+        )
     if as_json:
         print_json(made.document())
     else:
@@ -70,11 +93,13 @@ def plan(
     raise typer.Exit(REFUSED if made.refusals else WOULD_TRADE if made.legs else 0)
 
 
-async def _plan(settings: "Settings", fund: str) -> "Plan":
+async def _plan(settings: "Settings", fund: str, tolerance_bps: "Decimal") -> tuple["Plan", dict[str, object]]:
+    """A plan, and the document that it is written down as."""
     from keeper.bootstrap import open_desk
 
     async with open_desk(settings, fund, acting=False) as desk:
-        return await desk.rebalancer.plan()
+        made = await desk.rebalancer.plan()
+        return made, desk.rebalancer.written(tolerance_bps)
 
 
 def rebalance(
@@ -85,16 +110,20 @@ def rebalance(
     as_json: bool = typer.Option(False, "--json", help="Print the finished run as one JSON document."),
     reason: str = typer.Option("", help="Why, for the record."),
     approve_jump: bool = typer.Option(False, "--approve-jump", help="Targets far from those of the run before are meant."),
+    plan: Path | None = typer.Option(None, "--plan", help="Carry out the plan that `plan --out` wrote to this file, or nothing."),
 ) -> None:
     """Bring a fund to its target now, after showing the plan and asking."""
+    from keeper.cli.plans import read_plan
     from keeper.domain.run import CommandKind
 
     options: Options = context.obj
     options.start_log()
     settings = options.settings()
+    by = None if plan is None else read_plan(plan)
+    name = one_fund(settings, fund or (by.who.fund if by is not None else ""))
     kind = CommandKind.REBALANCE
-    request = Request(kind=kind, yes=yes, as_json=as_json, reason=reason, approved_jump=approve_jump)
-    raise typer.Exit(act(settings, one_fund(settings, fund), request))
+    request = Request(kind=kind, yes=yes, as_json=as_json, reason=reason, approved_jump=approve_jump, by=by)
+    raise typer.Exit(act(settings, name, request))
 
 
 def flatten(
@@ -172,7 +201,7 @@ async def _act(settings: "Settings", fund: str, request: Request) -> int:
             made = await _approved(desk, screen, request)
             if made is None:
                 return ABORTED
-            trigger = await desk.command(request.reason, request.kind, approved_jump=request.approved_jump)
+            trigger = await desk.command(request.reason, request.kind, approved_jump=request.approved_jump, by=request.by)
             if _flattens(request):
                 made = await rebalancer.plan()  # from here on it is bound to reductions, and no more halted
             with stopping_on_signals(rebalancer.stop):
@@ -196,7 +225,7 @@ async def _ask_holder(settings: "Settings", fund: str, busy: "AccountBusy", requ
         # what is unknown here the holder may settle first
         if any(refusal.code != "unknown_child" for refusal in made.refusals) and not _flattens(request):
             return REFUSED
-        asked = await desk.ask(request.reason, request.kind, approved_jump=request.approved_jump)
+        asked = await desk.ask(request.reason, request.kind, approved_jump=request.approved_jump, by=request.by)
         command = await _until_told(followed(settings, desk, asked.id, busy, screen))
         if command is None:
             return await _left_alone(desk, asked.id)
@@ -290,12 +319,15 @@ async def _report(desk: "Desk", run: "Run", screen: "Console", request: Request)
 
 
 async def _approved(desk: "Desk", screen: "Console", request: Request) -> "Plan | None":
-    """The plan that the operator said yes to, made anew when it expired while they were thinking; None after a no."""
+    """The plan that the operator said yes to, made anew when it expired while they were thinking; None after a no.
+
+    What is written down is judged again after their answer, and never made anew.
+    """
     from keeper.cli.render import plan_table
 
     rebalancer, flattens = _rebalancer(desk, request), _flattens(request)
     while True:
-        made = await rebalancer.plan(approved_jump=request.approved_jump)
+        made = await rebalancer.plan(approved_jump=request.approved_jump, by=request.by)
         if flattens:
             # to flatten ends a halt: what it forbids is not forbidden any more then
             made = replace(made, refusals=tuple(refusal for refusal in made.refusals if refusal.code != "halted"))
@@ -305,6 +337,8 @@ async def _approved(desk: "Desk", screen: "Console", request: Request) -> "Plan 
         with interruptible():
             if not typer.confirm("Send these orders?", err=True):
                 return None
+        if request.by is not None:
+            return await rebalancer.plan(approved_jump=request.approved_jump, by=request.by)
         if desk.venue.clock.now() < made.expires_at:
             return made
         screen.print("That plan has expired; here is a fresh one.")

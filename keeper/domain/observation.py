@@ -56,3 +56,8 @@ class Observation:
     def valuation(self) -> Valuation:
         """What the account is worth at this observation's marks. StaleData when an asset has no price."""
         return value(self.account, self.markets.values(), self.marks, self.currency, self.conversions)
+
+
+def holdings(observation: Observation) -> dict[str, Decimal]:
+    """Signed contracts held in each of the fund's markets, on spot the balance of the base asset."""
+    return {symbol: observation.account.held(market) for symbol, market in observation.markets.items()}

@@ -175,7 +175,8 @@ class Command:
 
     id: short and unique; at, taken_at, ended_at: aware UTC; exit_code: what whoever asked ends with where no run tells,
     answer: in which words; approved_jump: targets far from those of the run before are meant; rules: fingerprint of the
-    configuration that whoever asked had before them, empty where it does not matter.
+    configuration that whoever asked had before them, empty where it does not matter; plan: the document of the written plan
+    that is to be carried out, None where none is.
     """
 
     id: str
@@ -189,6 +190,7 @@ class Command:
     answer: str = ""
     approved_jump: bool = False
     rules: str = ""
+    plan: Mapping[str, object] | None = None
 
     @property
     def trigger(self) -> str:

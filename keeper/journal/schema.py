@@ -301,6 +301,7 @@ commands = Table(
     Column("answer", Text, nullable=False, server_default="", info={"before": ""}),
     Column("approved_jump", Boolean, nullable=False, server_default=false(), info={"before": False}),
     Column("rules", Text, nullable=False, server_default="", info={"before": ""}),
+    Column("plan", Document, info={"before": None}),
 )
 Index("commands_by_taking", commands.c.taken_at)
 

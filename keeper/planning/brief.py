@@ -8,6 +8,7 @@ from decimal import Decimal
 from keeper.domain.fund import Standing, Usage
 from keeper.planning.exposure import Slicer
 from keeper.planning.limits import Limits, Refusal
+from keeper.planning.written import Who, WrittenPlan
 from keeper.policy.mandate import Mandate
 
 
@@ -20,7 +21,8 @@ class Brief:
     operator wants the new ones however far they are from those; blocked: refusals known beforehand; binding: those of
     them that only keep the fund from adding risk; urgent: what can be
     reduced is, whatever becomes of the rest; emptied: symbols of the hedge's legs of which the venue left nothing; begun: by
-    symbol, the goals (multiples of NAV) of a run that was cut and goes on.
+    symbol, the goals (multiples of NAV) of a run that was cut and goes on; account, rules: fingerprints of the venue account and
+    of what fund and venue are configured to; written: the plan to be carried out, or none.
     """
 
     fund: str
@@ -39,3 +41,11 @@ class Brief:
     urgent: bool = False
     emptied: frozenset[str] = frozenset()
     begun: Mapping[str, Decimal] = field(default_factory=dict)
+    account: str = ""
+    rules: str = ""
+    written: WrittenPlan | None = None
+
+    @property
+    def who(self) -> Who:
+        """Whose plans these are."""
+        return Who(fund=self.fund, account=self.account, rules=self.rules)

@@ -20,8 +20,9 @@ from keeper.planning.levels import levels
 from keeper.planning.limits import Refusal
 from keeper.planning.plan import Plan, PlanLeg
 from keeper.planning.soundness import unsound
+from keeper.planning.written import bounded, objections
 from keeper.policy import breakers
-from keeper.policy.triggers import Due, decide, kept
+from keeper.policy.triggers import Due, NotDue, decide, kept
 
 CAP = Decimal("1.5")
 
@@ -46,9 +47,8 @@ def build(brief: Brief, observation: Observation) -> Plan:
     share = kept(brief.mandate, valuation, _legs_of_hedge(brief, observation)) if _lost_a_leg(brief) else ONE
     if share < ONE:
         brief = replace(brief, mandate=brief.mandate.scaled(share))
-    decision = decide(brief.mandate, valuation, brief.begun)
-    due = decision.goals if isinstance(decision, Due) and not faults else {}
-    goals = funded(brief.mandate.targets, due, valuation, observation.markets)
+    decision = decide(brief.mandate, valuation, brief.begun) if brief.written is None else brief.written.decision
+    goals = _goals(brief, observation, valuation, decision) if not faults else {}
     lacking = gaps(observation, goals, brief.slicer, brief.limits.max_slippage_bps, closing=brief.urgent)
     wanted = _legs(brief, observation, valuation, goals, lacking)
     foreign = obstacles.foreign(observation)
@@ -57,15 +57,10 @@ def build(brief: Brief, observation: Observation) -> Plan:
     legs = wanted if not binding else _reducing_legs(brief, observation, valuation, goals, lacking)
     if caps and all(market.kind is MarketKind.SPOT for market in observation.markets.values()):
         legs = ()  # coins sold for others that may not be bought are no risk less, only another mix
-    if not isinstance(decision, Due):
-        reason = decision.why
-    elif faults or wanted:
-        reason = decision.reason
-    else:
-        reason = "the gap is smaller than the smallest order"
-    if left or observation.unpriced:
-        out = [*(refusal.message for refusal in left), *(f"{asset} has no price" for asset in observation.unpriced)]
-        reason += f"; left out: {'; '.join(out)}"
+    if brief.written is not None:
+        legs = bounded(legs, brief.written)
+        faults = (*faults, *objections(brief.written, brief.who, observation, legs))
+    reason = _reason(decision, observation, left, is_due=bool(faults or wanted))
     if share < ONE:
         reason += f"; {share:.4f} of each target is wanted, which is what the venue left of one leg of the hedge"
     lesser = bool(legs) and _amounts(legs) != _amounts(wanted)
@@ -88,8 +83,25 @@ def build(brief: Brief, observation: Observation) -> Plan:
         targets=dict(targets),
         marks={symbol: quote.mark for symbol, quote in observation.quotes.items()},
         closing=brief.urgent,
+        written="" if brief.written is None else brief.written.digest,
         bound=(*(binding if lesser else ()), *(left if legs else ())),
     )
+
+
+def _goals(brief: Brief, observation: Observation, valuation: Valuation, decision: Due | NotDue) -> dict[str, Decimal]:
+    """The leverage (multiple of NAV) that each market to trade should reach, by symbol."""
+    due = decision.goals if isinstance(decision, Due) else {}
+    if brief.written is not None:  # what pays for its legs is among them, and what is no market any more is objected to
+        return {symbol: goal for symbol, goal in due.items() if symbol in observation.markets}
+    return funded(brief.mandate.targets, due, valuation, observation.markets)
+
+
+def _reason(decision: Due | NotDue, observation: Observation, left: Sequence[Refusal], *, is_due: bool) -> str:
+    """Why something is to be done, or nothing is, and what is left out."""
+    due = decision.reason if isinstance(decision, Due) else decision.why
+    reason = due if is_due or isinstance(decision, NotDue) else "the gap is smaller than the smallest order"
+    out = [*(refusal.message for refusal in left), *(f"{asset} has no price" for asset in observation.unpriced)]
+    return f"{reason}; left out: {'; '.join(out)}" if out else reason
 
 
 def _amounts(legs: Sequence[PlanLeg]) -> dict[str, Decimal]:

@@ -79,7 +79,8 @@ class Plan:
 
     nav: currency; leverage, gross_leverage: multiples of NAV before the trade; targets: of the mandate, multiples of NAV by
     symbol; marks: quote per base by symbol; bound: why it does less than the mandate wants; closing: a goal of 0 is no
-    position, not no exposure; times: aware UTC.
+    position, not no exposure; written: digest of the written plan that it carries out, empty where it is none; times: aware
+    UTC.
     """
 
     fund: str
@@ -99,6 +100,7 @@ class Plan:
     marks: Mapping[str, Decimal] = field(default_factory=dict)
     bound: tuple[Refusal, ...] = ()
     closing: bool = False
+    written: str = ""
 
     @property
     def expires_at(self) -> datetime:
@@ -121,8 +123,7 @@ class Plan:
     def document(self) -> dict[str, object]:
         """The plan as the ``--json`` shape of the README; every number is a string."""
         body = self._body()
-        digest = hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-        return {**body, "hash": digest, "expires_at": self.expires_at.isoformat()}
+        return {**body, "hash": digest(body), "expires_at": self.expires_at.isoformat()}
 
     def _body(self) -> dict[str, object]:
         cost = self.cost
@@ -158,7 +159,13 @@ class Plan:
                 for t in self.triggers
             ],
             "refusals": [{"code": refusal.code, "message": refusal.message} for refusal in self.refusals],
+            "written": self.written or None,
         }
+
+
+def digest(document: Mapping[str, object]) -> str:
+    """What tells a document from any other one: SHA-256 of its canonical text, hexadecimal."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def last_targets(run: Run | None) -> dict[str, Decimal] | None:

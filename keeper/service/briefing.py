@@ -71,6 +71,8 @@ async def brief_of(fund: Fund, info: VenueInfo, journal: Journal, now: datetime,
         binding=() if fund.urgent else known.binding,
         urgent=fund.urgent,
         emptied=await emptied(journal, footing.standing),
+        account=info.account,
+        rules=fund.rules,
     )
 
 

@@ -10,7 +10,11 @@ from keeper.policy.mandate import Mandate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fund:
-    """One fund's rules. urgent: what it trades can't wait for outcomes that are not known, and only reduces."""
+    """One fund's rules.
+
+    urgent: what it trades can't wait for outcomes that are not known, and only reduces; rules: fingerprint of what it and its
+    venue are configured to, empty where nobody told.
+    """
 
     name: str
     mandate: Mandate
@@ -18,6 +22,7 @@ class Fund:
     pacing: Pacing
     breakers: Breakers = field(default_factory=Breakers)
     urgent: bool = False
+    rules: str = ""
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from keeper.domain.errors import InvariantViolation, StaleData, VenueError, Venu
 from keeper.domain.fund import FundState
 from keeper.domain.run import Command, CommandKind, Run, Slot
 from keeper.planning.plan import FLATTEN
+from keeper.planning.written import Unusable, WrittenPlan, from_document
 from keeper.policy.breakers import Breakers
 from keeper.ports import Bell, Clock, Journal
 from keeper.service.flattening import unfinished
@@ -31,7 +32,7 @@ LAST_CALL = timedelta(seconds=10)
 STALE = timedelta(minutes=10)
 """Age at which what a connection loaded is refreshed before it is used."""
 FIRST_RETRY, LONGEST_RETRY, LONGEST_REFUSED = timedelta(seconds=5), timedelta(minutes=1), timedelta(minutes=5)
-BUSY = 75
+REFUSED, BUSY = 3, 75
 CUTTING = {CommandKind.HALT: "halted", CommandKind.FLATTEN: "to be flattened"}
 """Commands that don't wait for the run in work."""
 WORK = (CommandKind.REBALANCE, CommandKind.FLATTEN)
@@ -187,12 +188,14 @@ class FundKeeper:
         await self._ledger.read(self.clock.now())
         log.info("slot.done" if ended is not None else "slot.cut", slot=slot.trigger, status=str(ended.status) if ended else None)
 
-    async def _work(self, trigger: str, begun: Run | None, *, approved_jump: bool = False) -> Run | None:
+    async def _work(
+        self, trigger: str, begun: Run | None, *, approved_jump: bool = False, by: WrittenPlan | None = None
+    ) -> Run | None:
         """Plan and run under ``trigger``, in the row of ``begun`` where there is one; None when stopped before."""
         made = self._new_rebalancer()
         self._working = rebalancer = made.flat() if trigger.startswith(FLATTEN) else made
         try:
-            plan = await rebalancer.plan(approved_jump=approved_jump, begun=begun)
+            plan = await rebalancer.plan(approved_jump=approved_jump, begun=begun, by=by)
             if self._why_stopping or (rebalancer.fund.urgent and not (await self._journal.standing(self.fund)).flattened):
                 return None
             if begun is None:
@@ -216,10 +219,16 @@ class FundKeeper:
             why = "the daemon keeps this fund by another configuration than you asked under: restart `keeper run`, then ask again"
             await self._journal.end_command(command.id, at=self.clock.now(), exit_code=BUSY, answer=why)
             return
+        try:
+            by = None if command.plan is None else from_document(command.plan)
+        except Unusable as error:
+            why = f"the written plan can't be used: {error}"
+            await self._journal.end_command(command.id, at=self.clock.now(), exit_code=REFUSED, answer=why)
+            return
         began = self.clock.now()
         try:
             await self._be_fresh()
-            ended = await self._work(command.trigger, None, approved_jump=command.approved_jump)
+            ended = await self._work(command.trigger, None, approved_jump=command.approved_jump, by=by)
         except (VenueError, StaleData, InvariantViolation) as error:
             self._in_hand, answer = None, str(error)
             if command.kind is CommandKind.FLATTEN and not isinstance(error, InvariantViolation):
@@ -269,10 +278,13 @@ class FundKeeper:
     async def _go_on(self, run_id: str) -> None:
         """Take up a run that a human asked for, and that a crash or an unknown outcome cut, while its time lasts.
 
-        The runs of slots are due by themselves, and so is a flattening; what was asked for since goes first.
+        The runs of slots are due by themselves, and so is a flattening; what was asked for since goes first. A written plan
+        was looked at for what the account held before its run, so that nothing goes on with one.
         """
         run = await self._journal.run(run_id)
         if run is None or run.key.day is not None or run.key.trigger.startswith(FLATTEN) or self._in_hand or self._asked:
+            return
+        if run.plan.get("written"):
             return
         if (await self._journal.standing(self.fund)).flattened:
             return

@@ -15,7 +15,7 @@ from keeper.domain.errors import VenueError
 from keeper.domain.fund import Settled
 from keeper.domain.market import Market, MarketKind
 from keeper.domain.numbers import ZERO, exact, plain, sign
-from keeper.domain.observation import Observation
+from keeper.domain.observation import Observation, holdings
 from keeper.domain.order import Child, ChildState, Fill, OrderReport, VenueOrder
 from keeper.domain.run import NavCause
 from keeper.execution.recovery import CLOCK_SKEW
@@ -25,7 +25,7 @@ from keeper.service.fund import Fund
 from keeper.service.observer import Observer
 from keeper.service.reconciliation import LONGEST_LOOK, adopted, reach
 from keeper.service.sender import total
-from keeper.service.settle import holdings, settle
+from keeper.service.settle import settle
 
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (2, 5, 10))
 """How long what nothing explains is given to turn out as a late read."""

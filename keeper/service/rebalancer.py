@@ -5,7 +5,7 @@ Decisions are made by the pure parts; this module only carries observations to t
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Decimal
 
 import structlog
@@ -14,16 +14,18 @@ from keeper.domain.errors import InvariantViolation, StaleData, VenueError, Venu
 from keeper.domain.fund import FundState, Worth
 from keeper.domain.market import MarketKind
 from keeper.domain.numbers import plain
-from keeper.domain.observation import Observation
+from keeper.domain.observation import Observation, holdings
 from keeper.domain.order import Child, ChildState, Fill
 from keeper.domain.run import NavCause, Run, RunStatus
 from keeper.execution import engine
 from keeper.execution.recovery import assumed
 from keeper.planning.gate import BOUND, PASSING, Refused
 from keeper.planning.plan import Plan, goals_begun
+from keeper.planning.written import Who, WrittenPlan, written
 from keeper.policy.breakers import Cause, Trip
 from keeper.ports import Clock, Journal, Venue
 from keeper.service.briefing import Preflight, brief_of, nothing_known, planned
+from keeper.service.course import Course
 from keeper.service.dead_man import DeadMan
 from keeper.service.fund import Fund
 from keeper.service.guard import Guard
@@ -35,32 +37,10 @@ from keeper.service.recovery import recover
 from keeper.service.results import amended
 from keeper.service.run_book import RunBook, carried_on
 from keeper.service.sender import Sender, Sent
-from keeper.service.settle import holdings
 from keeper.service.waiting import Waiting
 
 SHOWN = 5
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class _Course:
-    """A run on its way: what is known of it so far.
-
-    expected: holdings that our own fills lead to, by symbol; sequence: the highest of an earlier attempt's children; pinned:
-    what its markets are on record to be; uncertain: the outcome of a child is not known.
-    """
-
-    run: Run
-    state: engine.State
-    expected: dict[str, Decimal]
-    prices: dict[str, Decimal]
-    sent: int = 0
-    fills: list[Fill] = field(default_factory=list)
-    refusals: list[str] = field(default_factory=list)
-    cut_short: str = ""
-    sequence: int = 0
-    pinned: dict[str, Mapping[str, object]] = field(default_factory=dict)
-    uncertain: bool = False
 
 
 class Rebalancer:
@@ -138,17 +118,18 @@ class Rebalancer:
     async def _is_flattened(self) -> bool:
         return self.fund.urgent or (await self._journal.standing(self.fund.name)).flattened
 
-    async def plan(self, *, approved_jump: bool = False, begun: Run | None = None) -> Plan:
+    async def plan(self, *, approved_jump: bool = False, begun: Run | None = None, by: WrittenPlan | None = None) -> Plan:
         """What a run would do now. VenueError or StaleData when the account or a market can't be read.
 
-        approved_jump: a human wants targets that are far from those of the run before; begun: the run that would go on.
+        approved_jump: a human wants targets that are far from those of the run before; begun: the run that would go on;
+        by: the written plan to be carried out, or refused, in place of a new one.
         """
         now = self._clock.now()
         reading = asyncio.ensure_future(self._observer.observe(with_stats=True))
         try:  # what the journal has is read while the venue's answers are on their way
             known, info = await self._preflight(), self._venue.info
             brief = await brief_of(self.fund, info, self._journal, now, approved_jump=approved_jump, known=known)
-            brief = replace(brief, begun=goals_begun(begun))
+            brief = replace(brief, begun=goals_begun(begun), written=by)
             observation = await self._seen(await reading)
         finally:
             reading.cancel()
@@ -156,6 +137,17 @@ class Rebalancer:
         plan = planned(brief, observation, known.blocked)
         self._planned = plan, observation
         return plan
+
+    def written(self, tolerance_bps: Decimal) -> dict[str, object]:
+        """The document of the plan that was made last. InvariantViolation where none was.
+
+        tolerance_bps: how far prices, and the account's worth at them, may move until it is carried out.
+        """
+        if self._planned is None:
+            raise InvariantViolation("a plan is written once it is made")
+        who = Who(fund=self.fund.name, account=self._venue.info.account, rules=self.fund.rules)
+        plan, observation = self._planned
+        return written(plan, who, observation, tolerance_bps)
 
     async def execute(self, plan: Plan, trigger: str, progress: Progress, asked: str = "") -> Run:
         """Run ``plan`` under a key that is used once, and return the run as it ended.
@@ -211,13 +203,13 @@ class Rebalancer:
             progress.close()
 
     async def _execute(self, run: Run, plan: Plan, progress: Progress, sequence: int) -> Run:
-        course: _Course | None = None
+        course: Course | None = None
         after: Observation | None = None
         try:
             observation = await self._start(run, plan)
             state = engine.begin(plan, self.fund.pacing, limits=self.fund.limits, now=self._clock.now())
             prices = dict(observation.valuation().prices)
-            course = _Course(run=run, state=state, expected=holdings(observation), prices=prices, sequence=sequence)
+            course = Course(run=run, state=state, expected=holdings(observation), prices=prices, sequence=sequence)
             course.pinned = await self._pinned()
             status, reason, after = await self._work(course, observation, progress)
             after = await self._end(course, after)
@@ -258,7 +250,7 @@ class Rebalancer:
             )
         return await self._seen(observation)
 
-    async def _end(self, course: _Course, observation: Observation) -> Observation:
+    async def _end(self, course: Course, observation: Observation) -> Observation:
         """The settled account at a run's end, once it agrees with the fills; what does not agree trips a breaker."""
         if course.uncertain or await self._journal.open_children(self.fund.name):
             await self._runs.record_nav(course.run, NavCause.AFTER, observation)
@@ -294,7 +286,7 @@ class Rebalancer:
         """What values the fees of earlier attempts in a run that trades no more; nothing where there were none."""
         return await self._runs.prices() if sequence else {}
 
-    async def _work(self, course: _Course, observation: Observation, progress: Progress) -> tuple[RunStatus, str, Observation]:
+    async def _work(self, course: Course, observation: Observation, progress: Progress) -> tuple[RunStatus, str, Observation]:
         """Step until the engine finishes; the last observation is of the settled account."""
         while True:
             if self._waiting.is_over and not course.cut_short:
@@ -314,7 +306,7 @@ class Rebalancer:
                     return status, reason, observation
             observation = await self._observe(course)
 
-    async def _observe(self, course: _Course) -> Observation:
+    async def _observe(self, course: Course) -> Observation:
         """A fresh observation whose holdings are what our fills lead to; if they stay different the run is cut short."""
         observation = await self._seen(await self._waiting.patiently(self._observer.observe, course.state.deadline))
         if holdings(observation) != course.expected:
@@ -322,7 +314,7 @@ class Rebalancer:
             await self._compare(course, observation)
         return observation
 
-    async def _compare(self, course: _Course, observation: Observation) -> None:
+    async def _compare(self, course: Course, observation: Observation) -> None:
         held = holdings(observation)
         if held == course.expected or course.cut_short:
             return
@@ -337,7 +329,7 @@ class Rebalancer:
         self._cut(course, f"the position changed without our order ({differences})")
         course.expected = held
 
-    async def _send(self, course: _Course, slices: Sequence[engine.Slice], observation: Observation) -> None:
+    async def _send(self, course: Course, slices: Sequence[engine.Slice], observation: Observation) -> None:
         numbered = [replace(one, sequence=one.sequence + course.sequence) for one in slices]
         # nothing that is sent rests, so that it need not wait for the switch
         arming = asyncio.ensure_future(self._dead_man.arm(observation))
@@ -363,7 +355,7 @@ class Rebalancer:
             if isinstance(failed, BaseException):
                 raise failed
 
-    def _book(self, course: _Course, proposal: engine.Slice, child: Child, fills: Sequence[Fill]) -> None:
+    def _book(self, course: Course, proposal: engine.Slice, child: Child, fills: Sequence[Fill]) -> None:
         course.sent += 1
         course.fills.extend(fills)
         match child.state:
@@ -377,14 +369,14 @@ class Rebalancer:
                 course.uncertain = True
                 self._cut(course, f"the outcome of {child.request.client_id} is not known ({child.reason})")
 
-    def _expect(self, course: _Course, fill: Fill) -> None:
+    def _expect(self, course: Course, fill: Fill) -> None:
         course.expected[fill.symbol] = added(course.expected[fill.symbol], fill.amount * fill.side.sign)
         for symbol, market in self._observer.markets.items():
             # a fee may be taken in the coins of another market of the fund, such as BNB
             if market.kind is MarketKind.SPOT and fill.fee_asset == market.base:
                 course.expected[symbol] = added(course.expected[symbol], -fill.fee)
 
-    def _cut(self, course: _Course, why: str) -> None:
+    def _cut(self, course: Course, why: str) -> None:
         """Propose nothing more; the run settles and ends as incomplete for this reason, the first one named."""
         course.cut_short = course.cut_short or why
         course.state = engine.stop(course.state, why)

@@ -1,19 +1,13 @@
 """Waits until an account stands still: two reads in a row that agree, more than the venue's read lag apart."""
 
 from datetime import timedelta
-from decimal import Decimal
 
 from keeper.domain.errors import StaleData
-from keeper.domain.observation import Observation
+from keeper.domain.observation import Observation, holdings
 from keeper.ports import Clock
 from keeper.service.observer import Observer
 
 MAX_READS = 12
-
-
-def holdings(observation: Observation) -> dict[str, Decimal]:
-    """Signed contracts held in each of the fund's markets."""
-    return {symbol: observation.account.held(market) for symbol, market in observation.markets.items()}
 
 
 async def settle(observer: Observer, clock: Clock, read_lag: timedelta) -> Observation:

@@ -6,8 +6,9 @@ import pytest
 
 from keeper.domain.errors import StaleData, VenueUnavailable
 from keeper.domain.market import Side
+from keeper.domain.observation import holdings
 from keeper.service.observer import Observer
-from keeper.service.settle import MAX_READS, holdings, settle
+from keeper.service.settle import MAX_READS, settle
 from tests.fakes.desks import drifted
 from tests.fakes.paper import PERP, order
 from tests.fakes.scripted_venue import ScriptedVenue
