@@ -18,6 +18,7 @@ from keeper.planning.crowding import crowding
 from keeper.planning.exposure import Gap, gaps, paid_in_coin, reducing
 from keeper.planning.levels import levels
 from keeper.planning.limits import Refusal
+from keeper.planning.no_trade import resolved
 from keeper.planning.plan import Plan, PlanLeg
 from keeper.planning.soundness import unsound
 from keeper.planning.written import bounded, objections
@@ -44,6 +45,8 @@ def build(brief: Brief, observation: Observation) -> Plan:
     if brief.urgent:
         faults, left = (), obstacles.out_of_reach(observation)
         brief = replace(brief, mandate=obstacles.within_reach(brief.mandate, observation))
+    mandate, notes = resolved(brief.mandate, observation)
+    brief = replace(brief, mandate=mandate)
     share = kept(brief.mandate, valuation, _legs_of_hedge(brief, observation)) if _lost_a_leg(brief) else ONE
     if share < ONE:
         brief = replace(brief, mandate=brief.mandate.scaled(share))
@@ -83,6 +86,7 @@ def build(brief: Brief, observation: Observation) -> Plan:
         targets=dict(targets),
         marks={symbol: quote.mark for symbol, quote in observation.quotes.items()},
         closing=brief.urgent,
+        notes=notes,
         written="" if brief.written is None else brief.written.digest,
         bound=(*(binding if lesser else ()), *(left if legs else ())),
     )

@@ -79,8 +79,8 @@ class Plan:
 
     nav: currency; leverage, gross_leverage: multiples of NAV before the trade; targets: of the mandate, multiples of NAV by
     symbol; marks: quote per base by symbol; bound: why it does less than the mandate wants; closing: a goal of 0 is no
-    position, not no exposure; written: digest of the written plan that it carries out, empty where it is none; times: aware
-    UTC.
+    position, not no exposure; written: digest of the written plan that it carries out, empty where it is none; notes: how what
+    was worked out for it came to be, in words; times: aware UTC.
     """
 
     fund: str
@@ -101,6 +101,7 @@ class Plan:
     bound: tuple[Refusal, ...] = ()
     closing: bool = False
     written: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def expires_at(self) -> datetime:
@@ -159,6 +160,7 @@ class Plan:
                 for t in self.triggers
             ],
             "refusals": [{"code": refusal.code, "message": refusal.message} for refusal in self.refusals],
+            "notes": list(self.notes),
             "written": self.written or None,
         }
 

@@ -50,8 +50,9 @@ class Mandate:
 
     targets: signed multiples of NAV by symbol; bands: those that were named, by symbol; deadband: what of the target multiple
     (of 1 where that is 0) the band of any other market leaves room for on either side, a fraction; speed: the fraction of the
-    way to the target that one rebalance goes where the goal is to recenter; emergency_leverage: gross multiple of NAV that
-    must never be passed, None for ``default_emergency``.
+    way to the target that one rebalance goes where the goal is to recenter; aversion: how half the variance of tracking weighs
+    against cost where bands are to be worked out from what is observed, None where they are as they stand;
+    emergency_leverage: gross multiple of NAV that must never be passed, None for ``default_emergency``.
     """
 
     targets: Mapping[str, Decimal]
@@ -59,6 +60,7 @@ class Mandate:
     bands: Mapping[str, Band] = field(default_factory=dict)
     goal: BandGoal = BandGoal.TARGET
     speed: Decimal = ONE
+    aversion: Decimal | None = None
     emergency_leverage: Decimal | None = None
 
     @property

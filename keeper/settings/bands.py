@@ -6,24 +6,51 @@ goal rests on the band. What breaks it is refused with the inequality, since eac
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, cast
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema, field_validator
 
 from keeper.domain.numbers import ONE, ZERO, plain, sign
 from keeper.policy.mandate import Band, BandGoal, Mandate
 from keeper.settings.feeds import Section
 from keeper.settings.symbols import Symbol
-from keeper.settings.values import Ratio, Within, chosen, did_you_mean, fault
+from keeper.settings.values import PLAIN_PATTERN, Ratio, Within, chosen, did_you_mean, fault, nearest, read_number, shown
 
 EMERGENCY_CEILING = Decimal(100)
+AUTO = "auto"
+
+
+def _read_deadband(value: object) -> Decimal | str:
+    if isinstance(value, str) and str(value) == AUTO:
+        return AUTO
+    if isinstance(value, str) and nearest(str(value), [AUTO]):
+        raise fault(f'must be a fraction or "{AUTO}"; did you mean "{AUTO}"?')
+    return cast("Decimal", _FRACTION.check(read_number(value)))
+
+
+_FRACTION = Within(at_least=0, below=1)
+Deadband = Annotated[
+    Decimal | str,
+    PlainValidator(_read_deadband),
+    PlainSerializer(shown, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": AUTO},
+                {"type": "string", "pattern": PLAIN_PATTERN},
+                {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+            ]
+        }
+    ),
+]
 
 
 class BandSettings(Section):
     """How far a fund may stray before it is rebalanced."""
 
-    deadband: Annotated[Ratio, Within(at_least=0, below=1)] = Field(
-        default=ZERO, description="fraction of the target multiple (of 1 where that is 0), in markets without min and max"
+    deadband: Deadband = Field(
+        default=ZERO,
+        description='fraction of the target multiple (of 1 where that is 0), in markets without min and max; "auto": worked out',
     )
     min: Mapping[Symbol, Ratio] = Field(default={}, description="lowest leverage of a market, signed like its target")
     max: Mapping[Symbol, Ratio] = Field(
@@ -62,6 +89,22 @@ class BandSettings(Section):
             raise fault(f'has no use where to = "{to}": remove it, or set to = "recenter"')
         return speed
 
+    aversion: Annotated[Ratio, Within(above=0, at_most=1000)] | None = Field(
+        default=None,
+        validate_default=True,
+        description='with deadband = "auto": how half the variance of tracking weighs against cost; more is a narrower band',
+    )
+
+    @field_validator("aversion")
+    @classmethod
+    def _of_what_is_worked_out(cls, aversion: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        deadband = info.data.get("deadband")
+        if deadband == AUTO and aversion is None:
+            raise fault('is required where deadband = "auto": such as 1 for little trading, 5, or 20 for close tracking')
+        if deadband is not None and deadband != AUTO and aversion is not None:
+            raise fault('has no use without deadband = "auto": remove it')
+        return aversion
+
 
 class EmergencySettings(Section):
     """When a fund de-levers at once."""
@@ -75,10 +118,11 @@ def mandate_of(target: Mapping[str, Decimal], bands: BandSettings, emergency: Em
     """What a fund holds."""
     return Mandate(
         targets=dict(target),
-        deadband=bands.deadband,
+        deadband=bands.deadband if isinstance(bands.deadband, Decimal) else ZERO,
         bands={symbol: Band(low, bands.max[symbol]) for symbol, low in bands.min.items()},
         goal=bands.to,
         speed=bands.speed or ONE,
+        aversion=bands.aversion,
         emergency_leverage=emergency.max_leverage if emergency else None,
     )
 
@@ -90,6 +134,9 @@ def check_bands(target: Mapping[str, Decimal], bands: BandSettings) -> None:
         if symbol not in target:
             raise fault(f"is no market of the target: {did_you_mean(symbol, list(target))}", at=("bands", "min", symbol))
         _check_edges(symbol, target[symbol], mandate.band(symbol))
+    if bands.deadband == AUTO:
+        _check_worked_out(target, bands)
+        return
     if bands.deadband and bands.min.keys() == target.keys():
         raise fault("has no use where every market has min and max: remove it, or them", at=("bands", "deadband"))
     rigid = [symbol for symbol in target if not mandate.band(symbol).has_room]
@@ -97,6 +144,19 @@ def check_bands(target: Mapping[str, Decimal], bands: BandSettings) -> None:
         raise fault(
             f'"{bands.to}" needs a band around every target, but lower edge < upper edge does not hold for {" and ".join(rigid)}:'
             ' set deadband, or min and max, or to = "target"',
+            at=("bands", "to"),
+        )
+
+
+def _check_worked_out(target: Mapping[str, Decimal], bands: BandSettings) -> None:
+    at = ("bands", "deadband")
+    if len(target) != 1 or bands.min:
+        raise fault('"auto" is for funds of one market, without min and max: name a fraction, or min and max of each', at=at)
+    if any(multiple in (ZERO, ONE) for multiple in target.values()):
+        raise fault('"auto" has no use at a target of 0 or 1, which no price moves a fund away from: name a fraction', at=at)
+    if bands.to is not BandGoal.EDGE:
+        raise fault(
+            f'deadband = "auto" is worked out for trades that end on the edge: set to = "edge", not "{bands.to}"',
             at=("bands", "to"),
         )
 

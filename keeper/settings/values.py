@@ -21,7 +21,7 @@ from keeper.domain.numbers import parse_plain, plain
 
 _DURATION = re.compile(r"(?=[0-9])(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?")
 _NAME = re.compile(r"[a-z0-9_]+")
-_PLAIN_PATTERN = r"^[+-]?[0-9]{1,30}(\.[0-9]{1,30})?$"
+PLAIN_PATTERN = r"^[+-]?[0-9]{1,30}(\.[0-9]{1,30})?$"
 
 C = TypeVar("C", bound=StrEnum)
 
@@ -223,7 +223,7 @@ def shown(value: object) -> str:
 
 def _number_schema(description: str) -> WithJsonSchema:
     return WithJsonSchema(
-        {"anyOf": [{"type": "string", "pattern": _PLAIN_PATTERN}, {"type": "number"}], "description": description},
+        {"anyOf": [{"type": "string", "pattern": PLAIN_PATTERN}, {"type": "number"}], "description": description},
     )
 
 

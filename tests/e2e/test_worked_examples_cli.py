@@ -227,6 +227,28 @@ def test_five_the_moves_that_make_the_fund_act_again(
         assert Decimal(trigger["price"]) == pytest.approx(100 * (1 + Decimal(trigger["move"])), abs=Decimal("1e-5"))
 
 
+def test_a_band_that_is_worked_out_says_how(tmp_path: Path, keeper_here: CommandLine) -> None:
+    (tmp_path / "keeper.toml").write_text(
+        f"""
+[venues.sim]
+exchange = "paper"
+feed = {{ kind = "synthetic", prices = {{ "{PERP}" = "50000" }}, markets = {{ "{PERP}" = {{ taker_bps = 5 }} }} }}
+account = {{ balances = {{ USDT = "100000" }}, positions = {{ "{PERP}" = {{ contracts = "6", entry = "50000" }} }} }}
+[funds.btc3l]
+venue = "sim"
+target = {{ "{PERP}" = 3.0 }}
+bands = {{ deadband = "auto", aversion = 5, to = "edge" }}
+"""
+    )
+    planned = keeper_here("plan", "--json")
+    assert planned.code == 0, planned.err
+    [note] = planned.document["notes"]
+    assert note.startswith(f"{PERP} is left alone from 2.")
+    assert "bands.aversion is 5" in note
+    assert {trigger["cause"] for trigger in planned.document["triggers"]} == {"band", "emergency"}
+    assert "is left alone from 2." in keeper_here("plan").out
+
+
 def test_a_plan_that_a_limit_forbids_says_so_and_is_not_carried_out(tmp_path: Path, keeper_here: CommandLine) -> None:
     (tmp_path / "keeper.toml").write_text(AT_52500.replace("max_turnover_per_day = 10", "max_turnover_per_day = 0.1"))
     planned = keeper_here("plan", "--json")

@@ -4,6 +4,7 @@ import copy
 import tomllib
 from collections.abc import Callable, Iterator
 from datetime import date, time
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -105,7 +106,7 @@ def within_bounds(settings: Settings) -> None:
         gross = fund.mandate().gross_target
         assert gross <= fund.limits.max_leverage <= 20
         assert fund.emergency is None or fund.emergency.max_leverage > gross
-        assert 0 <= fund.bands.deadband < 1
+        assert fund.bands.deadband == "auto" or 0 <= Decimal(fund.bands.deadband) < 1
         mandate = fund.mandate()
         assert mandate.emergency is None or mandate.emergency >= mandate.gross_of_bands
         assert all(mandate.band(symbol).holds(target) for symbol, target in fund.target.items())

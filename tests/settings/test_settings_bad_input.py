@@ -254,6 +254,23 @@ BANDS = [
         "4.125",
         "but 4, which is what holds where it is not set, < 4.125: set it higher, or narrow the bands",
     ),
+    ('bands = { deadband = "autp" }', "bands.deadband", '"autp"', 'must be a fraction or "auto"; did you mean "auto"?'),
+    ('bands = { deadband = "much" }', "bands.deadband", '"much"', NUMBER),
+    (
+        'bands = { deadband = "auto", to = "edge" }',
+        "bands.aversion",
+        "(missing)",
+        'is required where deadband = "auto": such as 1',
+    ),
+    ('bands = { deadband = "auto", aversion = 0 }', "bands.aversion", "0", "must be above 0 and at most 1000"),
+    ("bands = { deadband = 0.1, aversion = 5 }", "bands.aversion", "5", 'has no use without deadband = "auto"'),
+    ('bands = { deadband = "auto", aversion = 5 }', "bands.to", "(missing)", 'end on the edge: set to = "edge", not "target"'),
+    (
+        f'bands = {{ deadband = "auto", aversion = 5, to = "edge", min = {{ {B} = 2 }}, max = {{ {B} = 4 }} }}',
+        "bands.deadband",
+        '"auto"',
+        "is for funds of one market, without min and max",
+    ),
     ("bands = { deadband = 0.4 }", "bands.deadband", "0.4", "but 4, which is what holds where it is not set, < 4.2: set it"),
 ]
 
@@ -381,6 +398,14 @@ def test_the_band_of_a_short_or_of_nothing_is_judged_with_its_signs(
     [problem] = problems(tmp_path, PAPER.replace("= 3.0 }", f"= {target} }}") + bands)
     assert (problem.source, problem.key) == (f"{tmp_path / 'keeper.toml'}:9", f"funds.btc3l.bands.{key}.{B}")
     assert remedy in problem.remedy
+
+
+def test_no_band_is_worked_out_where_nothing_drifts_or_several_do(tmp_path: Path) -> None:
+    bands = 'bands = { deadband = "auto", aversion = 5, to = "edge" }\n'
+    for target, words in (("= 1 }", "no use at a target of 0 or 1"), ('= 1, "ETH/USDT:USDT" = -1 }', "funds of one market")):
+        [problem] = [one for one in problems(tmp_path, PAPER.replace("= 3.0 }", target) + bands) if "bands" in one.key]
+        assert (problem.key, problem.value) == ("funds.btc3l.bands.deadband", '"auto"')
+        assert words in problem.remedy
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,15 @@ def test_bands_of_leverages_and_steps_arrive(tmp_path: Path) -> None:
     )
 
 
+def test_a_band_that_is_to_be_worked_out_arrives(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, PAPER + 'bands = { deadband = "auto", aversion = 5, to = "edge" }\n')
+    fund = settings.funds["btc3l"]
+    assert fund.mandate() == Mandate(targets={"BTC/USDT:USDT": Decimal(3)}, goal=BandGoal.EDGE, aversion=Decimal(5))
+    assert {one.key: one.value for one in effective(settings)}["funds.btc3l.bands.deadband"] == "auto"
+    other = loaded(tmp_path, PAPER + 'bands = { deadband = "0.05", to = "edge" }\n')
+    assert other.rules_of("btc3l") != settings.rules_of("btc3l")
+
+
 def test_everything_that_is_written_arrives(tmp_path: Path) -> None:
     text = (
         PAPER
