@@ -29,6 +29,7 @@ class BybitStreams(LoopbackStreams):
         answer = {"conn_id": CONNECTION, "req_id": str(told.get("req_id", "")), "op": told["op"]}
         match told["op"]:
             case "ping":
+                self.pings += 1
                 if not self.deaf:
                     await line.say(self._pong(exchange, line, answer))
             case "auth":

@@ -67,8 +67,8 @@ class LoopbackStreams:
     """The streams of one exchange; this one has none.
 
     silent: nothing is sent any more, though the lines stay open; deaf: pings are not answered; late: ms that what is told of a
-    book is old by then; alter: changes what is told of an order; books: messages about books that were sent; opened: where
-    lines were opened, host and path; turned_away: logins that were refused.
+    book is old by then; alter: changes what is told of an order; books: messages about books that were sent; pings: that came;
+    opened: where lines were opened, host and path; turned_away: logins that were refused.
     """
 
     silent: bool = False
@@ -76,6 +76,7 @@ class LoopbackStreams:
     late: int = 0
     alter: Callable[[dict[str, Any]], dict[str, Any]] = dict
     books: int = 0
+    pings: int = 0
     opened: list[str] = field(default_factory=list)
     turned_away: int = 0
     lines: list[Line] = field(default_factory=list)

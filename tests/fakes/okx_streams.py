@@ -28,6 +28,7 @@ class OkxStreams(LoopbackStreams):
 
     async def hear(self, exchange: Any, line: Line, text: str) -> None:
         if text == "ping":
+            self.pings += 1
             if not self.deaf:
                 await line.say("pong")
             return
