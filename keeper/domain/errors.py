@@ -12,6 +12,7 @@ The tree:
     |- StaleData
     |- JournalError
     |- AccountBusy
+    |- BookRefused
     `- InvariantViolation
 """
 
@@ -96,6 +97,16 @@ class AccountBusy(KeeperError):
     """Another process holds the account; the message names it."""
 
     exit_code = 75
+
+
+class BookRefused(KeeperError):
+    """A fund's books can't take what was asked; nothing is booked. code: a word for why."""
+
+    exit_code = 3
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class InvariantViolation(KeeperError):

@@ -1,0 +1,252 @@
+"""A fund's books: units, NAV per unit, and the fees that are owed, folded from entries and NAV points.
+
+    NAV          = equity of the account + money in transit - fees owed
+    NAV per unit = NAV / units
+
+Units are issued and redeemed at the NAV per unit before the flow, so that a flow moves it by nothing but the creation or
+redemption fee, which stays in the fund, and by the rounding, which favours it (``dealing``). Fees:
+
+- management: rate x NAV x seconds / (365 x 86400) from one reading to the next, on the NAV of the earlier one, so that what is
+  owed needs no guess of what came between. It is owed as it accrues.
+- performance: rate x (NAV per unit - high-water mark) x units, where that is above 0. Between entries it is provisional: it
+  rises and falls with the market and depends on no reading in between, only on the last. An entry makes it owed, and what a
+  unit is worth after it the new mark, so that whoever comes or goes bears their own share; no gain is charged twice. The mark
+  is one for all units: who subscribes below it pays for no gain up to it. Where no units are left it begins anew.
+
+The sum of what holders have and payees are owed is the equity (and what is in transit), always. Nothing here rounds, but for
+the 34 digits of the context. Amounts are units of the fund's currency; times aware UTC. Where a clock was set back no fee
+accrues twice: the second time around it waits.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from keeper.domain.books import BookEntry, BookFault, EntryKind, FeeTerms, refused
+from keeper.domain.numbers import ZERO, exact
+from keeper.domain.run import NavPoint
+
+YEAR = Decimal(365 * 86_400)
+"""Seconds."""
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """The books of one fund as they stand.
+
+    at: fees are accrued up to here; equity: of the account as it was last read; entered_at: of the last entry with a reading: an
+    older one tells of an account from before it; transit: money on its way into the account (above 0) or out of it, by entry;
+    holders: units; owed: fees that are owed, by payee, provisional ones aside; high_water: NAV per unit; last_price: NAV per
+    unit after the last entry, at which units begin anew where none are left; coming: terms that begin later; ids: of entries.
+    """
+
+    fund: str
+    currency: str
+    at: datetime
+    equity: Decimal
+    entered_at: datetime
+    high_water: Decimal
+    last_price: Decimal
+    transit: Mapping[str, Decimal] = field(default_factory=dict)
+    holders: Mapping[str, Decimal] = field(default_factory=dict)
+    owed: Mapping[str, Decimal] = field(default_factory=dict)
+    terms: FeeTerms = field(default_factory=FeeTerms)
+    coming: FeeTerms | None = None
+    ids: frozenset[str] = frozenset()
+
+    @property
+    @exact
+    def units(self) -> Decimal:
+        """All units."""
+        return sum(self.holders.values(), ZERO)
+
+    @property
+    @exact
+    def worth(self) -> Decimal:
+        """What belongs to holders and payees together: equity, and what is in transit."""
+        return self.equity + sum(self.transit.values(), ZERO)
+
+    @property
+    @exact
+    def provisional(self) -> Decimal:
+        """The performance fee that would be owed if an entry were made now."""
+        units = self.units
+        if not units:
+            return ZERO
+        gain = (self.worth - sum(self.owed.values(), ZERO)) / units - self.high_water
+        return max(gain, ZERO) * units * self.terms.performance
+
+    @property
+    @exact
+    def owing(self) -> Mapping[str, Decimal]:
+        """What each payee is owed, provisional fees included."""
+        return _added(self.owed, self.terms.shares(self.provisional))
+
+    @property
+    @exact
+    def nav(self) -> Decimal:
+        """What belongs to the holders."""
+        return self.worth - sum(self.owed.values(), ZERO) - self.provisional
+
+    @property
+    @exact
+    def nav_per_unit(self) -> Decimal:
+        """NAV / units; where there are none, what a unit was worth last."""
+        units = self.units
+        return self.nav / units if units else self.last_price
+
+    @exact
+    def value(self, holder: str) -> Decimal:
+        """What belongs to one holder."""
+        units = self.units
+        return self.holders.get(holder, ZERO) * self.nav / units if units else ZERO
+
+
+@exact
+def fold(items: Iterable[BookEntry | NavPoint]) -> Books | None:
+    """The books that ``items`` (oldest first) come to; None before they are opened. BookRefused for what can't follow."""
+    books: Books | None = None
+    for item in items:
+        if isinstance(item, BookEntry):
+            books = enter(books, item)
+        elif books is not None and item.currency == books.currency:
+            books = read(books, item.at, item.nav)
+    return books
+
+
+@exact
+def read(books: Books, at: datetime, equity: Decimal | None) -> Books:
+    """``books`` once fees are accrued up to ``at``, when the account was worth ``equity`` (None: nobody looked)."""
+    if equity is not None and at < books.entered_at:
+        return books
+    books = _accrued(books, at)
+    return books if equity is None else replace(books, equity=equity)
+
+
+@exact
+def before(books: Books, at: datetime, equity: Decimal | None, moved: Decimal = ZERO) -> Books:
+    """``books`` right before an entry: read, and with what of the performance fee was provisional owed.
+
+    moved: of the entry's own money, what ``equity`` shows already: in the account above 0, gone from it below.
+    """
+    at = max(at, books.entered_at)
+    charged = _charged(read(books, at, None if equity is None else equity - moved))
+    return replace(charged, last_price=charged.nav_per_unit)
+
+
+@exact
+def enter(books: Books | None, entry: BookEntry) -> Books:
+    """``books`` with one entry more. BookRefused for an id that is there, units that nobody has, or books that are not open."""
+    if books is None:
+        if entry.kind is not EntryKind.OPENED:
+            raise refused(BookFault.NO_BOOKS, f"the books of {entry.fund} are not open")
+        return _opened(entry)
+    if entry.id in books.ids:
+        raise refused(BookFault.TWICE, f"entry {entry.id} of {books.fund} is booked already")
+    after = _effect(before(books, entry.at, entry.equity, moved_by(books, entry)), entry)
+    if entry.equity is not None:
+        after = replace(after, equity=entry.equity, entered_at=max(entry.at, books.entered_at))
+    if entry.in_transit:
+        after = replace(after, transit={**after.transit, entry.id: entry.flow})
+    return replace(after, ids=books.ids | {entry.id}, last_price=after.nav_per_unit)
+
+
+def moved_by(books: Books, entry: BookEntry) -> Decimal:
+    """What of an entry's own money its reading shows already. BookRefused where the money it tells of is not in transit."""
+    if entry.kind is not EntryKind.MOVED:
+        return ZERO if entry.in_transit else entry.flow
+    if entry.about not in books.transit:
+        raise refused(BookFault.NOT_IN_TRANSIT, f"no money of entry {entry.about} is on its way")
+    return books.transit[entry.about]
+
+
+def _opened(entry: BookEntry) -> Books:
+    terms = entry.terms or FeeTerms()
+    begins = terms.since is None or terms.since <= entry.at
+    return Books(
+        fund=entry.fund,
+        currency=entry.currency,
+        at=entry.at,
+        equity=entry.equity or ZERO,
+        entered_at=entry.at,
+        high_water=entry.price,
+        last_price=entry.price,
+        holders={entry.party: entry.units} if entry.units else {},
+        terms=terms if begins else FeeTerms(),
+        coming=None if begins else terms,
+        ids=frozenset({entry.id}),
+    )
+
+
+def _effect(books: Books, entry: BookEntry) -> Books:
+    """What ``entry`` changes of ``books``, but for equity and what is in transit on its account."""
+    match entry.kind:
+        case EntryKind.OPENED:
+            raise refused(BookFault.OPEN_ALREADY, f"the books of {books.fund} are open already")
+        case EntryKind.TERMS:
+            terms = entry.terms or FeeTerms()
+            later = terms.since is not None and terms.since > books.at
+            return replace(books, coming=terms) if later else _switched(books, terms)
+        case EntryKind.SUBSCRIBED:
+            mark = books.high_water if books.units else entry.price
+            return replace(books, holders=_with_units(books, entry.party, entry.units), high_water=mark)
+        case EntryKind.REDEEMED:
+            return replace(books, holders=_with_units(books, entry.party, -entry.units))
+        case EntryKind.PAID:
+            return replace(books, owed=_added(books.owed, {entry.party: -entry.amount}))
+        case EntryKind.CONSOLIDATED:
+            return _consolidated(books, entry.ratio)
+        case _:  # MOVED
+            return replace(books, transit={key: money for key, money in books.transit.items() if key != entry.about})
+
+
+def _consolidated(books: Books, ratio: Decimal) -> Books:
+    holders = {holder: units / ratio for holder, units in books.holders.items()}
+    return replace(books, holders=holders, high_water=books.high_water * ratio, last_price=books.last_price * ratio)
+
+
+def _with_units(books: Books, holder: str, units: Decimal) -> Mapping[str, Decimal]:
+    held = books.holders.get(holder, ZERO) + units
+    if held < 0:
+        raise refused(BookFault.TOO_FEW_UNITS, f"{holder or 'the holder without a name'} has {-held} units less than that")
+    others = {name: amount for name, amount in books.holders.items() if name != holder}
+    return {**others, holder: held} if held else others
+
+
+def _accrued(books: Books, at: datetime) -> Books:
+    """Management fees up to ``at``, each stretch under its own terms."""
+    if books.coming is not None and books.coming.since is not None and books.coming.since <= at:
+        books = _switched(_managed(books, books.coming.since), books.coming)
+    return _managed(books, at)
+
+
+def _managed(books: Books, at: datetime) -> Books:
+    if not at > books.at:
+        return books
+    if not books.terms.management or not books.units:
+        return replace(books, at=at)
+    seconds = Decimal((at - books.at) // _TICK) * Decimal("0.000001")
+    fee = max(books.nav, ZERO) * books.terms.management * seconds / YEAR
+    return replace(books, at=at, owed=_added(books.owed, books.terms.shares(fee)))
+
+
+def _switched(books: Books, terms: FeeTerms) -> Books:
+    """``books`` under other terms: what was earned so far is charged by the old ones, and no gain from before by the new."""
+    charged = _charged(books)
+    mark = max(charged.high_water, charged.nav_per_unit)
+    return replace(charged, terms=terms, coming=None, high_water=mark)
+
+
+def _charged(books: Books) -> Books:
+    """``books`` with what was provisional owed, and the mark where a unit stands after it."""
+    fee = books.provisional
+    if not fee:
+        return books
+    charged = replace(books, owed=_added(books.owed, books.terms.shares(fee)))
+    return replace(charged, high_water=(charged.worth - sum(charged.owed.values(), ZERO)) / charged.units)
+
+
+def _added(owed: Mapping[str, Decimal], more: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    return {name: owed.get(name, ZERO) + more.get(name, ZERO) for name in (*owed, *(key for key in more if key not in owed))}
