@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from keeper.domain.account import Account
+from keeper.domain.books import BookEntry, Ledger
 from keeper.domain.fund import FirstStart, Footing, FundState, Lately, Neighbour, Settled, Standing
 from keeper.domain.market import Market
 from keeper.domain.observation import MarketStats, Quote
@@ -285,6 +286,17 @@ class Journal(Protocol):
 
     async def record_nav(self, point: NavPoint) -> None:
         """Add a NAV point."""
+        ...
+
+    async def enter(self, fund: str, entries: Sequence[BookEntry], *, last: int) -> bool:
+        """Book entries, all or none; False, and nothing written, where the fund's ledger does not end with event ``last``.
+
+        InvariantViolation when an id is booked already.
+        """
+        ...
+
+    async def ledger(self, fund: str) -> Ledger:
+        """What the books of a fund are folded from: its entries, and the NAV points from the first of them on."""
         ...
 
     async def note(self, kind: str, *, fund: str, run: str, at: datetime, payload: Mapping[str, object]) -> None:

@@ -15,6 +15,7 @@ from keeper.domain.errors import JournalError
 from keeper.journal.events import BOOKING, GENESIS, Head, digest
 from keeper.journal.schema import (
     Document,
+    book_entries,
     canonical,
     chain_head,
     children,
@@ -30,7 +31,7 @@ from keeper.journal.schema import (
 )
 from keeper.ports import ChainFault
 
-_TABLES = (runs, children, fills, nav_points, commands, fund_states, first_starts, settled, pins)
+_TABLES = (runs, children, fills, nav_points, commands, fund_states, first_starts, settled, pins, book_entries)
 BOOKED = {table.name: table for table in _TABLES}
 _CANDIDATES = 200
 """How many numbers a displaced event is tried under."""

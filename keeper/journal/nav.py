@@ -17,6 +17,11 @@ _LATEST = Statement(
     .order_by(nav_points.c.event.desc())
     .limit(bindparam("limit"))
 )
+_SINCE = Statement(
+    select(nav_points)
+    .where(nav_points.c.fund == bindparam("of_fund"), nav_points.c.event > bindparam("seq"))
+    .order_by(nav_points.c.event)
+)
 
 
 def record(chain: Chain, point: NavPoint) -> None:
@@ -30,6 +35,11 @@ def record(chain: Chain, point: NavPoint) -> None:
 def latest(connection: Connection, fund: str, *, limit: int) -> tuple[NavPoint, ...]:
     """The latest NAV points of a fund, newest first."""
     return tuple(_point(row) for row in _LATEST.all(connection, of_fund=fund, limit=limit))
+
+
+def since(connection: Connection, fund: str, seq: int) -> list[tuple[int, NavPoint]]:
+    """The NAV points of a fund after event ``seq``, oldest first, each with its event's number."""
+    return [(row["event"], _point(row)) for row in _SINCE.all(connection, of_fund=fund, seq=seq)]
 
 
 def _point(row: Row) -> NavPoint:

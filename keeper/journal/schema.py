@@ -33,6 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DontWrapMixin
 
+from keeper.domain.books import EntryKind
 from keeper.domain.errors import InvariantViolation, JournalError
 from keeper.domain.fund import FundState
 from keeper.domain.market import Side
@@ -348,6 +349,28 @@ pins = Table(
     Column("identity", Document, nullable=False),
     Column("at", Instant, nullable=False),
 )
+
+book_entries = Table(
+    "book_entries",
+    metadata,
+    Column("fund", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("event", Integer, nullable=False),
+    Column("kind", Choice(EntryKind), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("equity", Exact),
+    Column("party", Text, nullable=False),
+    Column("units", Exact, nullable=False),
+    Column("amount", Exact, nullable=False),
+    Column("price", Exact, nullable=False),
+    Column("in_transit", Boolean, nullable=False),
+    Column("ratio", Exact, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("terms", Document),
+    Column("reason", Text, nullable=False),
+)
+Index("book_entries_by_event", book_entries.c.fund, book_entries.c.event)
 
 events = Table(
     "events",

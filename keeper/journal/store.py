@@ -16,11 +16,12 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection
 
+from keeper.domain.books import BookEntry, Ledger
 from keeper.domain.errors import JournalError
 from keeper.domain.fund import FirstStart, Footing, FundState, Lately, Neighbour, Settled, Standing
 from keeper.domain.order import Child, ChildState, Fill, OrderReport
 from keeper.domain.run import Command, CommandKind, Event, NavPoint, Run, RunStatus
-from keeper.journal import audit, children, commands, database, events, funds, lately, nav, runs
+from keeper.journal import audit, books, children, commands, database, events, funds, lately, nav, runs
 from keeper.journal.events import Chain
 from keeper.journal.failures import DAMAGED
 from keeper.journal.writing import Writer
@@ -186,6 +187,14 @@ class SqlJournal:
     async def record_nav(self, point: NavPoint) -> None:
         """Add a NAV point."""
         await self._write(nav.record, point)
+
+    async def enter(self, fund: str, entries: Sequence[BookEntry], *, last: int) -> bool:
+        """Book entries, all or none; False, and nothing written, where the ledger has grown past event ``last``."""
+        return await self._write(books.enter, fund, entries, last=last)
+
+    async def ledger(self, fund: str) -> Ledger:
+        """What the books of a fund are folded from."""
+        return await self._read(books.ledger, fund)
 
     async def note(self, kind: str, *, fund: str, run: str, at: datetime, payload: Mapping[str, object]) -> None:
         """Append an event that changes no other table. InvariantViolation for a kind that does."""

@@ -12,6 +12,7 @@ from keeper.domain.order import ChildState
 from keeper.domain.run import NavCause, RunStatus
 from keeper.journal import Mode, SqlJournal
 from keeper.ports import ChainFault
+from tests.fakes.book_values import BOTH_FEES, opening
 from tests.fakes.journal_values import AT, BTC, a_child, a_command, a_fill, a_nav, a_report, a_run, later
 
 HISTORY = (
@@ -31,6 +32,7 @@ HISTORY = (
     "fund.changed",
     "fund.settled",
     "market.pinned",
+    "books.entered",
 )
 
 
@@ -66,6 +68,7 @@ async def _write(path: Path) -> None:
     await journal.set_trouble("btc3l", "the exchange is down", at=later(6))
     await journal.record_settled("btc3l", "r1", {BTC: Decimal("1.5")}, at=later(7), account="acc")
     await journal.pin("acc1", BTC, {"contract_size": Decimal(1), "settled_in": "USDT"}, at=later(8))
+    await journal.enter("btc3l", [opening(terms=BOTH_FEES)], last=0)
     assert await journal.verify() == ()
     await journal.close()
 

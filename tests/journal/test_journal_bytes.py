@@ -61,6 +61,7 @@ async def look(journal: SqlJournal) -> None:
         lambda: journal.lately("btc3l", cleared=AT, hour=AT, day=AT),
         lambda: journal.children("r1"),
         lambda: journal.fills("r1"),
+        lambda: journal.ledger("btc3l"),
         journal.events,
         journal.waiting_commands,
         journal.verify,
