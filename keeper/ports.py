@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from keeper.domain.account import Account
-from keeper.domain.books import BookEntry, Ledger
 from keeper.domain.fund import FirstStart, Footing, FundState, Lately, Neighbour, Settled, Standing
+from keeper.domain.ledger import BookEntry, Ledger
 from keeper.domain.market import Market
 from keeper.domain.observation import MarketStats, Quote
 from keeper.domain.order import Child, ChildState, Fill, OrderReport, OrderRequest, Outcome, VenueOrder

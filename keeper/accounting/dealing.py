@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from keeper.accounting.nav import Books, before, enter
-from keeper.domain.books import BookEntry, BookFault, EntryKind, FeeTerms, refused
+from keeper.domain.ledger import BookEntry, BookFault, EntryKind, FeeTerms, refused
 from keeper.domain.numbers import ONE, ZERO, exact, plain, rounded
 
 PLACES = 8

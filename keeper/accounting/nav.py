@@ -11,7 +11,8 @@ redemption fee, which stays in the fund, and by the rounding, which favours it (
 - performance: rate x (NAV per unit - high-water mark) x units, where that is above 0. Between entries it is provisional: it
   rises and falls with the market and depends on no reading in between, only on the last. An entry makes it owed, and what a
   unit is worth after it the new mark, so that whoever comes or goes bears their own share; no gain is charged twice. The mark
-  is one for all units: who subscribes below it pays for no gain up to it. Where no units are left it begins anew.
+  is one for all units: who subscribes below it pays for no gain up to it. What a flow leaves in the fund lifts it, too, for that
+  is no gain. Where no units are left it begins anew.
 
 The sum of what holders have and payees are owed is the equity (and what is in transit), always. Nothing here rounds, but for
 the 34 digits of the context. Amounts are units of the fund's currency; times aware UTC. Where a clock was set back no fee
@@ -23,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from keeper.domain.books import BookEntry, BookFault, EntryKind, FeeTerms, refused
+from keeper.domain.ledger import BookEntry, BookFault, EntryKind, FeeTerms, refused
 from keeper.domain.numbers import ZERO, exact
 from keeper.domain.run import NavPoint
 
@@ -70,13 +71,16 @@ class Books:
 
     @property
     @exact
+    def uncharged(self) -> Decimal:
+        """NAV per unit before the provisional fee; there must be units."""
+        return (self.worth - sum(self.owed.values(), ZERO)) / self.units
+
+    @property
+    @exact
     def provisional(self) -> Decimal:
         """The performance fee that would be owed if an entry were made now."""
         units = self.units
-        if not units:
-            return ZERO
-        gain = (self.worth - sum(self.owed.values(), ZERO)) / units - self.high_water
-        return max(gain, ZERO) * units * self.terms.performance
+        return max(self.uncharged - self.high_water, ZERO) * units * self.terms.performance if units else ZERO
 
     @property
     @exact
@@ -145,11 +149,14 @@ def enter(books: Books | None, entry: BookEntry) -> Books:
         return _opened(entry)
     if entry.id in books.ids:
         raise refused(BookFault.TWICE, f"entry {entry.id} of {books.fund} is booked already")
-    after = _effect(before(books, entry.at, entry.equity, moved_by(books, entry)), entry)
+    standing = before(books, entry.at, entry.equity, moved_by(books, entry))
+    after = _effect(standing, entry)
     if entry.equity is not None:
         after = replace(after, equity=entry.equity, entered_at=max(entry.at, books.entered_at))
     if entry.in_transit:
         after = replace(after, transit={**after.transit, entry.id: entry.flow})
+    if entry.units and standing.units and after.units:  # what a flow leaves in the fund is no gain that is charged for
+        after = replace(after, high_water=after.high_water + after.uncharged - standing.nav_per_unit)
     return replace(after, ids=books.ids | {entry.id}, last_price=after.nav_per_unit)
 
 
@@ -245,7 +252,7 @@ def _charged(books: Books) -> Books:
     if not fee:
         return books
     charged = replace(books, owed=_added(books.owed, books.terms.shares(fee)))
-    return replace(charged, high_water=(charged.worth - sum(charged.owed.values(), ZERO)) / charged.units)
+    return replace(charged, high_water=charged.uncharged)
 
 
 def _added(owed: Mapping[str, Decimal], more: Mapping[str, Decimal]) -> dict[str, Decimal]:

@@ -5,8 +5,8 @@ from dataclasses import fields
 
 from sqlalchemy import Connection, bindparam, insert, select
 
-from keeper.domain.books import BookEntry, FeeTerms, Ledger
 from keeper.domain.errors import InvariantViolation
+from keeper.domain.ledger import BookEntry, FeeTerms, Ledger
 from keeper.domain.run import NavPoint
 from keeper.journal import events, nav
 from keeper.journal.events import Chain

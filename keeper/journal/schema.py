@@ -33,9 +33,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DontWrapMixin
 
-from keeper.domain.books import EntryKind
 from keeper.domain.errors import InvariantViolation, JournalError
 from keeper.domain.fund import FundState
+from keeper.domain.ledger import EntryKind
 from keeper.domain.market import Side
 from keeper.domain.order import ChildState
 from keeper.domain.run import CommandKind, NavCause, RunStatus

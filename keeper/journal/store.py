@@ -16,9 +16,9 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection
 
-from keeper.domain.books import BookEntry, Ledger
 from keeper.domain.errors import JournalError
 from keeper.domain.fund import FirstStart, Footing, FundState, Lately, Neighbour, Settled, Standing
+from keeper.domain.ledger import BookEntry, Ledger
 from keeper.domain.order import Child, ChildState, Fill, OrderReport
 from keeper.domain.run import Command, CommandKind, Event, NavPoint, Run, RunStatus
 from keeper.journal import audit, books, children, commands, database, events, funds, lately, nav, runs

@@ -18,8 +18,8 @@ from keeper.accounting.dealing import (
     opened,
 )
 from keeper.accounting.nav import Books, enter, fold, read
-from keeper.domain.books import BookEntry, EntryKind, FeeTerms, Ledger
 from keeper.domain.errors import BookRefused
+from keeper.domain.ledger import BookEntry, EntryKind, FeeTerms, Ledger
 from keeper.domain.run import NavPoint
 from tests.fakes.book_values import (
     BOTH_FEES,
@@ -109,8 +109,9 @@ def test_what_is_rounded_stays_in_the_fund(amount: str) -> None:
 
 
 def test_a_creation_fee_stays_with_those_who_were_there() -> None:
-    terms = FeeTerms(creation=D("0.01"), redemption=D("0.02"))
+    terms = FeeTerms(creation=D("0.01"), redemption=D("0.02"), performance=D("0.2"))
     books = booked(open_books(terms=terms), subscription("50000", "ben"), "100000")
+    assert (books.owing, books.high_water) == ({"manager": D(0)}, books.nav_per_unit), "it is no gain that anybody is paid for"
     assert books.holders["ben"] == D(49500)
     assert books.nav == D(150000)
     assert close(books.nav_per_unit * 149500, "150000")

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from keeper.accounting.dealing import Request, Stamp, dealt, opened
 from keeper.accounting.nav import Books, enter, fold
-from keeper.domain.books import BookEntry, FeeTerms
+from keeper.domain.ledger import BookEntry, FeeTerms
 from keeper.domain.run import NavCause, NavPoint
 
 D = Decimal

@@ -13,8 +13,8 @@ from sqlalchemy import create_engine
 
 from keeper.accounting.dealing import Redemption, Subscription, dealt
 from keeper.accounting.nav import fold
-from keeper.domain.books import BookEntry, FeeTerms, Ledger
 from keeper.domain.errors import InvariantViolation, JournalError
+from keeper.domain.ledger import BookEntry, FeeTerms, Ledger
 from keeper.journal import Mode, SqlJournal, events, migrations, upgrade
 from keeper.ports import Journal
 from tests.fakes.book_values import START, D, folded, opening, point, stamp

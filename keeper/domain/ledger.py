@@ -52,6 +52,7 @@ class BookFault(StrEnum):
     NOT_OWED = "not_owed"
     RATIO = "ratio"
     NOT_IN_TRANSIT = "not_in_transit"
+    BUSY = "busy"
 
 
 def refused(fault: BookFault, message: str) -> BookRefused:
