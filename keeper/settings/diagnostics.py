@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from keeper.domain.errors import Problem
 from keeper.settings.document import Document, Table
 from keeper.settings.environment import Overrides
-from keeper.settings.keys import Path, dotted, entry_of, models_at, step, suggestion
+from keeper.settings.keys import Path, dotted, entry_of, fields_of, models_at, step, suggestion
 from keeper.settings.masking import display
 from keeper.settings.values import nearest
 
@@ -124,4 +124,5 @@ def _tags(place: Any) -> list[str]:
 def _description(place: Any, key: str) -> str:
     if entry_of(place) is not None:
         return "see `keeper config schema`"
-    return next((str(model.model_fields[key].description) for model in models_at(place) if key in model.model_fields), "")
+    fields = (fields_of(model) for model in models_at(place))
+    return next((str(found[key][1].description) for found in fields if key in found), "")

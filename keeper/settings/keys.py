@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from keeper.settings.values import nearest
 
@@ -44,7 +45,12 @@ def is_table(place: Any) -> bool:
 
 def keys_at(place: Any) -> dict[str, Any]:
     """The fixed keys of a place with what stands there."""
-    return {name: field.annotation for model in models_at(place) for name, field in model.model_fields.items()}
+    return {key: field.annotation for model in models_at(place) for key, (_, field) in fields_of(model).items()}
+
+
+def fields_of(model: type[BaseModel]) -> dict[str, tuple[str, FieldInfo]]:
+    """The keys of a table, each with the attribute that holds it: a key that is a word of Python is another there."""
+    return {field.alias or name: (name, field) for name, field in model.model_fields.items()}
 
 
 def step(place: Any, key: str) -> Any:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
 from keeper.domain.numbers import plain
-from keeper.settings.keys import NAMED, Path, dotted, entry_of, models_at
+from keeper.settings.keys import NAMED, Path, dotted, entry_of, fields_of, models_at
 from keeper.settings.masking import MASK, without_password
 from keeper.settings.sources import Settings
 from keeper.settings.values import duration_text, instant_text
@@ -95,8 +95,8 @@ def _tidy(node: Any) -> Any:
 
 def _values(value: object, path: Path) -> Iterator[tuple[Path, object]]:
     if isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from _values(getattr(value, name), (*path, name))
+        for key, (name, _) in fields_of(type(value)).items():
+            yield from _values(getattr(value, name), (*path, key))
     elif isinstance(value, dict) and value:
         for key, below in value.items():
             yield from _values(below, (*path, key))
@@ -122,8 +122,8 @@ def _known(place: Any, path: Path, feed: str) -> Iterator[Known]:
     models = models_at(place)
     for model in models:
         kinds = get_args(model.model_fields["kind"].annotation) if feed and len(models) > 1 else (feed,)
-        for name, field in model.model_fields.items() if feed in kinds else ():
-            below = (*path, name)
+        for key, (_, field) in fields_of(model).items() if feed in kinds else ():
+            below = (*path, key)
             entry = entry_of(field.annotation)
             if models_at(field.annotation):
                 yield from _known(field.annotation, below, feed)

@@ -25,6 +25,7 @@ from keeper.settings.addresses import PAPER, Exchange, Host, JournalUrl, Loopbac
 from keeper.settings.bands import BandSettings, EmergencySettings, check_bands, check_emergency, mandate_of
 from keeper.settings.credentials import CredentialsSettings
 from keeper.settings.feeds import AccountSettings, Feed, Section, feed_markets
+from keeper.settings.fees import FeeSettings
 from keeper.settings.limits import LEVERAGE_CEILING, BreakerSettings, LimitSettings
 from keeper.settings.symbols import Assets, Symbol, symbol_parts
 from keeper.settings.values import (
@@ -191,6 +192,7 @@ class FundSettings(Section):
     execution: ExecutionSettings = Field(default=ExecutionSettings(), description="how orders are spread")
     limits: LimitSettings = Field(default=LimitSettings(), validate_default=True, description="what no order may exceed")
     breakers: BreakerSettings = Field(default=BreakerSettings(), description="when it may only reduce, or not trade at all")
+    fees: FeeSettings = Field(default=FeeSettings(), description="what its holders are charged")
 
     @field_validator("target")
     @classmethod
