@@ -15,6 +15,7 @@ from keeper.journal.store import Mode, SqlJournal
 from keeper.planning.written import WrittenPlan
 from keeper.ports import Bell, Entropy, Journal, Venue
 from keeper.replay import Replay, timeless, too_short
+from keeper.service.books import Bookkeeper, keep_terms
 from keeper.service.daemon import Daemon
 from keeper.service.fund import Fund
 from keeper.service.keeping import Charge, FundKeeper
@@ -102,6 +103,8 @@ async def open_desk(settings: Settings, name: str, *, acting: bool) -> AsyncIter
         stack.push_async_callback(journal.close)
         venue = Venues(settings).made(configured.venue)
         make = await stack.enter_async_context(_connected(settings, name, venue, journal, Replay(settings, name)))
+        if acting:
+            await keep_terms(journal, name, configured.fees.terms(), venue.clock.now(), SystemEntropy())
         yield Desk(name, venue, journal, make(), SystemEntropy(), settings.rules_of(name))
 
 
@@ -219,7 +222,7 @@ def _charge(settings: Settings, name: str, venues: Venues, journal: Journal, tow
         journal=journal,
         clock=venue.clock,
         bell=_bell(settings, name, venue, tower),
-        open=lambda: _connected(settings, name, venue, journal, replay),
+        open=lambda: _kept(settings, name, venue, journal, replay),
         warm=warming(venue),
         breakers=configured.breakers_value(),
         rules=settings.rules_of(name),
@@ -240,11 +243,31 @@ def _bell(settings: Settings, name: str, venue: Venue, tower: "Tower") -> Bell:
 
 
 @asynccontextmanager
+async def _kept(
+    settings: Settings, name: str, venue: Venue, journal: Journal, replay: Replay
+) -> AsyncIterator[Callable[[], Rebalancer]]:
+    """A connection as a daemon has it, which knows the fees of its time."""
+    async with _connected(settings, name, venue, journal, replay) as make:
+        await keep_terms(journal, name, settings.funds[name].fees.terms(), venue.clock.now(), SystemEntropy())
+        yield make
+
+
+@asynccontextmanager
 async def _connected(
     settings: Settings, name: str, venue: Venue, journal: Journal, replay: Replay
 ) -> AsyncIterator[Callable[[], Rebalancer]]:
     """A connection to the venue of fund ``name``, for which each call makes a fresh Rebalancer."""
     fund = fund_of(settings, name)
+    async with _entered(settings, name, venue):
+        replay.judge(venue)
+        observer = await _observer(settings, name, venue, fund)
+        preflight = Preflight(fund, venue, observer)  # looks when something is planned: to flatten waits for nothing
+        yield lambda: Rebalancer(fund, venue, journal, observer, preflight.known)
+
+
+@asynccontextmanager
+async def _entered(settings: Settings, name: str, venue: Venue) -> AsyncIterator[None]:
+    """The venue of fund ``name``, connected. ConfigError where it lacks a market of the fund."""
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(venue)
@@ -252,12 +275,26 @@ async def _connected(
             if error.code != NO_SUCH_MARKET:
                 raise
             path = ("funds", name, "target")  # a feed loads its markets as it connects
-            trouble = problem(settings, path, ", ".join((*fund.symbols, *settings.funds[name].kept_symbols())), error.message)
-            raise ConfigError(trouble) from error
-        replay.judge(venue)
-        observer = await _observer(settings, name, venue, fund)
-        preflight = Preflight(fund, venue, observer)  # looks when something is planned: to flatten waits for nothing
-        yield lambda: Rebalancer(fund, venue, journal, observer, preflight.known)
+            symbols = (*settings.funds[name].target, *settings.funds[name].kept_symbols())
+            raise ConfigError(problem(settings, path, ", ".join(symbols), error.message)) from error
+        yield
+
+
+@asynccontextmanager
+async def open_books(settings: Settings, name: str, *, writing: bool) -> AsyncIterator[Bookkeeper]:
+    """The books of fund ``name``, beside whoever trades it. writing: whether anything is to be booked."""
+    configured = settings.funds[name]
+    async with AsyncExitStack() as stack:
+        if writing:
+            inline = owns_its_clock(settings.venues[configured.venue])
+            journal: Journal = SqlJournal.open(settings.journal_url, mode=Mode.WRITER, inline=inline)
+            stack.push_async_callback(journal.close)
+        else:
+            journal = await stack.enter_async_context(open_journal(settings, name))
+        venue = Venues(settings).made(configured.venue)
+        await stack.enter_async_context(_entered(settings, name, venue))
+        observer = await _observer(settings, name, venue, fund_of(settings, name))
+        yield Bookkeeper(name, journal, observer, venue.clock, configured.fees.terms(), SystemEntropy())
 
 
 def fund_of(settings: Settings, name: str) -> Fund:

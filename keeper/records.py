@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from keeper.domain.errors import JournalError
@@ -19,7 +20,8 @@ from keeper.journal.lock import is_held
 from keeper.journal.store import Mode, SqlJournal
 from keeper.policy.schedule import Schedule, next_slot, slot_of
 from keeper.ports import Clock, Journal
-from keeper.service.documents import Document, Slots, fund_status, run_document, runs_document, status_document
+from keeper.service.books import beside, left_by
+from keeper.service.documents import Document, Slots, fund_status, run_document, runs_document, status_document, with_books
 from keeper.service.period import Period
 from keeper.settings.feeds import RecordedFeed
 from keeper.settings.sources import Settings
@@ -33,16 +35,18 @@ MOST_ACCEPTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run with all that belongs to it. is_trading: whether a process holds its account now."""
+    """One run with all that belongs to it. is_trading: whether a process holds its account now; nav_per_unit: as it left it."""
 
     run: Run
     children: Sequence[Child]
     fills: Sequence[tuple[str, Fill]]
     is_trading: bool
+    nav_per_unit: Decimal | None
 
     def documents(self) -> tuple[Document, Document]:
         """The run's document and its plan's."""
-        return run_document(self.run, self.children, self.fills, is_trading=self.is_trading), dict(self.run.plan)
+        told = run_document(self.run, self.children, self.fills, is_trading=self.is_trading, nav_per_unit=self.nav_per_unit)
+        return told, dict(self.run.plan)
 
 
 @asynccontextmanager
@@ -69,18 +73,18 @@ async def status_of(settings: Settings, clock: Clock | None = None) -> Document:
             schedule = None if isinstance(venue.feed, RecordedFeed) else fund.schedule_value()
             runs = await journal.runs(fund=name, limit=1) if journal else ()
             points = await journal.nav_points(name, limit=1) if journal else ()
-            funds.append(
-                fund_status(
-                    await journal.standing(name) if journal else Standing(fund=name),
-                    venue=fund.venue,
-                    environment=str(venue.environment),
-                    last_run=runs[0] if runs else None,
-                    open_children=await journal.open_children(name) if journal else (),
-                    nav=points[0] if points else None,
-                    slots=await _slots(journal, name, schedule, now),
-                    is_trading=bool(runs) and is_held(directory_of(settings.journal_url), runs[0].account),
-                )
+            books = beside(await journal.ledger(name)) if journal else None
+            status = fund_status(
+                await journal.standing(name) if journal else Standing(fund=name),
+                venue=fund.venue,
+                environment=str(venue.environment),
+                last_run=runs[0] if runs else None,
+                open_children=await journal.open_children(name) if journal else (),
+                nav=points[0] if points else None,
+                slots=await _slots(journal, name, schedule, now),
+                is_trading=bool(runs) and is_held(directory_of(settings.journal_url), runs[0].account),
             )
+            funds.append(status if books is None else with_books(status, books.nav_per_unit))
     return status_document(funds)
 
 
@@ -127,7 +131,8 @@ async def run_of(settings: Settings, run_id: str) -> RunRecord | None:
         run = await journal.run(run_id) if journal else None
         if journal is None or run is None:
             return None
-        return RunRecord(run, await journal.children(run_id), await journal.fills(run_id), _is_trading(settings, run))
+        left = await left_by(journal, run)
+        return RunRecord(run, await journal.children(run_id), await journal.fills(run_id), _is_trading(settings, run), left)
 
 
 @dataclass(frozen=True, slots=True)

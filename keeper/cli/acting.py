@@ -304,11 +304,12 @@ async def _report(desk: "Desk", run: "Run", screen: "Console", request: Request)
     """Show a run that has ended; its exit code is returned."""
     from keeper.cli.reading import write_page
     from keeper.cli.render import run_summary
+    from keeper.service.books import left_by
     from keeper.service.documents import run_document
     from keeper.service.report_page import report_page
 
     children, fills = await desk.journal.children(run.id), await desk.journal.fills(run.id)
-    document = run_document(run, children, fills)
+    document = run_document(run, children, fills, nav_per_unit=await left_by(desk.journal, run))
     if request.as_json:
         print_json(document)
     else:

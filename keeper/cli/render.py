@@ -70,6 +70,8 @@ def run_summary(document: Document, console: "Console", *, plan: Document | None
         nav = f"NAV {figures.money(document['nav_before'])} to {figures.money(document['nav_after'], document['currency'])}"
         gross = f"gross leverage {figures.leverage(document['gross_leverage_before'])}"
         say(console, f"{nav}, {gross} to {figures.leverage(document['gross_leverage_after'])}")
+    if document["nav_per_unit"] is not None:
+        say(console, f"NAV per unit {figures.price(document['nav_per_unit'])} {document['currency']}")
     if document["legs"]:
         table = table_of(("Market", "Side", ">Traded", ">Gap", ">Leverage"))
         for leg in document["legs"]:
@@ -97,10 +99,11 @@ def status_table(document: Document, console: "Console") -> None:
         when = figures.moment(last["ended_at"] or last["started_at"], "%Y-%m-%d %H:%M:%S") if last else ""
         ran = f"{words(last['status'])}\n{when}" if last else "never"
         gross = f"\n{figures.leverage(fund['gross_leverage'])} gross" if fund["gross_leverage"] else ""
+        per_unit = f"\n{figures.price(fund['nav_per_unit'])} a unit" if fund["nav_per_unit"] else ""
         table.add_row(
             f"{fund['fund']}\n{fund['venue']}, {fund['environment']}",
             status_text(fund["state"]),
-            f"{figures.money(fund['nav'])}\n{fund['currency'] or ''}",
+            f"{figures.money(fund['nav'])}\n{fund['currency'] or ''}{per_unit}",
             f"{figures.leverage(fund['leverage'])}{gross}",
             ran,
         )

@@ -39,6 +39,7 @@ INTERRUPTED = "interrupted"
 _BPS_PLACES = 4
 _RATIO_PLACES = 8
 _BASE_PLACES = 12
+_UNIT_PLACES = 12
 
 
 def utc_text(at: datetime) -> str:
@@ -68,12 +69,20 @@ def shortfall_document(shortfall: Shortfall) -> Document:
     return Document(json_ready(amounts | bps))
 
 
-def run_document(run: Run, children: Sequence[Child], fills: Sequence[tuple[str, Fill]], *, is_trading: bool = True) -> Document:
+def run_document(
+    run: Run,
+    children: Sequence[Child],
+    fills: Sequence[tuple[str, Fill]],
+    *,
+    is_trading: bool = True,
+    nav_per_unit: Decimal | None = None,
+) -> Document:
     """One run: what `rebalance`, `demo` and `runs show` print.
 
     children and fills: of this run, as the journal gives them; is_trading: whether a process is working on the run, so
     that one which is RUNNING without any is called interrupted. What only an ended run knows is null before that.
-    unpriced_fees: by asset, fees that could not be valued and so are in no other figure.
+    nav_per_unit: as the run left it, None where the fund has no books. unpriced_fees: by asset, fees that could not be
+    valued and so are in no other figure.
     """
     result = json_ready(run.result or {})
     scales = base_per_contract(run.plan)
@@ -90,6 +99,7 @@ def run_document(run: Run, children: Sequence[Child], fills: Sequence[tuple[str,
         "asked": run.plan.get("asked", ""),
         "reason": run.reason,
         **{key: result.get(key) for key in RESULT_KEYS},
+        "nav_per_unit": unit_price(nav_per_unit),
         "unpriced_fees": result.get("unpriced_fees") or {},
         "legs": legs,
         "shortfall": shortfall,
@@ -133,7 +143,7 @@ def fund_status(
     slots: Slots,
     is_trading: bool,
 ) -> Document:
-    """One fund as it stands; ``standing`` names it.
+    """One fund as it stands; ``standing`` names it. nav_per_unit is for ``with_books`` to fill in.
 
     open_children: those in state INTENT, LIVE or UNKNOWN; nav: the latest point; is_trading: whether a process holds the
     fund's account now.
@@ -169,12 +179,18 @@ def fund_status(
         "last_run": _last_run(last_run, is_trading=is_trading) if last_run else None,
         "nav": plain(nav.nav) if nav else None,
         "currency": nav.currency if nav else None,
+        "nav_per_unit": None,
         "leverage": plain(rounded(nav.net_leverage, _RATIO_PLACES)) if nav else None,
         "gross_leverage": plain(rounded(nav.gross_leverage, _RATIO_PLACES)) if nav else None,
         "as_of": utc_text(nav.at) if nav else None,
         "next_slot": {"utc": utc_text(slots.next), "local": slots.next.isoformat(timespec="seconds")} if slots.next else None,
         "open_until": utc_text(slots.open_until) if slots.open_until else None,
     }
+
+
+def with_books(status: Document, nav_per_unit: Decimal) -> Document:
+    """The ``status`` of a fund that has books. nav_per_unit: as it was last read."""
+    return status | {"nav_per_unit": unit_price(nav_per_unit)}
 
 
 def standing_document(standing: Standing) -> Document:
@@ -187,6 +203,11 @@ def standing_document(standing: Standing) -> Document:
         "at": utc_text(standing.at) if standing.at and not active else None,
         "meaning": meaning(standing) if not active else None,
     }
+
+
+def unit_price(nav_per_unit: Decimal | None) -> str | None:
+    """NAV per unit as every document writes it; None where there are no books."""
+    return None if nav_per_unit is None else plain(rounded(nav_per_unit, _UNIT_PLACES))
 
 
 @exact

@@ -80,6 +80,7 @@ def _header(document: Mapping[str, Any], plan: Mapping[str, Any], title: str) ->
             figures.money(after or before),
             _unless_unknown("from {}", before if after else None, figures.money),
         ),
+        *([("NAV per unit", figures.price(per_unit), "")] if (per_unit := document["nav_per_unit"]) is not None else []),
         ("Leverage", *_way(document["leverage_before"], document["leverage_after"])),
         ("Gross leverage", *_way(document["gross_leverage_before"], document["gross_leverage_after"])),
         (f"Traded, {currency}", figures.money(document["filled_notional"]), f"in {figures.orders(len(document['children']))}"),

@@ -22,6 +22,7 @@ from keeper.service.documents import (
     shortfall_document,
     status_document,
     utc_text,
+    with_books,
 )
 from tests.fakes.run_history import DECIDED, History, Leg, history, unsent
 
@@ -266,8 +267,10 @@ def test_a_fund_without_history_has_nulls_and_no_lies() -> None:
         is_trading=False,
     )
     assert {key for key, value in status.items() if value is None} == {
-        *("last_run", "nav", "currency", "leverage", "gross_leverage", "as_of", "next_slot", "open_until", "halted", "trouble")
+        *("last_run", "nav", "currency", "leverage", "gross_leverage", "as_of", "next_slot", "open_until", "halted", "trouble"),
+        "nav_per_unit",
     }
+    assert with_books(status, D(10) / 3)["nav_per_unit"] == "3.333333333333"
 
 
 def test_runs_keep_their_order_and_tell_interrupted_from_running() -> None:

@@ -1,0 +1,286 @@
+"""Commands about the books of a fund: its units, its NAV per unit, what comes and goes, and fees.
+
+All read the account and none sends an order, so that they work beside whoever trades it.
+"""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from keeper.cli.options import Options, one_fund, print_json
+from keeper.cli.questions import agreed, must_have_terminal
+from keeper.cli.screen import console
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from decimal import Decimal
+
+    from rich.console import Console
+
+    from keeper.accounting.dealing import Request
+    from keeper.service.books import Bookkeeper, Deal, View
+    from keeper.service.documents import Document
+    from keeper.settings.sources import Settings
+
+    Reckon = Callable[[Bookkeeper], Awaitable[Deal]]
+
+ABORTED, REFUSED = 1, 3
+ATTEMPTS = 5
+"""How often a request is reckoned anew because the books were changed while it was."""
+
+nav = typer.Typer(no_args_is_help=True, help="The books of a fund: units, NAV per unit, what comes and goes, fees.")
+_YES = typer.Option(False, "--yes", "-y", help="Do not ask; required where there is no terminal.")
+_JSON = typer.Option(False, "--json", help="Print one JSON document.")
+_ID = typer.Option("", "--id", help="Names the entry, so that it is booked once however often this is typed. Default: made up.")
+_REASON = typer.Option("", help="Why, for the record.")
+_HOLDER = typer.Option("", "--holder", help="Whose units. Default: those of the holder without a name.")
+_PAID = typer.Option(False, "--paid", help="The money has left the account already.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.add_typer(nav, name="nav")
+
+
+@nav.callback()
+def _nav() -> None:
+    """The books of a fund."""
+
+
+@nav.command("show")
+def show(
+    context: typer.Context,
+    fund: str = typer.Argument("", help="Fund; may be left out where there is only one."),
+    *,
+    as_json: bool = _JSON,
+) -> None:
+    """Show units, NAV per unit, holders and owed fees, at what the account is worth now."""
+    import asyncio
+
+    from keeper.service.book_documents import view_document
+
+    settings, name = _chosen(context, fund)
+    document = view_document(asyncio.run(_view(settings, name)), _place(settings, name))
+    if as_json:
+        print_json(document)
+    else:
+        from keeper.cli.book_tables import books_table
+
+        books_table(document, console())
+
+
+@nav.command("open")
+def begin(
+    context: typer.Context,
+    fund: str = typer.Argument("", help="Fund; may be left out where there is only one."),
+    *,
+    price: str = typer.Option("1", "--price", help="NAV per unit to begin with."),
+    holder: str = _HOLDER,
+    entry_id: str = _ID,
+    reason: str = _REASON,
+    yes: bool = _YES,
+    as_json: bool = _JSON,
+) -> None:
+    """Begin the books: what is in the account becomes units."""
+    settings, name = _chosen(context, fund)
+    first = _number(price, "--price")
+    reckon: Reckon = lambda keeper: keeper.opening(holder=holder, price=first, entry_id=entry_id, reason=reason)  # noqa: E731
+    _book(settings, name, "open", reckon, yes=yes, as_json=as_json)
+
+
+@nav.command("subscribe")
+def subscribe(  # noqa: PLR0913 - a command's options are its arguments
+    context: typer.Context,
+    fund: str = typer.Argument(help="Fund."),
+    amount: str = typer.Argument(help="Money that comes in, in the fund's currency."),
+    *,
+    arrived: bool = typer.Option(False, "--arrived", help="It is in the account already."),
+    holder: str = _HOLDER,
+    entry_id: str = _ID,
+    reason: str = _REASON,
+    yes: bool = _YES,
+    as_json: bool = _JSON,
+) -> None:
+    """Issue units for money, at the NAV per unit before it. Books that are not open begin with what else is in the account."""
+    from keeper.accounting.dealing import Subscription
+
+    settings, name = _chosen(context, fund)
+    request = Subscription(holder=holder, amount=_number(amount, "AMOUNT"), moved=arrived)
+    _request(settings, name, "subscribe", request, entry_id, reason, yes=yes, as_json=as_json)
+
+
+@nav.command("redeem")
+def redeem(  # noqa: PLR0913 - a command's options are its arguments
+    context: typer.Context,
+    fund: str = typer.Argument(help="Fund."),
+    *,
+    units: str = typer.Option("", "--units", help="So many units."),
+    amount: str = typer.Option("", "--amount", help="So much money, in the fund's currency."),
+    everything: bool = typer.Option(False, "--all", help="All units of the holder."),
+    paid: bool = _PAID,
+    holder: str = _HOLDER,
+    entry_id: str = _ID,
+    reason: str = _REASON,
+    yes: bool = _YES,
+    as_json: bool = _JSON,
+) -> None:
+    """Take units back for money, at the NAV per unit before it."""
+    from keeper.accounting.dealing import Redemption
+
+    settings, name = _chosen(context, fund)
+    if [bool(units), bool(amount), everything].count(True) != 1:
+        raise typer.BadParameter("say how much: one of --units U, --amount A and --all")
+    if paid and not amount:
+        raise typer.BadParameter("say how much has left the account: --paid goes with --amount")
+    request = Redemption(
+        holder=holder,
+        units=_number(units, "--units") if units else None,
+        amount=_number(amount, "--amount") if amount else None,
+        moved=paid,
+    )
+    _request(settings, name, "redeem", request, entry_id, reason, yes=yes, as_json=as_json)
+
+
+@nav.command("pay")
+def pay(  # noqa: PLR0913 - a command's options are its arguments
+    context: typer.Context,
+    fund: str = typer.Argument(help="Fund."),
+    payee: str = typer.Argument(help="Who is owed fees, as `keeper nav show` names them."),
+    amount: str = typer.Argument("", help="How much; all that is owed when left out."),
+    *,
+    paid: bool = _PAID,
+    entry_id: str = _ID,
+    reason: str = _REASON,
+    yes: bool = _YES,
+    as_json: bool = _JSON,
+) -> None:
+    """Book that a payee gets fees that are owed."""
+    from keeper.accounting.dealing import Payment
+
+    settings, name = _chosen(context, fund)
+    if paid and not amount:
+        raise typer.BadParameter("say how much has left the account: --paid goes with AMOUNT")
+    request = Payment(payee=payee, amount=_number(amount, "AMOUNT") if amount else None, moved=paid)
+    _request(settings, name, "pay", request, entry_id, reason, yes=yes, as_json=as_json)
+
+
+@nav.command("moved")
+def moved(
+    context: typer.Context,
+    fund: str = typer.Argument(help="Fund."),
+    entry: str = typer.Argument(help="Id of the entry whose money was on its way, as `keeper nav show` names it."),
+    *,
+    entry_id: str = _ID,
+    reason: str = _REASON,
+    yes: bool = _YES,
+    as_json: bool = _JSON,
+) -> None:
+    """Book that the money of an entry is in the account now, or has left it."""
+    from keeper.accounting.dealing import Movement
+
+    settings, name = _chosen(context, fund)
+    _request(settings, name, "moved", Movement(entry), entry_id, reason, yes=yes, as_json=as_json)
+
+
+@nav.command("consolidate")
+def consolidate(
+    context: typer.Context,
+    fund: str = typer.Argument(help="Fund."),
+    ratio: str = typer.Argument(help='Old units in a new one: 10, or "10:1"; a split is below 1, such as 0.1 or "1:3".'),
+    *,
+    entry_id: str = _ID,
+    reason: str = _REASON,
+    yes: bool = _YES,
+    as_json: bool = _JSON,
+) -> None:
+    """Make each unit another number of them, which changes nobody's value."""
+    from keeper.accounting.dealing import Consolidation
+
+    settings, name = _chosen(context, fund)
+    _request(settings, name, "consolidate", Consolidation(_ratio(ratio)), entry_id, reason, yes=yes, as_json=as_json)
+
+
+def _request(
+    settings: "Settings", fund: str, command: str, request: "Request", entry_id: str, reason: str, *, yes: bool, as_json: bool
+) -> None:
+    """Reckon ``request``, show it, ask, book it, and exit."""
+    reckon: Reckon = lambda keeper: keeper.deal(request, entry_id=entry_id, reason=reason)  # noqa: E731
+    _book(settings, fund, command, reckon, yes=yes, as_json=as_json)
+
+
+def _book(settings: "Settings", fund: str, command: str, reckon: "Reckon", *, yes: bool, as_json: bool) -> None:
+    import asyncio
+
+    must_have_terminal(f"nav {command}", yes=yes)
+    document, code = asyncio.run(_booked(settings, fund, reckon, console(stderr=as_json), yes=yes))
+    if as_json:
+        print_json(document)
+    raise typer.Exit(code)
+
+
+async def _booked(settings: "Settings", fund: str, reckon: "Reckon", screen: "Console", *, yes: bool) -> "tuple[Document, int]":
+    from keeper.bootstrap import open_books
+    from keeper.cli.book_tables import deal_table
+    from keeper.domain.errors import BookRefused
+    from keeper.domain.ledger import BookFault, refused
+    from keeper.service.book_documents import deal_document
+
+    place = _place(settings, fund)
+    try:
+        async with open_books(settings, fund, writing=True) as keeper:
+            for _ in range(ATTEMPTS):
+                deal = await reckon(keeper)
+                if deal.done is not None:
+                    screen.print(f"Entry {deal.done.id} is booked already: nothing was done.", soft_wrap=True, markup=False)
+                    return deal_document(deal, place, status="already_booked"), 0
+                deal_table(deal_document(deal, place, status="booked"), screen)
+                if not agreed("Book this?", yes=yes):
+                    return deal_document(deal, place, status="aborted"), ABORTED
+                if await keeper.book(deal):
+                    screen.print(f"Booked as {deal.entry.id}.", soft_wrap=True, markup=False)
+                    return deal_document(deal, place, status="booked"), 0
+                screen.print("That is out of date; here it is anew.")
+        raise refused(BookFault.BUSY, "others changed the books each time that this was reckoned: try again")
+    except BookRefused as refusal:
+        typer.echo(f"keeper: refused, {refusal.code}: {refusal}", err=True)
+        return deal_document(None, place, status="refused", refusal=refusal), REFUSED
+
+
+async def _view(settings: "Settings", fund: str) -> "View":
+    from keeper.bootstrap import open_books
+
+    async with open_books(settings, fund, writing=False) as keeper:
+        return await keeper.view()
+
+
+def _chosen(context: typer.Context, fund: str) -> "tuple[Settings, str]":
+    options: Options = context.obj
+    options.start_log()
+    settings = options.settings()
+    return settings, one_fund(settings, fund)
+
+
+def _place(settings: "Settings", fund: str) -> dict[str, str]:
+    venue = settings.funds[fund].venue
+    return {"fund": fund, "venue": venue, "environment": str(settings.venues[venue].environment)}
+
+
+def _number(text: str, name: str) -> "Decimal":
+    """A number as an operator writes it. A usage error for anything else."""
+    from keeper.domain.numbers import parse_plain
+
+    try:
+        return parse_plain(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{name}: {error}") from error
+
+
+def _ratio(text: str) -> "Decimal":
+    """Old units in a new one, from a number or OLD:NEW. A usage error for anything else, and for a new one of nothing."""
+    from keeper.domain.numbers import exact
+
+    old, colon, new = text.partition(":")
+    parts = [_number(part, "RATIO") for part in ((old, new) if colon else (old, "1"))]
+    if not parts[1] > 0:
+        raise typer.BadParameter(f"RATIO: {text!r} makes no new units")
+    return exact(lambda: parts[0] / parts[1])()
