@@ -84,7 +84,7 @@ async def status_of(settings: Settings, clock: Clock | None = None) -> Document:
                 slots=await _slots(journal, name, schedule, now),
                 is_trading=bool(runs) and is_held(directory_of(settings.journal_url), runs[0].account),
             )
-            funds.append(status if books is None else with_books(status, books.nav_per_unit))
+            funds.append(status if books is None else with_books(status, books.nav_per_unit, tuple(books.transit)))
     return status_document(funds)
 
 

@@ -186,6 +186,8 @@ def _units_asked(request: Redemption, held: Decimal) -> Decimal:
     if request.units is None:
         return held
     _dealable(request.units, "the number of units")
+    if request.units == rounded(held, PLACES):
+        return held  # what reads as all is all: a split leaves more digits than anybody types
     if request.units > held:
         message = f"{_named(request.holder)} has {_units(held)}, not {plain(request.units)}"
         raise refused(BookFault.TOO_FEW_UNITS, message)

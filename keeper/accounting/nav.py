@@ -72,15 +72,14 @@ class Books:
     @property
     @exact
     def uncharged(self) -> Decimal:
-        """NAV per unit before the provisional fee; there must be units."""
-        return (self.worth - sum(self.owed.values(), ZERO)) / self.units
+        """NAV before the provisional fee."""
+        return self.worth - sum(self.owed.values(), ZERO)
 
     @property
     @exact
     def provisional(self) -> Decimal:
         """The performance fee that would be owed if an entry were made now."""
-        units = self.units
-        return max(self.uncharged - self.high_water, ZERO) * units * self.terms.performance if units else ZERO
+        return self._performance(self.uncharged)
 
     @property
     @exact
@@ -92,7 +91,8 @@ class Books:
     @exact
     def nav(self) -> Decimal:
         """What belongs to the holders."""
-        return self.worth - sum(self.owed.values(), ZERO) - self.provisional
+        uncharged = self.uncharged
+        return uncharged - self._performance(uncharged)
 
     @property
     @exact
@@ -106,6 +106,10 @@ class Books:
         """What belongs to one holder."""
         units = self.units
         return self.holders.get(holder, ZERO) * self.nav / units if units else ZERO
+
+    def _performance(self, uncharged: Decimal) -> Decimal:
+        units = self.units
+        return max(uncharged - self.high_water * units, ZERO) * self.terms.performance if units else ZERO
 
 
 @exact
@@ -156,7 +160,8 @@ def enter(books: Books | None, entry: BookEntry) -> Books:
     if entry.in_transit:
         after = replace(after, transit={**after.transit, entry.id: entry.flow})
     if entry.units and standing.units and after.units:  # what a flow leaves in the fund is no gain that is charged for
-        after = replace(after, high_water=after.high_water + after.uncharged - standing.nav_per_unit)
+        lift = after.uncharged / after.units - standing.nav_per_unit
+        after = replace(after, high_water=after.high_water + lift)
     return replace(after, ids=books.ids | {entry.id}, last_price=after.nav_per_unit)
 
 
@@ -252,7 +257,7 @@ def _charged(books: Books) -> Books:
     if not fee:
         return books
     charged = replace(books, owed=_added(books.owed, books.terms.shares(fee)))
-    return replace(charged, high_water=charged.uncharged)
+    return replace(charged, high_water=charged.uncharged / charged.units)
 
 
 def _added(owed: Mapping[str, Decimal], more: Mapping[str, Decimal]) -> dict[str, Decimal]:

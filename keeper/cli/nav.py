@@ -84,7 +84,8 @@ def begin(
     """Begin the books: what is in the account becomes units."""
     settings, name = _chosen(context, fund)
     first = _number(price, "--price")
-    reckon: Reckon = lambda keeper: keeper.opening(holder=holder, price=first, entry_id=entry_id, reason=reason)  # noqa: E731
+    whose, named, why = _text(holder, "--holder"), _text(entry_id, "--id"), _text(reason, "--reason")
+    reckon: Reckon = lambda keeper: keeper.opening(holder=whose, price=first, entry_id=named, reason=why)  # noqa: E731
     _book(settings, name, "open", reckon, yes=yes, as_json=as_json)
 
 
@@ -105,7 +106,7 @@ def subscribe(  # noqa: PLR0913 - a command's options are its arguments
     from keeper.accounting.dealing import Subscription
 
     settings, name = _chosen(context, fund)
-    request = Subscription(holder=holder, amount=_number(amount, "AMOUNT"), moved=arrived)
+    request = Subscription(holder=_text(holder, "--holder"), amount=_number(amount, "AMOUNT"), moved=arrived)
     _request(settings, name, "subscribe", request, entry_id, reason, yes=yes, as_json=as_json)
 
 
@@ -133,7 +134,7 @@ def redeem(  # noqa: PLR0913 - a command's options are its arguments
     if paid and not amount:
         raise typer.BadParameter("say how much has left the account: --paid goes with --amount")
     request = Redemption(
-        holder=holder,
+        holder=_text(holder, "--holder"),
         units=_number(units, "--units") if units else None,
         amount=_number(amount, "--amount") if amount else None,
         moved=paid,
@@ -160,7 +161,7 @@ def pay(  # noqa: PLR0913 - a command's options are its arguments
     settings, name = _chosen(context, fund)
     if paid and not amount:
         raise typer.BadParameter("say how much has left the account: --paid goes with AMOUNT")
-    request = Payment(payee=payee, amount=_number(amount, "AMOUNT") if amount else None, moved=paid)
+    request = Payment(payee=_text(payee, "PAYEE"), amount=_number(amount, "AMOUNT") if amount else None, moved=paid)
     _request(settings, name, "pay", request, entry_id, reason, yes=yes, as_json=as_json)
 
 
@@ -179,7 +180,7 @@ def moved(
     from keeper.accounting.dealing import Movement
 
     settings, name = _chosen(context, fund)
-    _request(settings, name, "moved", Movement(entry), entry_id, reason, yes=yes, as_json=as_json)
+    _request(settings, name, "moved", Movement(_text(entry, "ID")), entry_id, reason, yes=yes, as_json=as_json)
 
 
 @nav.command("consolidate")
@@ -204,7 +205,8 @@ def _request(
     settings: "Settings", fund: str, command: str, request: "Request", entry_id: str, reason: str, *, yes: bool, as_json: bool
 ) -> None:
     """Reckon ``request``, show it, ask, book it, and exit."""
-    reckon: Reckon = lambda keeper: keeper.deal(request, entry_id=entry_id, reason=reason)  # noqa: E731
+    named, why = _text(entry_id, "--id"), _text(reason, "--reason")
+    reckon: Reckon = lambda keeper: keeper.deal(request, entry_id=named, reason=why)  # noqa: E731
     _book(settings, fund, command, reckon, yes=yes, as_json=as_json)
 
 
@@ -273,6 +275,13 @@ def _number(text: str, name: str) -> "Decimal":
         return parse_plain(text)
     except ValueError as error:
         raise typer.BadParameter(f"{name}: {error}") from error
+
+
+def _text(text: str, name: str) -> str:
+    """A name or a reason as it goes on record. A usage error for what can't be printed, or looks like another name."""
+    if not text.isprintable() or text != text.strip():
+        raise typer.BadParameter(f"{name}: must be text that can be printed, without spaces around it")
+    return text
 
 
 def _ratio(text: str) -> "Decimal":

@@ -184,6 +184,9 @@ def _notes(fund: Document) -> list[tuple[str, str]]:
         notes.append((f"{fund['last_run']['run']}: {fund['last_run']['reason']}", "yellow"))
     if fund["open_until"]:
         notes.append((f"a slot is yet to be run, and may be until {figures.moment(fund['open_until'])}", "yellow"))
+    if fund["in_transit"]:
+        counted = f"its books count money in transit ({', '.join(fund['in_transit'])})"
+        notes.append((f"{counted}: `keeper nav moved {fund['fund']} ID` once it has come or gone", "yellow"))
     if fund["next_slot"]:
         notes.append((f"next at {figures.moment(fund['next_slot']['utc'])} ({fund['next_slot']['local']})", "dim"))
     notes += [(f"next: {step}", "bold") for step in fund["next"]]

@@ -11,6 +11,7 @@ from decimal import Decimal
 import structlog
 
 from keeper.accounting.dealing import (
+    PLACES,
     Consolidation,
     Movement,
     Payment,
@@ -25,7 +26,7 @@ from keeper.accounting.dealing import (
 from keeper.accounting.nav import Books, before, enter, fold, moved_by, read
 from keeper.domain.errors import BookRefused, InvariantViolation
 from keeper.domain.ledger import BookEntry, BookFault, EntryKind, FeeTerms, Ledger, refused
-from keeper.domain.numbers import ONE
+from keeper.domain.numbers import ONE, rounded
 from keeper.domain.run import NavPoint, Run
 from keeper.ports import Clock, Entropy, Journal
 from keeper.service.observer import Observer
@@ -223,7 +224,9 @@ def _is_same(entry: BookEntry, request: Request) -> bool:
             return (entry.party, entry.amount) == (request.holder, request.amount)
         case Redemption():
             return (
-                entry.party == request.holder and request.units in (None, entry.units) and request.amount in (None, entry.amount)
+                entry.party == request.holder
+                and request.units in (None, entry.units, rounded(entry.units, PLACES))
+                and request.amount in (None, entry.amount)
             )
         case Payment():
             return entry.party == request.payee and request.amount in (None, entry.amount)

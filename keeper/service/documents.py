@@ -143,7 +143,7 @@ def fund_status(
     slots: Slots,
     is_trading: bool,
 ) -> Document:
-    """One fund as it stands; ``standing`` names it. nav_per_unit is for ``with_books`` to fill in.
+    """One fund as it stands; ``standing`` names it. What its books say is for ``with_books`` to fill in.
 
     open_children: those in state INTENT, LIVE or UNKNOWN; nav: the latest point; is_trading: whether a process holds the
     fund's account now.
@@ -180,6 +180,7 @@ def fund_status(
         "nav": plain(nav.nav) if nav else None,
         "currency": nav.currency if nav else None,
         "nav_per_unit": None,
+        "in_transit": [],
         "leverage": plain(rounded(nav.net_leverage, _RATIO_PLACES)) if nav else None,
         "gross_leverage": plain(rounded(nav.gross_leverage, _RATIO_PLACES)) if nav else None,
         "as_of": utc_text(nav.at) if nav else None,
@@ -188,9 +189,9 @@ def fund_status(
     }
 
 
-def with_books(status: Document, nav_per_unit: Decimal) -> Document:
-    """The ``status`` of a fund that has books. nav_per_unit: as it was last read."""
-    return status | {"nav_per_unit": unit_price(nav_per_unit)}
+def with_books(status: Document, nav_per_unit: Decimal, in_transit: Sequence[str]) -> Document:
+    """The ``status`` of a fund that has books. nav_per_unit: as last read; in_transit: ids of entries whose money is."""
+    return status | {"nav_per_unit": unit_price(nav_per_unit), "in_transit": list(in_transit)}
 
 
 def standing_document(standing: Standing) -> Document:

@@ -189,6 +189,10 @@ def test_a_split_that_has_no_end_keeps_every_cent() -> None:
     books = booked(booked(open_books(), subscription("77777.77", "ben"), "100000"), Consolidation(D(1) / 3), "100000")
     assert close(books.value("ben"), "77777.77")
     assert close(books.value("") + books.value("ben"), books.nav)
+    thirds = booked(booked(open_books(), subscription("77777.77", "ben"), "100000"), Consolidation(D(3)), "100000")
+    assert thirds.holders["ben"] != D("25925.92333333")
+    gone = booked(thirds, Redemption(holder="ben", units=D("25925.92333333")), "100000")
+    assert "ben" not in gone.holders, "what reads as all is all"
 
 
 def test_terms_begin_when_they_say() -> None:

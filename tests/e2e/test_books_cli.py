@@ -88,6 +88,8 @@ def test_a_life_of_books_by_hand(tmp_path: Path, keeper_here: CommandLine) -> No
     assert [entry["kind"] for entry in came["entries"]] == ["subscribed"]
     assert figures(came["after"], *FIGURES) == ["115000", "5000", "0", "120000", "1200", "100", "100"]
     assert [one["way"] for one in shown(keeper_here)["transit"]] == ["in"]
+    assert keeper_here("status", "--json").document["funds"][0]["in_transit"] == ["wire-7"]
+    assert "keeper nav moved btc3l ID" in keeper_here("status").out
     configure(tmp_path, usdt="105000", fund=FEES)
     arrived = booked(keeper_here("nav", "moved", "btc3l", "wire-7", "--yes", "--json"))
     assert figures(arrived["after"], *FIGURES) == ["120000", "0", "0", "120000", "1200", "100", "100"]
@@ -199,6 +201,11 @@ def shown_without_books(run: CommandLine) -> dict[str, Any]:
         (("redeem", "btc3l", "--units", "5", "--paid", "--yes"), "--paid goes with --amount"),
         (("pay", "btc3l", "manager", "--paid", "--yes"), "--paid goes with AMOUNT"),
         (("consolidate", "btc3l", "10:0", "--yes"), "makes no new units"),
+        (("subscribe", "btc3l", "5", "--holder", "\udcff", "--yes"), "--holder: must be text"),
+        (("subscribe", "btc3l", "5", "--id", "a\nb", "--yes"), "--id: must be text"),
+        (("subscribe", "btc3l", "5", "--reason", "\x1b[2J", "--yes"), "--reason: must be text"),
+        (("pay", "btc3l", " ann", "--yes"), "PAYEE: must be text"),
+        (("moved", "btc3l", "\u200b", "--yes"), "ID: must be text"),
         (("consolidate", "btc3l", "10:x", "--yes"), "RATIO: 'x' is not a plain decimal number"),
         (("subscribe", "btc3l", "5"), "there is no terminal to ask on: add --yes to nav subscribe"),
         (("open",), "add --yes to nav open"),

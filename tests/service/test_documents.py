@@ -270,7 +270,8 @@ def test_a_fund_without_history_has_nulls_and_no_lies() -> None:
         *("last_run", "nav", "currency", "leverage", "gross_leverage", "as_of", "next_slot", "open_until", "halted", "trouble"),
         "nav_per_unit",
     }
-    assert with_books(status, D(10) / 3)["nav_per_unit"] == "3.333333333333"
+    told = with_books(status, D(10) / 3, ["wire-7"])
+    assert (told["nav_per_unit"], told["in_transit"]) == ("3.333333333333", ["wire-7"])
 
 
 def test_runs_keep_their_order_and_tell_interrupted_from_running() -> None:
