@@ -97,8 +97,7 @@ def changed_terms(books: Books, entry_id: str, at: datetime, terms: FeeTerms) ->
     """The entry after which ``terms`` hold, or come to hold; None where they do already. Nobody looks at the account for it."""
     if terms == books.coming or (books.coming is None and replace(terms, since=books.terms.since) == books.terms):
         return None
-    kind, currency = EntryKind.TERMS, books.currency
-    return BookEntry(fund=books.fund, id=entry_id, kind=kind, at=at, currency=currency, equity=None, terms=terms)
+    return BookEntry(fund=books.fund, id=entry_id, kind=EntryKind.TERMS, at=at, currency=books.currency, terms=terms)
 
 
 @exact

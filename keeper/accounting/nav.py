@@ -14,6 +14,9 @@ redemption fee, which stays in the fund, and by the rounding, which favours it (
   is one for all units: who subscribes below it pays for no gain up to it. What a flow leaves in the fund lifts it, too, for that
   is no gain. Where no units are left it begins anew.
 
+Other terms hold from their time on; what the performance fee is charged on changes with the first reading from then on, which
+charges what was gained so far by the old ones.
+
 The sum of what holders have and payees are owed is the equity (and what is in transit), always. Nothing here rounds, but for
 the 34 digits of the context. Amounts are units of the fund's currency; times aware UTC. Where a clock was set back no fee
 accrues twice: the second time around it waits.
@@ -40,7 +43,8 @@ class Books:
     at: fees are accrued up to here; equity: of the account as it was last read; entered_at: of the last entry with a reading: an
     older one tells of an account from before it; transit: money on its way into the account (above 0) or out of it, by entry;
     holders: units; owed: fees that are owed, by payee, provisional ones aside; high_water: NAV per unit; last_price: NAV per
-    unit after the last entry, at which units begin anew where none are left; coming: terms that begin later; ids: of entries.
+    unit after the last entry, at which units begin anew where none are left; coming: terms that hold from ``coming_at`` on, and
+    for the performance fee from the first reading after it; ids: of entries.
     """
 
     fund: str
@@ -55,6 +59,7 @@ class Books:
     owed: Mapping[str, Decimal] = field(default_factory=dict)
     terms: FeeTerms = field(default_factory=FeeTerms)
     coming: FeeTerms | None = None
+    coming_at: datetime | None = None
     ids: frozenset[str] = frozenset()
 
     @property
@@ -125,22 +130,21 @@ def fold(items: Iterable[BookEntry | NavPoint]) -> Books | None:
 
 
 @exact
-def read(books: Books, at: datetime, equity: Decimal | None) -> Books:
-    """``books`` once fees are accrued up to ``at``, when the account was worth ``equity`` (None: nobody looked)."""
-    if equity is not None and at < books.entered_at:
+def read(books: Books, at: datetime, equity: Decimal) -> Books:
+    """``books`` once fees are accrued up to ``at``, when the account was worth ``equity``."""
+    if at < books.entered_at:
         return books
-    books = _accrued(books, at)
-    return books if equity is None else replace(books, equity=equity)
+    books = replace(_managed(books, at), equity=equity)
+    return _switched(books) if _has_come(books, at) else books
 
 
 @exact
-def before(books: Books, at: datetime, equity: Decimal | None, moved: Decimal = ZERO) -> Books:
+def before(books: Books, at: datetime, equity: Decimal, moved: Decimal = ZERO) -> Books:
     """``books`` right before an entry: read, and with what of the performance fee was provisional owed.
 
     moved: of the entry's own money, what ``equity`` shows already: in the account above 0, gone from it below.
     """
-    at = max(at, books.entered_at)
-    charged = _charged(read(books, at, None if equity is None else equity - moved))
+    charged = _charged(read(books, max(at, books.entered_at), equity - moved))
     return replace(charged, last_price=charged.nav_per_unit)
 
 
@@ -153,16 +157,17 @@ def enter(books: Books | None, entry: BookEntry) -> Books:
         return _opened(entry)
     if entry.id in books.ids:
         raise refused(BookFault.TWICE, f"entry {entry.id} of {books.fund} is booked already")
+    books = replace(books, ids=books.ids | {entry.id})
+    if entry.kind is EntryKind.TERMS:
+        return _announced(books, entry)
     standing = before(books, entry.at, entry.equity, moved_by(books, entry))
-    after = _effect(standing, entry)
-    if entry.equity is not None:
-        after = replace(after, equity=entry.equity, entered_at=max(entry.at, books.entered_at))
+    after = replace(_effect(standing, entry), equity=entry.equity, entered_at=max(entry.at, books.entered_at))
     if entry.in_transit:
         after = replace(after, transit={**after.transit, entry.id: entry.flow})
     if entry.units and standing.units and after.units:  # what a flow leaves in the fund is no gain that is charged for
         lift = after.uncharged / after.units - standing.nav_per_unit
         after = replace(after, high_water=after.high_water + lift)
-    return replace(after, ids=books.ids | {entry.id}, last_price=after.nav_per_unit)
+    return replace(after, last_price=after.nav_per_unit)
 
 
 def moved_by(books: Books, entry: BookEntry) -> Decimal:
@@ -181,15 +186,24 @@ def _opened(entry: BookEntry) -> Books:
         fund=entry.fund,
         currency=entry.currency,
         at=entry.at,
-        equity=entry.equity or ZERO,
+        equity=entry.equity,
         entered_at=entry.at,
         high_water=entry.price,
         last_price=entry.price,
         holders={entry.party: entry.units} if entry.units else {},
         terms=terms if begins else FeeTerms(),
         coming=None if begins else terms,
+        coming_at=None if begins else terms.since,
         ids=frozenset({entry.id}),
     )
+
+
+def _announced(books: Books, entry: BookEntry) -> Books:
+    """``books`` that know of other terms. Nobody looked at the account for them, so that nothing is charged yet."""
+    books = _managed(books, entry.at)
+    books = _switched(books) if _has_come(books, entry.at) else books
+    terms = entry.terms or FeeTerms()
+    return replace(books, coming=terms, coming_at=max(books.at, terms.since or books.at))
 
 
 def _effect(books: Books, entry: BookEntry) -> Books:
@@ -197,10 +211,6 @@ def _effect(books: Books, entry: BookEntry) -> Books:
     match entry.kind:
         case EntryKind.OPENED:
             raise refused(BookFault.OPEN_ALREADY, f"the books of {books.fund} are open already")
-        case EntryKind.TERMS:
-            terms = entry.terms or FeeTerms()
-            later = terms.since is not None and terms.since > books.at
-            return replace(books, coming=terms) if later else _switched(books, terms)
         case EntryKind.SUBSCRIBED:
             mark = books.high_water if books.units else entry.price
             return replace(books, holders=_with_units(books, entry.party, entry.units), high_water=mark)
@@ -227,28 +237,33 @@ def _with_units(books: Books, holder: str, units: Decimal) -> Mapping[str, Decim
     return {**others, holder: held} if held else others
 
 
-def _accrued(books: Books, at: datetime) -> Books:
-    """Management fees up to ``at``, each stretch under its own terms."""
-    if books.coming is not None and books.coming.since is not None and books.coming.since <= at:
-        books = _switched(_managed(books, books.coming.since), books.coming)
-    return _managed(books, at)
+def _has_come(books: Books, at: datetime) -> bool:
+    """Whether other terms hold at ``at``."""
+    return books.coming_at is not None and books.coming_at <= at
 
 
 def _managed(books: Books, at: datetime) -> Books:
+    """``books`` with management fees up to ``at``, each stretch under its own terms."""
+    if books.coming is not None and books.coming_at is not None and books.coming_at < at:
+        return _stretch(_stretch(books, books.coming_at, books.terms), at, books.coming)
+    return _stretch(books, at, books.terms)
+
+
+def _stretch(books: Books, at: datetime, terms: FeeTerms) -> Books:
     if not at > books.at:
         return books
-    if not books.terms.management or not books.units:
+    if not terms.management or not books.units:
         return replace(books, at=at)
     seconds = Decimal((at - books.at) // _TICK) * Decimal("0.000001")
-    fee = max(books.nav, ZERO) * books.terms.management * seconds / YEAR
-    return replace(books, at=at, owed=_added(books.owed, books.terms.shares(fee)))
+    fee = max(books.nav, ZERO) * terms.management * seconds / YEAR
+    return replace(books, at=at, owed=_added(books.owed, terms.shares(fee)))
 
 
-def _switched(books: Books, terms: FeeTerms) -> Books:
-    """``books`` under other terms: what was earned so far is charged by the old ones, and no gain from before by the new."""
+def _switched(books: Books) -> Books:
+    """``books`` under the terms that have come: what was gained so far is charged by the old ones, and never by the new."""
     charged = _charged(books)
     mark = max(charged.high_water, charged.nav_per_unit)
-    return replace(charged, terms=terms, coming=None, high_water=mark)
+    return replace(charged, terms=books.coming or books.terms, coming=None, coming_at=None, high_water=mark)
 
 
 def _charged(books: Books) -> Books:

@@ -102,10 +102,10 @@ class BookEntry:
     """One fact in the books of a fund.
 
     id: unique in the fund, so that nothing is booked twice; at: aware UTC; equity: what the account was worth then, units of
-    ``currency``, None where nobody looked; party: holder or payee, empty for the holder without a name; units: given or taken;
-    amount: money that comes or goes, currency; price: NAV per unit that was dealt at; in_transit: the money was not in the
-    account yet, or had not left it; ratio: old units in a new one; about: id of the entry whose money moved. What an entry's kind
-    has no use for keeps its default.
+    ``currency``, 0 for TERMS, for which nobody looks; party: holder or payee, empty for the holder without a name; units: given
+    or taken; amount: money that comes or goes, currency; price: NAV per unit that was dealt at; in_transit: the money was not in
+    the account yet, or had not left it; ratio: old units in a new one; about: id of the entry whose money moved. What an entry's
+    kind has no use for keeps its default.
     """
 
     fund: str
@@ -113,7 +113,7 @@ class BookEntry:
     kind: EntryKind
     at: datetime
     currency: str
-    equity: Decimal | None
+    equity: Decimal = ZERO
     party: str = ""
     units: Decimal = ZERO
     amount: Decimal = ZERO

@@ -359,7 +359,7 @@ book_entries = Table(
     Column("kind", Choice(EntryKind), nullable=False),
     Column("at", Instant, nullable=False),
     Column("currency", Text, nullable=False),
-    Column("equity", Exact),
+    Column("equity", Exact, nullable=False),
     Column("party", Text, nullable=False),
     Column("units", Exact, nullable=False),
     Column("amount", Exact, nullable=False),

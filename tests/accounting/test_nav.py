@@ -206,28 +206,64 @@ def test_terms_begin_when_they_say() -> None:
 
 
 def test_terms_that_change_charge_each_stretch_by_its_own() -> None:
-    books = open_books(terms=FeeTerms(management=D("0.02"), performance=D("0.5")))
-    dearer = FeeTerms(management=D("0.04"), performance=D("0.1"), since=START + YEAR / 2)
-    entry = changed_terms(books, "t1", START + HOUR, dearer)
+    books = open_books(terms=FeeTerms(management=D("0.02")))
+    dearer = FeeTerms(management=D("0.04"), payees={"ann": D(1)}, since=START + YEAR / 2)
+    entry = changed_terms(books, "t1", START, dearer)
     assert entry is not None
     told = enter(books, entry)
     assert (told.terms, told.coming) == (books.terms, dearer)
     assert changed_terms(told, "t2", START + HOUR, dearer) is None
-    back = changed_terms(told, "t2", START + 2 * HOUR, books.terms)
-    assert back is not None
-    assert enter(told, back).coming is None, "a change that has not come can be taken back"
     after = read(told, START + YEAR, D(100000))
-    half = D(100000) * D("0.02") / 2
-    assert after.owed["manager"] > half + (D(100000) - half) * D("0.04") / 2 - D("0.1")
-    assert after.owed["manager"] <= half + D(100000) * D("0.04") / 2
-    assert after.terms == dearer
+    # half a year of 2 % of 100,000, then half a year of 4 % of 99,000
+    assert after.owed == {"manager": D(1000), "ann": D(1980)}
+    assert (after.terms, after.coming) == (dearer, None)
+
+
+def test_a_change_that_has_not_come_can_be_taken_back() -> None:
+    books = open_books(terms=MANAGEMENT)
+    for number, terms in enumerate((FeeTerms(management=D("0.5"), since=START + DAY), MANAGEMENT)):
+        entry = changed_terms(books, f"t{number}", START, terms)
+        assert entry is not None
+        books = enter(books, entry)
+    assert read(books, START + YEAR, D(100000)).owed == {"manager": D(2000)}
+
+
+def test_terms_that_are_told_late_hold_from_then_on() -> None:
+    books = read(open_books(), START + YEAR / 2, D(100000))
+    entry = changed_terms(books, "t1", START + YEAR / 2, replace(MANAGEMENT, since=START))
+    assert entry is not None
+    books = read(enter(books, entry), START + YEAR, D(100000))
+    assert books.owed == {"manager": D(1000)}
+    assert changed_terms(books, "t2", START + YEAR, replace(MANAGEMENT, since=START)) is None
+
+
+def test_terms_that_change_twice_between_readings_charge_each_stretch_too() -> None:
+    books = open_books(terms=FeeTerms())
+    for number, rate in enumerate(("0.02", "0.04")):
+        entry = changed_terms(books, f"t{number}", START + number * YEAR / 2, FeeTerms(management=D(rate)))
+        assert entry is not None
+        books = enter(books, entry)
+    assert read(books, START + YEAR, D(100000)).owed == {"manager": D(2980)}
+
+
+def test_nothing_is_charged_on_a_gain_that_nobody_looked_at_when_terms_changed() -> None:
+    books = read(open_books(terms=FeeTerms(performance=D("0.2"))), START + DAY, D(150000))
+    entry = changed_terms(books, "t1", START + 2 * DAY, FeeTerms(performance=D("0.5")))
+    assert entry is not None
+    told = enter(books, entry)
+    assert (told.owed, told.provisional) == ({}, D(10000))
+    fallen = read(told, START + 3 * DAY, D(90000))
+    assert (fallen.owed, fallen.terms.performance, fallen.high_water) == ({}, D("0.5"), D(1))
+    risen = read(told, START + 3 * DAY, D(200000))
+    assert (risen.owed, risen.high_water) == ({"manager": D(20000)}, D("1.8")), "by the terms under which it was gained"
+    assert read(risen, START + 4 * DAY, D(220000)).provisional == D(10000)
 
 
 def test_a_performance_fee_that_is_switched_on_takes_nothing_of_what_was_gained_before() -> None:
     books = read(open_books(), START + DAY, D(150000))
     entry = changed_terms(books, "t1", START + DAY, FeeTerms(performance=D("0.2")))
     assert entry is not None
-    books = enter(books, entry)
+    books = read(enter(books, entry), START + DAY, D(150000))
     assert (books.high_water, books.provisional) == (D("1.5"), D(0))
     assert read(books, START + 2 * DAY, D(160000)).provisional == D(2000)
 
@@ -236,7 +272,8 @@ def test_a_fee_that_is_switched_off_accrues_no_more_and_stays_owed() -> None:
     books = read(open_books(terms=BOTH_FEES), START + YEAR, D(121000))
     entry = changed_terms(books, "t1", START + YEAR, NO_FEES)
     assert entry is not None
-    books = read(enter(books, entry), START + 2 * YEAR, D(200000))
+    books = read(enter(books, entry), START + YEAR, D(121000))
+    books = read(books, START + 2 * YEAR, D(200000))
     assert (books.owed, books.nav) == ({"manager": D(5000)}, D(195000))
 
 

@@ -1,6 +1,5 @@
 """Laws of the books, for any history: conservation, flows that take nothing from anybody, fees that only time and gains make."""
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +8,17 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keeper.accounting.dealing import STEP, Consolidation, Movement, Payment, Redemption, Request, Subscription, dealt
+from keeper.accounting.dealing import (
+    STEP,
+    Consolidation,
+    Movement,
+    Payment,
+    Redemption,
+    Request,
+    Subscription,
+    changed_terms,
+    dealt,
+)
 from keeper.accounting.nav import Books, before, enter, fold, read
 from keeper.domain.errors import BookRefused
 from keeper.domain.ledger import BookEntry, FeeTerms
@@ -35,7 +44,9 @@ requests: st.SearchStrategy[Request] = st.one_of(
     st.builds(Consolidation, st.sampled_from([D(10), D("0.1"), D(3), D("0.7")])),
     st.builds(Movement, st.sampled_from([f"e{number}" for number in range(8)])),
 )
-steps = st.lists(st.tuples(st.integers(0, 400 * 86_400), moves, requests | st.none()), max_size=8)
+happenings = st.one_of(requests, requests, terms, st.none())
+steps = st.lists(st.tuples(st.integers(0, 400 * 86_400), moves, happenings), max_size=8)
+History = list[tuple[int, Decimal, Request | FeeTerms | None]]
 
 
 class Account:
@@ -69,6 +80,12 @@ class Account:
         self.books = enter(self.books, entry)
         return standing, entry
 
+    def change(self, fees: FeeTerms) -> None:
+        entry = changed_terms(self.books, f"e{len(self.books.ids)}", START + self.at, fees)
+        if entry is not None:
+            self.items.append(entry)
+            self.books = enter(self.books, entry)
+
     def _moved(self, request: Request) -> Decimal:
         match request:
             case Subscription(moved=True):
@@ -81,20 +98,20 @@ class Account:
                 return ZERO
 
 
-def lived(fees: FeeTerms, history: Sequence[tuple[int, Decimal, Request | None]]) -> Account:
+def lived(fees: FeeTerms, history: History) -> Account:
     account = Account(fees)
     for seconds, move, request in history:
         account.live(seconds, move)
-        if request is not None:
+        if isinstance(request, FeeTerms):
+            account.change(request)
+        elif request is not None:
             account.ask(request)
     return account
 
 
 @given(terms, steps)
 @exact
-def test_what_holders_have_and_payees_are_owed_is_what_is_there(
-    fees: FeeTerms, history: list[tuple[int, Decimal, Request | None]]
-) -> None:
+def test_what_holders_have_and_payees_are_owed_is_what_is_there(fees: FeeTerms, history: History) -> None:
     account = lived(fees, history)
     books = account.books
     holding = sum((books.value(holder) for holder in books.holders), ZERO)
@@ -107,9 +124,7 @@ def test_what_holders_have_and_payees_are_owed_is_what_is_there(
 
 @given(terms, steps, requests)
 @exact
-def test_no_flow_takes_anything_from_those_who_stay(
-    fees: FeeTerms, history: list[tuple[int, Decimal, Request | None]], request: Request
-) -> None:
+def test_no_flow_takes_anything_from_those_who_stay(fees: FeeTerms, history: History, request: Request) -> None:
     account = lived(fees, history)
     done = account.ask(request)
     if done is None:
@@ -129,14 +144,14 @@ def test_no_flow_takes_anything_from_those_who_stay(
         assert abs(gained) <= noise
     else:
         dealt_for = entry.units * standing.nav_per_unit
-        kept = entry.amount * fees.creation if isinstance(request, Subscription) else dealt_for * fees.redemption
+        kept = (
+            entry.amount * standing.terms.creation if isinstance(request, Subscription) else dealt_for * standing.terms.redemption
+        )
         assert gained * after.units <= kept + STEP * (1 + standing.nav_per_unit) + noise * after.units
 
 
 @given(terms, steps, requests)
-def test_an_id_is_booked_once_and_a_second_time_changes_nothing(
-    fees: FeeTerms, history: list[tuple[int, Decimal, Request | None]], request: Request
-) -> None:
+def test_an_id_is_booked_once_and_a_second_time_changes_nothing(fees: FeeTerms, history: History, request: Request) -> None:
     account = lived(fees, history)
     done = account.ask(request)
     if done is None:
@@ -153,7 +168,7 @@ def test_a_management_fee_only_grows_with_time(fees: FeeTerms, first: int, more:
     account = Account(fees)
     account.live(86_400, move)
     seconds = timedelta(seconds=first), timedelta(seconds=first + more)
-    sooner, later = (read(account.books, START + account.at + after, None) for after in seconds)
+    sooner, later = (read(account.books, START + account.at + after, account.equity) for after in seconds)
     assert all(later.owed[payee] >= sooner.owed[payee] for payee in sooner.owed)
     if more and fees.management and account.books.nav > 0:
         assert sum(later.owed.values()) > sum(sooner.owed.values())
@@ -170,9 +185,7 @@ def test_readings_between_entries_make_no_performance_fee(fees: FeeTerms, readin
 
 
 @given(terms, steps, st.integers(0, 20))
-def test_books_are_the_fold_of_their_items_wherever_it_is_cut(
-    fees: FeeTerms, history: list[tuple[int, Decimal, Request | None]], cut: int
-) -> None:
+def test_books_are_the_fold_of_their_items_wherever_it_is_cut(fees: FeeTerms, history: History, cut: int) -> None:
     account = lived(fees, history)
     head, rest = account.items[: cut + 1], account.items[cut + 1 :]
     books = fold(head)

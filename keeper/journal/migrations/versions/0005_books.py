@@ -17,7 +17,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("at", sa.Text, nullable=False),
         sa.Column("currency", sa.Text, nullable=False),
-        sa.Column("equity", sa.Text),
+        sa.Column("equity", sa.Text, nullable=False),
         sa.Column("party", sa.Text, nullable=False),
         sa.Column("units", sa.Text, nullable=False),
         sa.Column("amount", sa.Text, nullable=False),
