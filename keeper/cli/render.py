@@ -40,7 +40,7 @@ def plan_table(document: Document, console: "Console") -> None:
         say(console, _estimate(document["cost"]))
         for leg in document["legs"]:
             say(console, *_crowding(leg), style="dim")
-    for note in document["notes"]:
+    for note in document.get("notes") or ():
         say(console, note, style="dim")
     for trigger in document["triggers"]:
         where = f"{trigger['market']} at {figures.price(trigger['price'])} ({figures.percent(trigger['move'])})"

@@ -3,12 +3,12 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Go from revision 0004 to this one; the rows that are there stay as they are."""
+    """Go from revision 0005 to this one; the rows that are there stay as they are."""
     op.create_table(
         "book_entries",
         sa.Column("fund", sa.Text, primary_key=True),
