@@ -53,6 +53,7 @@ def test_a_plan_shows_legs_cost_triggers_and_refusals(width: int) -> None:
         *("BTC/USDT:USDT", "buy 0.478 BTC", "52,500.00", "25,095.00", "to 3.000x"),
         *("1000PEPE/USDT:USDT", "sell 14,985,010", "173,826.12", "-0.900x", "to -1.250x", "reduce-only"),
         "Estimated cost 5.72 bps, give or take 3.10 (fee 5.00, spread 0.30, impact 0.42)",
+        "it is left alone from 2.9x to 3.1x",
         "Emergency at 3.990x: BTC/USDT:USDT at 46,705.93 (-11.04%)",
         "Refused, turnover: over the day's [limit]",
         "9d377b10ce77",

@@ -134,6 +134,8 @@ def plan_of(legs: Sequence[Leg], refusals: Sequence[tuple[str, str]] = ()) -> di
         "triggers": [
             {"cause": "emergency", "market": "BTC/USDT:USDT", "leverage": "3.99", "move": "-0.11036", "price": "46705.93"}
         ],
+        "notes": ["it is left alone from 2.9x to 3.1x"],
+        "written": None,
         "refusals": [{"code": code, "message": message} for code, message in refusals],
         "hash": "9d377b10ce778c4938b3c7e2c63a229a5b0f3a64c6d34c2d4f1b2c3d4e5f6a7b",
         "expires_at": (DECIDED + timedelta(minutes=5)).isoformat(),
