@@ -14,7 +14,7 @@ from keeper.planning.build import build
 from keeper.planning.limits import Limits
 from keeper.planning.plan import Plan
 from keeper.policy.mandate import Band, BandGoal, Mandate
-from tests.fakes.markets import BTC, holding, linear, observe, quote
+from tests.fakes.markets import BTC, holding, linear, observe, quote, spot
 
 LIMITS = Limits(
     max_order_notional=Decimal(10**6), max_turnover_per_day=Decimal(99), max_slippage_bps=Decimal(30), max_leverage=Decimal(20)
@@ -84,3 +84,14 @@ def test_what_lies_beyond_the_band_may_always_be_reduced(mandate: Mandate, beyon
     (leg,) = plan.legs
     assert leg.reduce_only
     assert rounded(abs(leg.leverage_after), 6) <= rounded(band.outermost, 6)
+
+
+@given(held=st.tuples(*[st.decimals("0.1", 99, places=3)] * 3), price=st.decimals("0.5", 99, places=3))
+def test_a_fully_invested_spot_fund_takes_a_step_and_no_more(held: tuple[Decimal, ...], price: Decimal) -> None:
+    targets = {"BTC/USD": Decimal("0.5"), "ETH/USD": Decimal("0.3"), "SOL/USD": Decimal("0.2")}
+    markets = {spot(symbol): quote(str(mark)) for symbol, mark in zip(targets, (price, 7, 3), strict=True)}
+    seen = observe({symbol[:3]: str(amount) for symbol, amount in zip(targets, held, strict=True)}, markets)
+    mandate = Mandate(targets=targets, deadband=Decimal("0.99"), goal=BandGoal.RECENTER, speed=Decimal("0.25"))
+    for leg in plan_of(mandate, seen).legs:
+        step = mandate.band(leg.symbol).nearest((3 * seen.valuation().leverage(leg.symbol) + targets[leg.symbol]) / 4)
+        assert rounded(leg.goal, 9) == rounded(step, 9)
