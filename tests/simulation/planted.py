@@ -151,8 +151,8 @@ BUGS: Mapping[str, Bug] = {
         changes=[
             Change(
                 "keeper.venues.verdicts",
-                '        return Unknown(f"{code}: the venue has an order of this client id already ({said})")',
-                '        return Rejected(code, f"the venue has an order of this client id already ({said})")',
+                '        return Unknown(f"{code}: the venue has an order of this client id already ({said or code})")',
+                '        return Rejected(code, f"the venue has an order of this client id already ({said or code})")',
             )
         ],
         faults={"lie": 0.3},
