@@ -93,8 +93,8 @@ class Preflight:
         if told.unfit is not None and (unfit := await _still_unfit(told)) is not None:
             self._found = Known(blocked=(unfit,))
             return
-        rights, markets = await asyncio.gather(heard(told.key()), self._settings(told))
-        observation, own = await reckoned(self._venue, self._observer)
+        asked = heard(told.key()), self._settings(told), reckoned(self._venue, self._observer)
+        rights, markets, (observation, own) = await asyncio.gather(*asked)  # together: a first order waits for this
         facts = Facts(
             fund=self._fund, info=self._venue.info, now=self._venue.clock.now(), inspected=True, ways=told.ways, markets=markets
         )

@@ -1,5 +1,6 @@
 """What keeps a fund from trading at its start: told by its account, asked once, and never held against a flattening."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -102,10 +103,28 @@ class ToldVenue(ScriptedVenue):
         return replace(account, equities=told)
 
 
-def told_venue(held: bool = True, price: str = "105") -> ToldVenue:  # noqa: FBT001, FBT002
+class SlowToTell(ToldVenue):
+    """One that tells of key and settings only once the account was asked for as well."""
+
+    looked: asyncio.Event
+
+    async def key(self) -> KeyFacts:
+        await asyncio.wait_for(self.looked.wait(), 1)
+        return await super().key()
+
+    async def modes(self, symbol: str) -> Modes:
+        await asyncio.wait_for(self.looked.wait(), 1)
+        return await super().modes(symbol)
+
+    async def account(self) -> Account:
+        self.looked.set()
+        return await super().account()
+
+
+def told_venue(held: bool = True, price: str = "105", kind: type[ToldVenue] = ToldVenue) -> ToldVenue:  # noqa: FBT001, FBT002
     """Worked example 1 at 115,000 USDT, or with nothing held 100,000; sound. price: of now, where it was bought at 100."""
     positions = {PERP: ("3000", "100")} if held else {}
-    venue = ToldVenue(paper_venue(moving_feed({PERP: price}), opening({"USDT": "100000"}, positions)))
+    venue = kind(paper_venue(moving_feed({PERP: price}), opening({"USDT": "100000"}, positions)))
     venue.told, venue.reckoned, venue.asked = KeyFacts(may_trade=True, may_withdraw=False, ip_bound=True), [], []
     venue.leverage = None
     return venue
@@ -166,6 +185,14 @@ async def test_a_clean_account_is_looked_at_once_for_a_connection() -> None:
         made = await _preflight(venue)
         assert await made.known() == await made.known() == Known()
         assert venue.asked == ["key", f"modes {PERP}"]
+
+
+async def test_what_a_first_order_waits_for_is_asked_together() -> None:
+    venue = told_venue(kind=SlowToTell)
+    assert isinstance(venue, SlowToTell)
+    venue.looked = asyncio.Event()
+    async with venue:
+        assert await (await _preflight(venue)).known() == Known()
 
 
 async def test_an_equity_is_believed_to_differ_once_it_did_three_times() -> None:

@@ -11,6 +11,7 @@ from keeper.domain.inspection import Bracket, FeeRates, MarginMode, Modes, Setti
 from keeper.domain.numbers import exact
 from keeper.domain.observation import MarketStats
 from keeper.venues import parsing
+from keeper.venues.concurrency import together
 from keeper.venues.speech.base import Mark, Wallet, Wire
 from keeper.venues.speech.binance import YES_OR_NO, Binance
 
@@ -98,13 +99,14 @@ class BinanceFutures(Binance):
     async def modes(self, wire: Wire, symbol: str) -> Modes:
         """Position mode of the account, and what is set for the market."""
         market = wire.market_id(symbol)
-        rows = parsing.rows(await self._settings(wire, market), "settings")
+        told, hedged = await together(self._settings(wire, market), self._hedged(wire))
+        rows = parsing.rows(told, "settings")
         # in hedge mode some lists have a row for each side
         row = next((one for one in rows if parsing.part(one, "symbol") == market), None)
         if row is None:
             raise StaleData(f"the venue's answer says nothing of {market}")
         return Modes(
-            hedged=await self._hedged(wire),
+            hedged=hedged,
             margin=parsing.chosen(row, "marginType", MARGIN_MODES),
             leverage=parsing.positive(row, "leverage"),
         )

@@ -134,11 +134,11 @@ class OkxAccount(Speech):
 
     async def modes(self, wire: Wire, symbol: str) -> Modes:
         """Position mode; the margin mode of Keeper's orders in this market, and the leverage that is set for it."""
-        config = the_one(await wire.ask("privateGetAccountConfig"), "configurations")
+        answer, _positions = await together(wire.ask("privateGetAccountConfig"), self.positions(wire))
+        config = the_one(answer, "configurations")
         if wire.entry(symbol).get("spot") or parsing.part(config, "acctLv") == SPOT_MODE:
             return Modes(hedged=_is_hedged(config))
         market = wire.market_id(symbol)
-        await self.positions(wire)
         margin = trade_mode(wire, symbol)
         told = await wire.ask("privateGetAccountLeverageInfo", instId=market, mgnMode=margin)
         row = parsing.about(parsing.about(the_one(told, "leverages"), market, "instId"), margin, "mgnMode")
