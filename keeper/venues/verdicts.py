@@ -49,7 +49,7 @@ def code_of(dialect: Dialect, flight: Flight) -> tuple[str, str] | None:
 def of_order(dialect: Dialect, flight: Flight, error: Exception) -> Outcome:
     """What became of an order whose call raised ``error``."""
     if not flight.sent:
-        return Rejected(NEVER_SENT, f"the order never left: {_reason(error)}")
+        return Rejected(NEVER_SENT, f"the order never left: {_what_kept(flight, error)}")
     coded = code_of(dialect, flight)
     if coded is None:
         return Unknown(_what_happened(flight, error))
@@ -113,16 +113,19 @@ def unreadable(what: str, error: Exception) -> StaleData:
 
 def _what_happened(flight: Flight, error: Exception) -> str:
     if flight.status is None and flight.asked and not flight.sent:
-        return f"{flight.asked} can't be reached ({_cause(error)}): {UNREACHED}"
+        return f"{_what_kept(flight, error)}: {UNREACHED}"
     if flight.status is None:
         return f"no whole answer{f' from {flight.asked}' if flight.asked else ''} ({_reason(error)})"
     return f"HTTP {flight.status} ({_reason(error)})"
 
 
-def _cause(error: Exception) -> str:
-    """The class of an error and of what it came from: ccxt calls whatever keeps it from a host by one name."""
-    cause = error.__cause__
-    return type(error).__name__ if cause is None else f"{type(error).__name__}, {type(cause).__name__}"
+def _what_kept(flight: Flight, error: Exception) -> str:
+    """What kept a request from leaving: the host, or ourselves."""
+    if not flight.asked or isinstance(error, (KeeperError, *GARBAGE)):
+        return _reason(error)
+    # ccxt calls whatever keeps it from a host by one name
+    causes = ", ".join(type(one).__name__ for one in (error, error.__cause__) if one is not None)
+    return f"{flight.asked} can't be reached ({causes})"
 
 
 def _reason(error: Exception) -> str:

@@ -284,11 +284,13 @@ async def test_an_answer_that_does_not_name_our_order_whole_is_no_acceptance(
 
 
 async def test_an_order_that_no_header_left_for_is_rejected_as_never_sent(server: BinanceUsdm, venue: CcxtVenue) -> None:
+    address = f"{server.url.removeprefix('http://')} (which stands for demo-fapi.binance.com)"
     await server.stop()
-    with pytest.raises(VenueUnavailable):
+    with pytest.raises(VenueUnavailable, match="can't be reached"):
         await venue.account()  # finds the pooled connections dead
     outcome = await venue.place(order())
-    assert outcome == Rejected("never_sent", "the order never left: ExchangeNotAvailable")
+    causes = "ExchangeNotAvailable, ClientConnectorError"
+    assert outcome == Rejected("never_sent", f"the order never left: {address} can't be reached ({causes})")
     assert not server.requests
 
 
