@@ -22,7 +22,7 @@ from keeper.policy.schedule import Schedule, next_slot, slot_of
 from keeper.ports import Clock, Journal
 from keeper.service.books import beside, left_by
 from keeper.service.documents import Document, Slots, fund_status, run_document, runs_document, status_document, with_books
-from keeper.service.period import Period
+from keeper.service.period import Moves, Period
 from keeper.settings.feeds import RecordedFeed
 from keeper.settings.sources import Settings
 from keeper.system import SystemClock
@@ -137,10 +137,14 @@ async def run_of(settings: Settings, run_id: str) -> RunRecord | None:
 
 @dataclass(frozen=True, slots=True)
 class PeriodRecord:
-    """The runs of a fund in a period, and their fills where they were asked for: each with its run and its order's client id."""
+    """What a fund did in a period. fills: where they were asked for, each with its run and its order's client id.
+
+    moves: when money came into its account (above 0) or left it, as its books have it, ever.
+    """
 
     runs: Sequence[Run]
     fills: Sequence[tuple[Run, str, Fill]] = ()
+    moves: Moves = ()
 
 
 async def period_of(settings: Settings, fund: str, period: Period, *, with_fills: bool) -> PeriodRecord:
@@ -150,7 +154,7 @@ async def period_of(settings: Settings, fund: str, period: Period, *, with_fills
             return PeriodRecord(())
         found = [run for run in await journal.runs(fund=fund, limit=EVERY) if period.holds(run.started_at)]
         fills = [(run, *pair) for run in reversed(found) for pair in await journal.fills(run.id)] if with_fills else []
-        return PeriodRecord(found, fills)
+        return PeriodRecord(found, fills, (await journal.ledger(fund)).moves)
 
 
 def _is_trading(settings: Settings, run: Run) -> bool:

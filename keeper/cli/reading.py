@@ -136,7 +136,7 @@ def _report_period(options: Options, fund: str, asked: str, files: "Mapping[str,
     settings = options.settings(keys=False)
     name = fund or one_fund(settings, "")  # of one that is configured no more there may be runs
     record = asyncio.run(period_of(settings, name, period, with_fills=files["fills"] is not None))
-    document = period_document(name, record.runs, period)
+    document = period_document(name, record.runs, period, record.moves)
     texts = {
         "html": lambda: period_page(document, asked),
         "csv": lambda: rows_as_csv(document),

@@ -136,7 +136,8 @@ def period_table(document: Document, console: "Console", period: str) -> None:
     counts = ", ".join(f"{count:,} {words(status).lower()}" for status, count in document["runs"].items())
     say(console, f"{document['fund']}, {period}: {counts}")
     nav = f"NAV {figures.money(document['nav_first'])} to {figures.money(document['nav_last'], document['currency'])}"
-    say(console, f"{nav}, traded {figures.money(document['traded'])} ({figures.leverage(document['turnover'])} of mean NAV)")
+    say(console, f"{nav}, of which {figures.money(document['flows'])} was paid in")
+    say(console, f"Traded {figures.money(document['traded'])} ({figures.leverage(document['turnover'])} of mean NAV)")
     if tracking := document["tracking"]:
         table = table_of(("Return", ">Period"))
         table.add_row("fund", figures.percent(tracking["fund"]))

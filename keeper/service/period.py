@@ -7,23 +7,25 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
-from keeper.accounting.tracking import Mark, Tracking, track
+from keeper.accounting.tracking import Mark, Step, Tracking, track
 from keeper.domain.numbers import BPS, ZERO, exact, plain, rounded
 from keeper.domain.order import Fill
 from keeper.domain.run import Run
 from keeper.service.documents import PARTS, Document, utc_text
 
+Moves = Sequence[tuple[datetime, Decimal]]
 _PERIOD = re.compile(r"([0-9]{4})(?:-([0-9]{2}))?(?:-([0-9]{2}))?")
 _DECEMBER = 12
 _RATIO_PLACES, _BPS_PLACES, _MONEY_PLACES = 8, 4, 8
 COLUMNS = (
     *("run", "at", "status", "nav", "leverage_before", "leverage_after", "gross_leverage_before", "gross_leverage_after"),
-    *("traded", "fund_return", "ideal_return", "difference_bps", *PARTS, "cost"),
+    *("flow", "traded", "fund_return", "ideal_return", "difference_bps", *PARTS, "cost"),
 )
 FILL_COLUMNS = ("at", "market", "side", "amount", "price", "fee", "fee_asset", "trade_id", "client_id", "run")
 
@@ -70,12 +72,18 @@ def _bounds(text: str) -> tuple[datetime, datetime]:
 
 
 @exact
-def period_document(fund: str, runs: Iterable[Run], period: Period) -> Document:
-    """The period of one fund: what `report --period --json` prints. runs: of that fund, in any order."""
+def period_document(fund: str, runs: Iterable[Run], period: Period, moves: Moves = ()) -> Document:
+    """The period of one fund: what `report --period --json` prints.
+
+    runs: of that fund, in any order; moves: when money came into the account (above 0) or left it, currency.
+    """
     inside = sorted((run for run in runs if period.holds(run.started_at)), key=lambda run: (run.started_at, run.id))
-    marked = [(run, mark) for run in inside if (mark := _mark(run)) is not None]
+    looked = [(run, mark) for run in inside if (mark := _mark(run)) is not None]
+    marked = [(run, replace(mark, flow=_between(moves, before, mark))) for (_, before), (run, mark) in pairwise(looked)]
+    marked = [*looked[:1], *marked]
     tracking = track([mark for _, mark in marked])
     steps = dict(zip((run.id for run, _ in marked[1:]), tracking.steps if tracking else (), strict=True))
+    flows = {run.id: mark.flow for run, mark in marked}
     cost = {part: sum((_paid(run, part) for run in inside), ZERO) for part in PARTS}
     mean = sum((mark.nav for _, mark in marked), ZERO) / len(marked) if marked else None
     known = [nav for run in inside if (nav := (run.result or {}).get("nav_after") or run.plan.get("nav")) is not None]
@@ -88,6 +96,7 @@ def period_document(fund: str, runs: Iterable[Run], period: Period) -> Document:
         "runs": {str(status): count for status, count in _counted(inside).items()},
         "nav_first": _money(marked[0][1].nav) if marked else None,
         "nav_last": str(known[-1]) if known else None,
+        "flows": _money(sum((mark.flow for _, mark in marked), ZERO)),
         "traded": _money(traded),
         "turnover": _ratio(traded / mean) if mean else None,
         "cost": {**{part: _money(value) for part, value in cost.items()}, "total": _money(sum(cost.values(), ZERO))},
@@ -96,7 +105,7 @@ def period_document(fund: str, runs: Iterable[Run], period: Period) -> Document:
             "total": _in_bps(sum(cost.values(), ZERO), mean),
         },
         "tracking": _tracking(tracking),
-        "rows": [_row(run, steps.get(run.id)) for run in inside],
+        "rows": [_row(run, steps.get(run.id), flows.get(run.id, ZERO)) for run in inside],
     }
 
 
@@ -157,6 +166,11 @@ def _mark(run: Run) -> Mark | None:
     )
 
 
+def _between(moves: Moves, before: Mark, after: Mark) -> Decimal:
+    """What came into the account from one mark to the next."""
+    return sum((amount for at, amount in moves if before.at < at <= after.at), ZERO)
+
+
 def _paid(run: Run, part: str) -> Decimal:
     shortfall: Any = (run.result or {}).get("shortfall") or {}
     return Decimal(str(shortfall.get(part) or 0))
@@ -182,7 +196,7 @@ def _tracking(tracking: Tracking | None) -> Document | None:
     }
 
 
-def _row(run: Run, step: Any) -> Document:
+def _row(run: Run, step: Step | None, flow: Decimal) -> Document:
     plan: Mapping[str, Any] = run.plan
     result: Mapping[str, Any] = run.result or {}
     return {
@@ -196,6 +210,7 @@ def _row(run: Run, step: Any) -> Document:
         "leverage_after": result.get("leverage_after"),
         "gross_leverage_before": plan.get("gross_leverage"),
         "gross_leverage_after": result.get("gross_leverage_after"),
+        "flow": _money(flow),
         "traded": result.get("filled_notional") or "0",
         "fund_return": None if step is None else _ratio(step.fund),
         "ideal_return": None if step is None else _ratio(step.ideal),

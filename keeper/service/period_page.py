@@ -35,6 +35,7 @@ def _header(document: Mapping[str, Any], title: str) -> str:
     when = f"{figures.moment(document['start'])} to {figures.moment(document['end'])}" if document["rows"] else "no run in it"
     facts = [
         (f"NAV, {currency}", figures.money(document["nav_last"]), f"from {figures.money(document['nav_first'])}"),
+        (f"Paid in, {currency}", figures.money(document["flows"]), "less paid out"),
         ("Fund", figures.percent(tracking.get("fund")), ""),
         ("Ideal multiple", figures.percent(tracking.get("ideal")), ""),
         *((figures.base_asset(market), figures.percent(move), "") for market, move in tracking.get("underlying", {}).items()),

@@ -434,3 +434,19 @@ def test_terms_read_back_from_their_document() -> None:
     as_text = {**terms.document(), "from": START.isoformat(), "payees": {"anna": "0.25", "ben": "0.75"}}
     assert FeeTerms.of(as_text) == terms
     assert FeeTerms.of({**NO_FEES.document(), "from": None}) == NO_FEES
+
+
+def test_money_moves_when_it_is_seen_in_the_account_and_not_while_it_is_on_its_way() -> None:
+    books = open_books("100000")
+    entries: list[BookEntry] = []
+    for hours, request, equity in (
+        (1, subscription("500", moved=True), "100500"),
+        (2, subscription("700"), "100500"),
+        (3, Redemption(holder="", amount=D(50), moved=True), "100450"),
+        (5, Movement(of="e2"), "101150"),
+    ):
+        entry = dealt(books, request, stamp(f"e{len(books.ids)}", equity, after=hours * HOUR))
+        entries.append(entry)
+        books = enter(books, entry)
+    moves = Ledger((opening(), *entries)).moves
+    assert moves == ((START + HOUR, D(500)), (START + 3 * HOUR, D(-50)), (START + 5 * HOUR, D(700)))

@@ -3,7 +3,7 @@
 import csv
 import io
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -22,6 +22,7 @@ D = Decimal
 PRICES = [D(100), D(104), D(101), D(97), D(103)]
 RUNS = days_of_runs(PRICES)
 WHOLE = Period()
+HOUR = timedelta(hours=1)
 
 
 def utc(year: int, month: int = 1, day: int = 1) -> datetime:
@@ -70,6 +71,19 @@ def test_the_document_sums_what_the_runs_came_to() -> None:
     for before, after in pairwise(PRICES):
         ideal *= 1 + 3 * (after / before - 1)
     assert D(document["tracking"]["ideal"]) == round(ideal - 1, 8)
+
+
+def test_money_that_the_books_know_of_is_no_return() -> None:
+    at = RUNS[2].started_at
+    paid = [
+        *RUNS[:2],
+        *(replace(run, plan={**run.plan, "nav": str(D(str(run.plan["nav"])) + 50_000)}) for run in RUNS[2:3]),
+    ]
+    known = period_document("btc3l", paid, WHOLE, moves=[(at - HOUR, D(50_000)), (RUNS[0].started_at, D(7)), (at + HOUR, D(9))])
+    apart = period_document("btc3l", RUNS[:3], WHOLE)
+    assert known["tracking"] == apart["tracking"]
+    assert (known["flows"], [row["flow"] for row in known["rows"]]) == ("50000", ["0", "0", "50000"])
+    assert period_document("btc3l", paid, WHOLE)["tracking"]["fund"] != apart["tracking"]["fund"]
 
 
 def test_runs_outside_the_period_and_runs_that_never_looked_are_no_part_of_the_return() -> None:
