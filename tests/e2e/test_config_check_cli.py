@@ -47,12 +47,11 @@ UNFIT = {
         exchange="whitebit", environment="testnet", line=3, key="environment", words="whitebit knows live"
     ),
     "no streams": Unfit(
-        exchange="okx",
-        keys=f'{KEYS}, passphrase_file = "secrets/api_key"',
+        exchange="whitebit",
         more='market_data = "stream"',
         line=5,
         key="market_data",
-        words="Keeper follows no streams of okx in live, only those of binanceusdm",
+        words="Keeper follows no streams of whitebit in live, only those of ",
     ),
     **{
         f"no passphrase on {exchange}": Unfit(
