@@ -314,7 +314,15 @@ def test_a_clock_that_was_set_back_charges_nothing_twice() -> None:
     back = booked(ahead, subscription("10", moved=True), "100010", after=5 * DAY)
     assert back.owed == ahead.owed == {"manager": D(1000)}
     assert read(back, START + 10 * DAY, D(100010)).owed == ahead.owed
+    assert read(back, START + 7 * DAY, D(90000)).equity == D(90000), "what was read since the entry counts"
     assert read(back, START + 11 * DAY, D(100010)).owed["manager"] > 1099
+
+
+def test_entries_are_dealt_on_their_own_reading_whatever_the_clock_says() -> None:
+    books = booked(open_books(), subscription("10", moved=True), "100010", after=5 * DAY)
+    later = booked(books, subscription("10000", "ben", moved=True), "210020", after=3 * DAY)
+    assert later.holders["ben"] == D(5000), "at 2"
+    assert read(later, START + 4 * DAY, D(7)) == later, "it is from before an entry"
 
 
 def test_points_of_another_currency_and_from_before_the_books_are_none() -> None:

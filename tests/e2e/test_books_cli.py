@@ -1,7 +1,13 @@
 """A fund's books as an operator keeps them, on the paper exchange: every figure done by hand, and kept to the cent."""
 
+import asyncio
+import io
 import json
 import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -9,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from keeper.domain.ledger import EntryKind
 from keeper.domain.numbers import exact
+from keeper.journal import Mode, SqlJournal
 from keeper.system import SystemClock
 from tests.fakes.command_line import CommandLine, Ended, started
 from tests.fakes.documents import assert_plain, assert_times
@@ -255,6 +263,60 @@ def test_fees_that_are_changed_are_recorded_by_whatever_writes_next(tmp_path: Pa
     told = shown(keeper_here)
     assert (told["fees"]["performance"], told["coming_fees"]["from"]) == ("0.2", "2999-01-01T00:00:00+00:00")
     assert "From 2999-01-01 00:00:00 UTC: performance 10% (to manager 100%)" in keeper_here("nav", "show").out
+
+
+class Terminal(io.StringIO):
+    """A terminal at which somebody answers. meanwhile: what happens, once, while they think."""
+
+    def __init__(self, answers: str, meanwhile: Callable[[], object] | None = None) -> None:
+        super().__init__(answers)
+        self.meanwhile = meanwhile
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self, size: int | None = -1, /) -> str:
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            happens()
+        return super().readline(size)
+
+
+def test_who_says_no_books_nothing(tmp_path: Path, keeper_here: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(tmp_path)
+    monkeypatch.setattr(sys, "stdin", Terminal("n\ny\n"))
+    told = keeper_here("nav", "open", "--json")
+    assert (told.code, told.document["status"]) == (1, "aborted")
+    assert shown_without_books(keeper_here)["equity"] == "115000"
+    assert booked(keeper_here("nav", "open", "--json"))["after"]["units"] == "115000"
+
+
+def test_what_changed_while_somebody_thought_is_shown_anew(
+    tmp_path: Path, keeper_here: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(tmp_path)
+    booked(keeper_here("nav", "open", "--yes", "--json"))
+
+    def booked_by_another() -> None:
+        other = threading.Thread(target=asyncio.run, args=(consolidated(tmp_path),))
+        other.start()
+        other.join()
+
+    monkeypatch.setattr(sys, "stdin", Terminal("y\ny\n", booked_by_another))
+    done = keeper_here("nav", "subscribe", "btc3l", "5000", "--holder", "ben", "--json")
+    assert "That is out of date; here it is anew." in done.err
+    assert booked(done)["entries"][0]["units"] == "500", "at the price after the consolidation"
+    assert shown(keeper_here)["units"] == "12000"
+
+
+async def consolidated(folder: Path) -> None:
+    """Somebody makes one unit of ten."""
+    journal = SqlJournal.open(f"sqlite:///{folder}/var/keeper.db", mode=Mode.WRITER, inline=True)
+    ledger = await journal.ledger("btc3l")
+    opened = ledger.entries[0]
+    entry = replace(opened, id="ten", kind=EntryKind.CONSOLIDATED, units=D(0), price=D(0), ratio=D(10), terms=None, party="")
+    assert await journal.enter("btc3l", [entry], last=ledger.last)
+    await journal.close()
 
 
 def test_books_are_kept_beside_a_daemon(tmp_path: Path, keeper_here: CommandLine) -> None:
