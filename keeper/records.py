@@ -5,8 +5,8 @@ A journal that does not exist yet is an empty one here: nothing was done so far.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,17 +18,21 @@ from keeper.journal.backup import back_up, restore
 from keeper.journal.database import describe, directory_of, exists
 from keeper.journal.lock import is_held
 from keeper.journal.store import Mode, SqlJournal
-from keeper.policy.schedule import Schedule, next_slot, slot_of
+from keeper.policy.agenda import Ledger, coming_slots, open_until
+from keeper.policy.schedule import Schedule
 from keeper.ports import Clock, Journal
 from keeper.service.books import beside, left_by
 from keeper.service.documents import Document, Slots, fund_status, run_document, runs_document, status_document, with_books
+from keeper.service.followed import history_of
 from keeper.service.period import Moves, Period
+from keeper.service.slots import LOOK_BACK, recorded
 from keeper.settings.feeds import RecordedFeed
 from keeper.settings.sources import Settings
 from keeper.system import SystemClock
 
 EVERY = 10**9
 """More runs than a fund ever has."""
+SLOTS_SHOWN = 3
 MOST_ACCEPTED = 1000
 """How many accepted comparisons, of all funds, are looked at for a fund's own."""
 
@@ -92,15 +96,12 @@ async def _slots(journal: Journal | None, fund: str, schedule: Schedule | None, 
     """Where a fund stands in its schedule; nothing without one."""
     if schedule is None:
         return Slots()
-    coming, today = next_slot(schedule, now).astimezone(schedule.zone), now.astimezone(schedule.zone).date()
-    for day in (today, today - timedelta(days=1)):
-        slot = slot_of(schedule, day)
-        closes = slot.at + schedule.catch_up
-        if slot.at <= now <= closes:
-            rows = await journal.slot_runs(fund, day) if journal else ()
-            is_done = any(run.key.day == day and not run.status.may_go_on for run in rows)
-            return Slots(next=coming, open_until=None if is_done else closes)
-    return Slots(next=coming)
+    ledger = Ledger(seed="", since=now)
+    if journal is not None:
+        runs = await journal.slot_runs(fund, now.astimezone(schedule.zone).date() - LOOK_BACK)
+        ledger = replace(ledger, records=recorded(runs, await history_of(journal, fund)))
+    coming = coming_slots(schedule, ledger, now, SLOTS_SHOWN)
+    return Slots(coming=tuple(slot.at.astimezone(schedule.zone) for slot in coming), open_until=open_until(schedule, ledger, now))
 
 
 async def standing_of(settings: Settings, fund: str) -> Standing:

@@ -10,6 +10,7 @@ import typer.main
 from keeper.cli import app
 from keeper.domain import errors
 from keeper.settings import known_keys, load
+from keeper.settings.schedules import ScheduleSettings
 from keeper.venues.dialects import DIALECTS
 from keeper.venues.speech.base import Speech
 
@@ -42,6 +43,13 @@ def test_every_setting_is_in_the_readme_and_in_an_example(key: str) -> None:
     word = re.compile(rf"(?<![a-z]){re.escape(name)}(?![a-z])", re.IGNORECASE)
     assert word.search(README), f"README: {key}"
     assert word.search(EXAMPLES), f"config/*.toml: {key}"
+
+
+def test_every_schedule_in_the_readme_is_sound() -> None:
+    shown = re.findall(r"^schedule = .*", README, re.MULTILINE)
+    assert len(shown) >= 4
+    for line in shown:
+        assert ScheduleSettings.model_validate(tomllib.loads(line)["schedule"]).value().at
 
 
 def test_every_exit_code_is_in_the_readme() -> None:

@@ -188,8 +188,8 @@ def _notes(fund: Document) -> list[tuple[str, str]]:
     if fund["in_transit"]:
         counted = f"its books count money in transit ({', '.join(fund['in_transit'])})"
         notes.append((f"{counted}: `keeper nav moved {fund['fund']} ID` once it has come or gone", "yellow"))
-    if fund["next_slot"]:
-        notes.append((f"next at {figures.moment(fund['next_slot']['utc'])} ({fund['next_slot']['local']})", "dim"))
+    for word, slot in zip(("next at", "then at", "and at"), fund["next_slots"], strict=False):
+        notes.append((f"{word} {figures.moment(slot['utc'])} ({slot['local']})", "dim"))
     notes += [(f"next: {step}", "bold") for step in fund["next"]]
     if fund["as_of"]:
         notes.append((f"NAV as of {figures.moment(fund['as_of'])}", "dim"))

@@ -43,7 +43,7 @@ class Slot:
 
     @property
     def day(self) -> date:
-        """The local date: at most one run of a fund belongs to each."""
+        """The local date that it belongs to."""
         return self.local.date()
 
     @property
@@ -53,7 +53,7 @@ class Slot:
 
 
 SLOT_PREFIX = "slot:"
-_DAY = slice(len(SLOT_PREFIX), len(SLOT_PREFIX) + len("2026-03-01"))
+_LOCAL = slice(len(SLOT_PREFIX), len(SLOT_PREFIX) + len("2026-03-01T00:15"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +67,26 @@ class RunKey:
     trigger: str
 
     @property
+    def local(self) -> datetime | None:
+        """Local date and time (naive) of the slot that triggered the run, None for any other trigger."""
+        return datetime.fromisoformat(self.trigger[_LOCAL]) if self.trigger.startswith(SLOT_PREFIX) else None
+
+    @property
     def day(self) -> date | None:
-        """The local date of the slot that triggered the run, None for any other trigger."""
-        return date.fromisoformat(self.trigger[_DAY]) if self.trigger.startswith(SLOT_PREFIX) else None
+        """The local date of that slot, None for any other trigger."""
+        return None if self.local is None else self.local.date()
+
+    @property
+    def zone(self) -> str:
+        """The name of the zone that ``local`` is of, empty where there is none."""
+        return self.trigger.partition("[")[2].rstrip("]") if self.local is not None else ""
 
     @property
     def run_id(self) -> str:
         """The run's name everywhere: the fund and what is unique in the trigger."""
-        if self.day is None:
+        if self.local is None:
             return f"{self.fund}-{self.trigger.rpartition(':')[2]}"
-        local = self.trigger.removeprefix(SLOT_PREFIX).partition("[")[0]
-        return f"{self.fund}-{local.replace('-', '').replace(':', '')}"
+        return f"{self.fund}-{self.local:%Y%m%dT%H%M}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

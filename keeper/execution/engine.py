@@ -121,8 +121,8 @@ class State:
 
 
 def begin(plan: Plan, pacing: Pacing, *, limits: Limits, now: datetime) -> State:
-    """The state of a run that starts now."""
-    stages = len({leg.stage for leg in plan.legs}) or 1
+    """The state of a run that starts now, and is over when its pacing says so."""
+    stages, pacing = len({leg.stage for leg in plan.legs}) or 1, pacing.from_now(now)
     return State(
         legs=tuple(Leg(plan=leg, next_at=now) for leg in plan.legs),
         goals={leg.symbol: leg.goal for leg in plan.legs},

@@ -1,6 +1,6 @@
 """How much by when: even slices over a horizon, or everything at once. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
@@ -9,6 +9,8 @@ from keeper.domain.numbers import exact
 
 FINISHING_SHARE = Decimal("0.1")
 FINISHING_STEP = timedelta(seconds=5)
+SHORTEST = timedelta(seconds=1)
+"""The horizon of a run that began when its time was all but over."""
 
 
 class Style(StrEnum):
@@ -23,13 +25,20 @@ class Pacing:
     """How a leg is worked.
 
     horizon: the longest a run may take; slices: orders to spread a leg over (TWAP); max_depth: fraction of the depth
-    inside the collar that one slice may take.
+    inside the collar that one slice may take; ends_by: when a run is over at the latest (aware), None where nothing follows.
     """
 
     style: Style
     horizon: timedelta
     slices: int
     max_depth: Decimal
+    ends_by: datetime | None = None
+
+    def from_now(self, now: datetime) -> "Pacing":
+        """The pacing of a run that begins at ``now`` (aware), its horizon cut to the time that is left."""
+        if self.ends_by is None or self.ends_by - now >= self.horizon:
+            return self
+        return replace(self, horizon=max(self.ends_by - now, SHORTEST))
 
     def planned_slices(self, contracts: Decimal, smallest: Decimal) -> int:
         """How many orders a leg of ``contracts`` is cut into: never so many that one falls below ``smallest``."""

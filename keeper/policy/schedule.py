@@ -1,188 +1,142 @@
-"""Daily slots in a time zone, and which of them is due. Pure: the zone comes in as a ``tzinfo`` value.
+"""When a fund's slots are: times of day, on the days of a calendar, in a time zone. Pure: the zone comes in as a ``tzinfo``.
 
-A local time that a clock change skips happens at the first instant after the change, one that occurs twice at its
-first occurrence. What is due is a function of the schedule, of what the ledger holds and of the time, so it does not
-matter who asks, how often or how late.
+A local time that a clock change skips happens at the first instant after the change, one that occurs twice at its first
+occurrence. Slots that a change puts onto one instant, or no more than SETTLING apart, are one: the last of them.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from calendar import monthrange
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from itertools import pairwise
 
-from keeper.domain.run import RunStatus, Slot
+from keeper.domain.run import Slot
 
 DAY = timedelta(days=1)
 CATCH_UP = timedelta(hours=6)
+FUNDING_EVERY = timedelta(hours=8)
+SETTLING = timedelta(minutes=2)
+"""What lies between the deadline of a slot's run and the next slot: it settles, and connections are made ready."""
 SHORTEST_DAY = timedelta(hours=22)
 """What is left of a day between two slots when the clocks go forward, less an hour for what nobody foresees."""
-LONGEST_GAP = 400
-"""Days that a ledger may lag behind before the oldest ones are no longer told as missed."""
-_PAUSES = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 2, 5, 15, 30))
-"""So that the attempts of one slot alone are never more within an hour than ``breakers.runs_per_hour`` allows by default."""
+_MIDNIGHT = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calendar:
+    """The local dates that have slots: those that fit both ``weekdays`` and ``month_days``, and ``also``; never ``skip``.
+
+    weekdays: 0 (Monday) to 6; month_days: 1 to 31, or -1 (the last day) to -31; each empty where it makes no difference.
+    """
+
+    weekdays: frozenset[int] = frozenset()
+    month_days: frozenset[int] = frozenset()
+    skip: frozenset[date] = frozenset()
+    also: frozenset[date] = frozenset()
+
+    def has(self, day: date) -> bool:
+        """Whether ``day`` has slots."""
+        if day in self.skip or day in self.also:
+            return day not in self.skip
+        from_the_end = day.day - monthrange(day.year, day.month)[1] - 1
+        fits_the_month = not self.month_days or not self.month_days.isdisjoint((day.day, from_the_end))
+        return fits_the_month and (not self.weekdays or day.weekday() in self.weekdays)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Once a day.
+    """Once or several times on each of its days.
 
-    at: local wall time without a zone; zone: where that wall hangs; jitter: by how much a run may be delayed, at most;
-    catch_up: how long after its instant a slot may still be run.
+    at: local wall times without a zone, ascending, one at least; zone: where that wall hangs; calendar: the days; jitter: by
+    how much a run may be delayed, at most; catch_up: how long after its instant a slot may still be run; after_funding: how
+    long after an instant of funding no run begins; funding_every: from one such instant to the next, counted from midnight UTC.
     """
 
-    at: time
+    at: tuple[time, ...]
     zone: tzinfo
+    calendar: Calendar = Calendar()
     jitter: timedelta = timedelta(0)
     catch_up: timedelta = CATCH_UP
+    after_funding: timedelta = timedelta(0)
+    funding_every: timedelta = FUNDING_EVERY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlotRecord:
-    """What the ledger holds of one local date. trigger: of the slot; ended_at: aware UTC; attempts: as ``Run`` has them.
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """A slot as it comes. ends_by: when its run is over at the latest (aware UTC), SETTLING before the next slot."""
 
-    is_ours: whether the run may be taken up here, which the run of another account may not.
-    """
-
-    trigger: str
-    status: RunStatus
-    attempts: int
-    ended_at: datetime | None
-    is_ours: bool = True
+    slot: Slot
+    ends_by: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
-    """The slots of one fund that were dealt with.
-
-    seed: of its jitter; since: its first start, aware UTC; records: by local date, every one from some date on; before: the
-    newest date with a record before those.
-    """
-
-    seed: str
-    since: datetime
-    records: Mapping[date, SlotRecord] = field(default_factory=dict)
-    before: date | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agenda:
-    """What a fund's schedule asks for now.
-
-    slot: to be run now; missed: to be recorded as missed, oldest first; opens_at: when the next slot's window opens,
-    next_at: when to look again, both aware UTC.
-    """
-
-    slot: Slot | None
-    missed: tuple[Slot, ...]
-    opens_at: datetime
-    next_at: datetime
-
-
-def instant(schedule: Schedule, day: date) -> datetime:
-    """The instant (aware UTC) of the slot of local date ``day``."""
-    local = datetime.combine(day, schedule.at, tzinfo=schedule.zone)
-    utc = local.astimezone(UTC)
-    if utc.astimezone(schedule.zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+def instant(zone: tzinfo, local: datetime) -> datetime:
+    """The instant (aware UTC) at which the wall of ``zone`` shows ``local`` (naive), or would have."""
+    aware = local.replace(tzinfo=zone)
+    utc = aware.astimezone(UTC)
+    if utc.astimezone(zone).replace(tzinfo=None) == local:
         return utc
-    return _end_of_gap(schedule, utc)
+    return _end_of_gap(zone, utc)
 
 
-def slot_of(schedule: Schedule, day: date) -> Slot:
-    """The slot of local date ``day``."""
-    return Slot(local=datetime.combine(day, schedule.at), zone=str(schedule.zone), at=instant(schedule, day))
+def slots_on(schedule: Schedule, day: date) -> tuple[Slot, ...]:
+    """The slots that local date ``day`` is to have, in order; none where the calendar leaves it out."""
+    if not schedule.calendar.has(day):
+        return ()
+    zone, name = schedule.zone, str(schedule.zone)
+    times = (datetime.combine(day, at) for at in schedule.at)
+    return tuple(Slot(local=local, zone=name, at=instant(zone, local)) for local in times)
+
+
+def occurrences(schedule: Schedule, first: date) -> Iterator[Occurrence]:
+    """The slots from local date ``first`` on, in order, without an end."""
+    pairs = pairwise(_slots(schedule, first))
+    return (Occurrence(slot, after.at - SETTLING) for slot, after in pairs if after.at - slot.at > SETTLING)
 
 
 def next_slot(schedule: Schedule, now: datetime) -> datetime:
     """The first slot (aware UTC) after ``now``."""
-    day = now.astimezone(schedule.zone).date() - DAY
-    while (at := instant(schedule, day)) <= now:
-        day += DAY
-    return at
+    coming = occurrences(schedule, now.astimezone(schedule.zone).date() - DAY)
+    return next(each.slot.at for each in coming if each.slot.at > now)
 
 
-def window(schedule: Schedule, seed: str, slot: Slot) -> tuple[datetime, datetime]:
-    """When a slot may be run: from its instant and jitter to the end of its catch-up, aware UTC."""
-    digest = hashlib.sha256(f"{seed}\x1f{slot.trigger}".encode()).digest()
-    delay = schedule.jitter * (int.from_bytes(digest[:6], "big") / 2**48)
-    return slot.at + delay, slot.at + schedule.catch_up
+def window(schedule: Schedule, seed: str, coming: Occurrence) -> tuple[datetime, datetime]:
+    """When a slot may be run: from its instant and jitter to the end of its catch-up, or of its time; aware UTC.
 
-
-def pause_after(attempts: int) -> timedelta:
-    """How long a run that was left incomplete, or was refused, rests before its next attempt."""
-    return _PAUSES[min(attempts, len(_PAUSES) - 1)]
-
-
-def due(schedule: Schedule, ledger: Ledger, now: datetime) -> Agenda:
-    """What is to be done at ``now`` (aware).
-
-    A date with a record is over, whatever time of day the schedule names by now, unless its run may go on and its window
-    is open. A date without one is missed once its window has closed.
+    What lies in the shadow of funding begins when that is over. A slot that a clock change has left too little time for all
+    this begins within the first half of what there is.
     """
-    missed: list[Slot] = []
-    ahead: list[datetime] = []
-    wake: list[datetime] = []
-    ready: Slot | None = None
-    days = _days(schedule, ledger, now)
-    while not ahead:
-        day = next(days)
-        slot, record = slot_of(schedule, day), ledger.records.get(day)
-        opens, closes = window(schedule, ledger.seed, slot)
-        if record is not None and not _may_go_on(record, slot):
-            continue
-        if opens > now:
-            ahead.append(opens)
-            continue
-        if closes < now:
-            if record is None and _counts(ledger, day, closes):
-                missed.append(slot)
-            continue
-        rested = now if record is None else _rested(record, now)
-        if rested <= now:
-            ready = slot
-        else:
-            wake.append(rested)
-    return Agenda(slot=ready, missed=tuple(missed), opens_at=ahead[0], next_at=min(ahead + wake))
+    slot = coming.slot
+    closes = min(slot.at + schedule.catch_up, coming.ends_by)
+    digest = hashlib.sha256(f"{seed}\x1f{slot.trigger}".encode()).digest()
+    share = int.from_bytes(digest[:6], "big") / 2**48
+    if not schedule.jitter + schedule.after_funding < closes - slot.at:
+        return slot.at + (closes - slot.at) / 2 * share, closes
+    opens = slot.at + schedule.jitter * share
+    since_funding = (opens - _MIDNIGHT) % schedule.funding_every
+    return opens + max(schedule.after_funding - since_funding, timedelta(0)), closes
 
 
-def _days(schedule: Schedule, ledger: Ledger, now: datetime) -> Iterator[date]:
-    """Local dates in question, oldest first, without an end."""
-    today = now.astimezone(schedule.zone).date()
-    if ledger.before is not None:
-        first = ledger.before + DAY
-    else:
-        first = min(ledger.records, default=ledger.since.astimezone(schedule.zone).date() - DAY)
-    # a day early, since a window may reach past midnight
-    day = min(max(first, today - LONGEST_GAP * DAY), today - DAY)
+def shortest_gap(at: tuple[time, ...]) -> timedelta:
+    """The shortest time on the wall from one of the times ``at`` (ascending) to the next, be that of the next day."""
+    wall = [timedelta(hours=each.hour, minutes=each.minute) for each in at]
+    return min(later - sooner for sooner, later in pairwise((*wall, wall[0] + DAY)))
+
+
+def _slots(schedule: Schedule, day: date) -> Iterator[Slot]:
     while True:
-        yield day
+        yield from slots_on(schedule, day)
         day += DAY
 
 
-def _may_go_on(record: SlotRecord, slot: Slot) -> bool:
-    return record.is_ours and record.status.may_go_on and record.trigger == slot.trigger
-
-
-def _counts(ledger: Ledger, day: date, closes: datetime) -> bool:
-    """Whether a slot that nobody ran was missed: not if it was over before the fund was ever kept."""
-    recorded_before = ledger.before is not None or any(other < day for other in ledger.records)
-    return recorded_before or closes > ledger.since
-
-
-def _rested(record: SlotRecord, now: datetime) -> datetime:
-    """When the record's run may be taken up again; now, if its end lies ahead because the clock was set back."""
-    if record.ended_at is None or record.ended_at > now:
-        return now
-    return record.ended_at + pause_after(record.attempts)
-
-
-def _end_of_gap(schedule: Schedule, near: datetime) -> datetime:
+def _end_of_gap(zone: tzinfo, near: datetime) -> datetime:
     """The instant, to the second, at which the zone's offset changes within a day of ``near``."""
     whole = near.replace(microsecond=0)
     before, after = whole - DAY, whole + DAY
-    offset = before.astimezone(schedule.zone).utcoffset()
+    offset = before.astimezone(zone).utcoffset()
     while after - before > timedelta(seconds=1):
         middle = (before + (after - before) / 2).replace(microsecond=0)
-        if middle.astimezone(schedule.zone).utcoffset() == offset:
+        if middle.astimezone(zone).utcoffset() == offset:
             before = middle
         else:
             after = middle

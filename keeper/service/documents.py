@@ -124,11 +124,11 @@ def status_document(funds: Sequence[Document]) -> Document:
 class Slots:
     """Where a fund stands in its schedule.
 
-    next: its next slot, aware, in the schedule's zone; open_until: how long a slot of before that, which is yet to be run, may
-    still be; each None where there is none.
+    coming: its next slots, aware, in the schedule's zone; open_until: how long a slot of before those, which is yet to be run,
+    may still be; None where there is none.
     """
 
-    next: datetime | None = None
+    coming: tuple[datetime, ...] = ()
     open_until: datetime | None = None
 
 
@@ -166,6 +166,7 @@ def fund_status(
         "waiting": is_trading,
     }
     state = next((name for name, holds in states.items() if holds), "idle")
+    coming = [{"utc": utc_text(at), "local": at.isoformat(timespec="seconds")} for at in slots.coming]
     return {
         "fund": standing.fund,
         "venue": venue,
@@ -184,7 +185,8 @@ def fund_status(
         "leverage": plain(rounded(nav.net_leverage, _RATIO_PLACES)) if nav else None,
         "gross_leverage": plain(rounded(nav.gross_leverage, _RATIO_PLACES)) if nav else None,
         "as_of": utc_text(nav.at) if nav else None,
-        "next_slot": {"utc": utc_text(slots.next), "local": slots.next.isoformat(timespec="seconds")} if slots.next else None,
+        "next_slot": next(iter(coming), None),
+        "next_slots": coming,
         "open_until": utc_text(slots.open_until) if slots.open_until else None,
     }
 

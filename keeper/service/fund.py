@@ -1,6 +1,7 @@
 """A fund as the service runs it: what it is to hold, within which limits, how fast, and what takes its right to trade."""
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from keeper.execution.pacing import Pacing
 from keeper.planning.limits import Limits
@@ -33,3 +34,7 @@ class Fund:
     def flat(self) -> "Fund":
         """The same fund, wanting none of its markets, whatever else is not known."""
         return replace(self, mandate=self.mandate.flat, urgent=True)
+
+    def ending(self, at: datetime | None) -> "Fund":
+        """The same fund, whose runs are over by ``at`` (aware) at the latest."""
+        return replace(self, pacing=replace(self.pacing, ends_by=at))

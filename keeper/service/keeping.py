@@ -17,7 +17,9 @@ from keeper.domain.fund import FundState
 from keeper.domain.run import Command, CommandKind, Run, Slot
 from keeper.planning.plan import FLATTEN
 from keeper.planning.written import Unusable, WrittenPlan, from_document
+from keeper.policy.agenda import Agenda
 from keeper.policy.breakers import Breakers
+from keeper.policy.schedule import Occurrence
 from keeper.ports import Bell, Clock, Journal
 from keeper.service.flattening import unfinished
 from keeper.service.guard import Guard
@@ -116,6 +118,10 @@ class FundKeeper:
         structlog.contextvars.bind_contextvars(fund=self.fund)
         try:
             await self._ledger.begin(self._charge.seed, self.clock.now())
+            if self._ledger.is_behind:
+                now = self.clock.now()
+                await self._record_missed(await self._ledger.agenda(now), now)
+                await self._ledger.follow(now)
             self._trouble = (await self._journal.standing(self.fund)).trouble  # of a process that is gone, until we know better
             while not self._why_stopping:
                 self._charge.bell.ring_at(await self._turn())
@@ -146,8 +152,7 @@ class FundKeeper:
     async def _follow_schedule(self) -> datetime:
         now = self.clock.now()
         agenda = await self._ledger.agenda(now)
-        for slot in agenda.missed:
-            await self._ledger.record_missed(slot, await self._why_missed(slot), now)
+        await self._record_missed(agenda, now)
         if self._quiet_until is not None and now < self._quiet_until:
             return min(self._quiet_until, agenda.next_at)
         self._announce(agenda.opens_at)
@@ -158,7 +163,7 @@ class FundKeeper:
             return self.clock.now()
         warm_from = agenda.opens_at - WARM_UP
         if agenda.slot is not None and await self._may_run():
-            await self._run_slot(agenda.slot)
+            await self._run_slot(agenda.slot, agenda.ends_by)
             await self._out_of_trouble()
             return self.clock.now()
         if (self._make is None or now >= warm_from or self._unsettled) and await self._be_fresh():
@@ -180,20 +185,29 @@ class FundKeeper:
     async def _may_run(self) -> bool:
         return not self._why_stopping and not (await self._journal.standing(self.fund)).halted
 
-    async def _run_slot(self, slot: Slot) -> None:
+    async def _run_slot(self, slot: Slot, ends_by: datetime | None) -> None:
         await self._be_fresh()
         earlier = await self._journal.slot_runs(self.fund, slot.day)
         begun = next((run for run in earlier if run.key.trigger == slot.trigger), None)
-        ended = await self._work(slot.trigger, begun)
+        ended = await self._work(slot.trigger, begun, ends_by=ends_by)
         await self._ledger.read(self.clock.now())
         log.info("slot.done" if ended is not None else "slot.cut", slot=slot.trigger, status=str(ended.status) if ended else None)
 
     async def _work(
-        self, trigger: str, begun: Run | None, *, approved_jump: bool = False, by: WrittenPlan | None = None
+        self,
+        trigger: str,
+        begun: Run | None,
+        *,
+        approved_jump: bool = False,
+        by: WrittenPlan | None = None,
+        ends_by: datetime | None = None,
     ) -> Run | None:
-        """Plan and run under ``trigger``, in the row of ``begun`` where there is one; None when stopped before."""
+        """Plan and run under ``trigger``, in the row of ``begun`` where there is one; None when stopped before.
+
+        by: a written plan that it carries out; ends_by: when the run is over at the latest, whatever its horizon.
+        """
         made = self._new_rebalancer()
-        self._working = rebalancer = made.flat() if trigger.startswith(FLATTEN) else made
+        self._working = rebalancer = made.flat() if trigger.startswith(FLATTEN) else made.ending(ends_by)
         try:
             plan = await rebalancer.plan(approved_jump=approved_jump, begun=begun, by=by)
             if self._why_stopping or (rebalancer.fund.urgent and not (await self._journal.standing(self.fund)).flattened):
@@ -319,9 +333,15 @@ class FundKeeper:
         if self._working is not None:
             self._working.stop(why)
 
-    async def _why_missed(self, slot: Slot) -> str:
+    async def _record_missed(self, agenda: Agenda, now: datetime) -> None:
+        for missed in agenda.missed:
+            await self._ledger.record_missed(missed, await self._why_missed(missed), now)
+        if agenda.missed:
+            await self._ledger.read(now)
+
+    async def _why_missed(self, missed: Occurrence) -> str:
         standing = await self._journal.standing(self.fund)
-        opens, closes = slot.at, self._ledger.closes_at(slot)
+        opens, closes = missed.slot.at, self._ledger.window_of(missed)[1]
         if standing.halted and standing.at is not None and standing.at <= closes:
             return f"the fund was halted ({standing.reason or 'no reason given'})"
         if self._busy is not None and self._busy[0] < closes and opens < self._busy[1]:

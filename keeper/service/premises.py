@@ -63,7 +63,7 @@ def _schedule(schedule: Schedule | None, fund: str, now: datetime) -> Finding:
     coming = next_slot(schedule, now)
     local = coming.astimezone(schedule.zone)
     words = f"next slot {local:%Y-%m-%d %H:%M} {schedule.zone} ({coming:%Y-%m-%d %H:%M} UTC)"
-    if schedule.at.hour < CHANGES_BEFORE and _sets_clocks(schedule, now):
+    if schedule.at[0].hour < CHANGES_BEFORE and _sets_clocks(schedule, now):
         remedy = f"clocks are set at such hours, and the slot moves or comes once for two: choose {CHANGES_BEFORE:02}:00 or later"
         return warn("schedule", words, remedy)
     return ok("schedule", words)

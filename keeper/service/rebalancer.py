@@ -6,6 +6,7 @@ Decisions are made by the pure parts; this module only carries observations to t
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 import structlog
@@ -67,6 +68,10 @@ class Rebalancer:
     def flat(self) -> "Rebalancer":
         """One that brings the same fund to no exposure at all."""
         return Rebalancer(self.fund.flat, self._venue, self._journal, self._observer.partial)
+
+    def ending(self, at: datetime | None) -> "Rebalancer":
+        """One whose runs are over by ``at`` (aware), whatever their horizon."""
+        return Rebalancer(self.fund.ending(at), self._venue, self._journal, self._observer, self._preflight)
 
     def stop(self, why: str) -> None:
         """Send nothing more; the run ends as incomplete."""
@@ -155,7 +160,7 @@ class Rebalancer:
         asked: why the operator wants it, for the record. JournalError when the journal fails: then nothing more is sent.
         InvariantViolation when the key exists.
         """
-        run = self._runs.new(plan, trigger, asked, self.fund.pacing.horizon)
+        run = self._runs.new(plan, trigger, asked, self.fund.pacing)
         if not await self._journal.open_run(run):
             message = f"run {run.id} exists already: {self.fund.name} was triggered by {trigger} before"
             raise InvariantViolation(message)
@@ -168,7 +173,7 @@ class Rebalancer:
         on. InvariantViolation when the run may not be taken up.
         """
         now = self._clock.now()
-        document, deadline = carried_on(run.plan, plan.document()), now + self.fund.pacing.horizon
+        document, deadline = carried_on(run.plan, plan.document()), now + self.fund.pacing.from_now(now).horizon
         await self._journal.reopen_run(run.id, plan=document, reason=plan.reason, deadline=deadline, at=now)
         again = replace(run, status=run.reopened(), plan=document, result=None, deadline=deadline, ended_at=None)
         again = replace(again, attempts=run.attempts + 1, started_at=run.started_at if run.attempts else now)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 
 import structlog
@@ -12,6 +11,7 @@ from keeper.domain.market import Market
 from keeper.domain.numbers import ONE
 from keeper.domain.observation import Observation
 from keeper.domain.run import NavCause, NavPoint, Run, RunKey, RunStatus
+from keeper.execution.pacing import Pacing
 from keeper.planning.plan import Plan
 from keeper.ports import Clock, Journal, Venue
 from keeper.service.observer import Observer
@@ -30,7 +30,7 @@ class RunBook:
         self._clock: Clock = venue.clock
         self._observer = observer
 
-    def new(self, plan: Plan, trigger: str, asked: str, horizon: timedelta) -> Run:
+    def new(self, plan: Plan, trigger: str, asked: str, pacing: Pacing) -> Run:
         """A run of ``plan`` that begins now; no row is written. asked: why the operator wants it."""
         info, now = self._venue.info, self._clock.now()
         key = RunKey(self._fund, trigger)
@@ -46,7 +46,7 @@ class RunBook:
             plan={**plan.document(), "asked": asked},
             result=None,
             started_at=now,
-            deadline=now + horizon,
+            deadline=now + pacing.from_now(now).horizon,
         )
 
     async def close(

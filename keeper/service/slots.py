@@ -4,16 +4,20 @@ The journal's rows decide. They are kept in memory between two writes of this pr
 holds the account, so that a ring with nothing due asks neither disk nor venue.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfoNotFoundError
 
 import structlog
 
 from keeper.domain.errors import InvariantViolation
 from keeper.domain.fund import FirstStart
-from keeper.domain.run import Run, RunKey, RunStatus, Slot
-from keeper.policy.schedule import Agenda, Ledger, Schedule, SlotRecord, due, window
+from keeper.domain.run import Run, RunKey, RunStatus
+from keeper.policy.agenda import Agenda, Ledger, SlotRecord, due
+from keeper.policy.schedule import Occurrence, Schedule, window
 from keeper.ports import Journal, VenueInfo
+from keeper.service.followed import Followed, daily_before, history_of, named_by, note
 
 LOOK_BACK = timedelta(days=3)
 log = structlog.get_logger()
@@ -29,12 +33,42 @@ class SlotOwner:
     currency: str
 
 
+def recorded(
+    runs: Iterable[Run], history: Sequence[Followed], *, account: str | None = None, rested_until: datetime | None = None
+) -> dict[datetime, SlotRecord]:
+    """What the runs of slots come to, by local date and time (naive).
+
+    history: what the fund's schedules named, the newest first; account: the one at hand, None where it does not matter;
+    rested_until: what ended by then rests no more.
+    """
+    rows = {}
+    for run in runs:
+        if (local := run.key.local) is not None:
+            rested = rested_until is not None and run.ended_at is not None and run.ended_at <= rested_until
+            rows[local] = SlotRecord(
+                trigger=run.key.trigger,
+                status=run.status,
+                attempts=0 if rested else run.attempts,
+                ended_at=run.ended_at,
+                is_ours=account in (None, run.account),
+                named=named_by(history, run.key, run.started_at),
+            )
+    return rows
+
+
 class SlotLedger:
-    """What was done about the slots of one fund."""
+    """What was done about the slots of one fund.
+
+    is_behind: whether the journal is yet to be told, by ``follow``, which slots the schedule names. Until then it goes by those
+    that the schedule of before named, so that what was missed of them is known.
+    """
 
     def __init__(self, owner: SlotOwner, journal: Journal) -> None:
+        self.is_behind = False
         self._owner = owner
+        self._schedule = owner.schedule
         self._journal = journal
+        self._history: tuple[Followed, ...] = ()
         self._ledger: Ledger | None = None
         self._read_on: date | None = None
         self._rested_until: datetime | None = None
@@ -42,46 +76,57 @@ class SlotLedger:
     async def begin(self, seed: str, now: datetime) -> None:
         """Record the fund's first start, if this is it, and read the journal."""
         start = await self._journal.first_start(FirstStart(fund=self._owner.fund, seed=seed, since=now))
-        self._ledger = Ledger(seed=start.seed, since=start.since)
+        self._history = await history_of(self._journal, self._owner.fund)
+        before = self._history[0] if self._history else await daily_before(self._journal, self._owner.fund)
+        self.is_behind = not self._history
+        if before is not None:
+            try:
+                self._schedule = before.schedule(self._owner.schedule)
+                self.is_behind = self.is_behind or self._schedule != self._owner.schedule
+            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+                self.is_behind = True
+                log.warning("schedule.unknown", fund=self._owner.fund, zone=before.zone, error=str(error))
+        self._ledger = Ledger(seed=start.seed, since=start.since, followed=self._history[0].since if self._history else None)
         await self.go_on(now)
+
+    async def follow(self, now: datetime) -> None:
+        """Go by the schedule as it is, and write down that it is followed from ``now`` on."""
+        told = await note(self._journal, self._owner.fund, self._owner.schedule, now)
+        self._history, self._schedule, self.is_behind = (told, *self._history), self._owner.schedule, False
+        self._ledger = replace(self._begun(), followed=now)
+        await self.read(now)
 
     async def read(self, now: datetime) -> None:
         """Read the journal anew."""
         ledger = self._begun()
         if self._rested_until is not None and self._rested_until > now:
             self._rested_until = None  # the clock was ahead when that was said
-        today = now.astimezone(self._owner.schedule.zone).date()
+        today = now.astimezone(self._schedule.zone).date()
         found = await self._journal.slot_runs(self._owner.fund, today - LOOK_BACK)
-        records: dict[date, SlotRecord] = {}
-        before: date | None = None
-        for run in found:
-            if (day := run.key.day) is None:
-                continue
-            if day < today - LOOK_BACK:
-                before = day
-            else:
-                records[day] = self._record(run)
-        self._ledger = replace(ledger, records=records, before=before)
+        rows = recorded(found, self._history, account=self._owner.venue.account, rested_until=self._rested_until)
+        older = max((local for local in rows if local.date() < today - LOOK_BACK), default=None)
+        records = {local: record for local, record in rows.items() if local != older}
+        self._ledger = replace(ledger, records=records, before=older)
         self._read_on = today
 
     async def agenda(self, now: datetime) -> Agenda:
         """What is due at ``now``. The journal is read when the local date has changed, and before anything is called due."""
-        if self._read_on == now.astimezone(self._owner.schedule.zone).date():
-            agenda = due(self._owner.schedule, self._begun(), now)
+        if self._read_on == now.astimezone(self._schedule.zone).date():
+            agenda = due(self._schedule, self._begun(), now)
             if agenda.slot is None and not agenda.missed:
                 return agenda
         await self.read(now)
-        return due(self._owner.schedule, self._begun(), now)
+        return due(self._schedule, self._begun(), now)
 
     async def go_on(self, now: datetime) -> None:
         """Let no run that has ended by now rest before it goes on: another process began it, or a human wants it."""
         self._rested_until = now
         await self.read(now)
 
-    async def record_missed(self, slot: Slot, why: str, now: datetime) -> None:
-        """Write down that a slot was missed. Nothing is written if it has a row."""
-        owner, key = self._owner, RunKey(self._owner.fund, slot.trigger)
-        opens, closes = window(owner.schedule, self._begun().seed, slot)
+    async def record_missed(self, missed: Occurrence, why: str, now: datetime) -> None:
+        """Write down that a slot was missed. Nothing is written if it has a row; ``read`` is to follow."""
+        owner, key = self._owner, RunKey(self._owner.fund, missed.slot.trigger)
+        opens, closes = self.window_of(missed)
         run = Run(
             id=key.run_id,
             key=key,
@@ -100,21 +145,10 @@ class SlotLedger:
         )
         if await self._journal.open_run(run):
             log.warning("slot.missed", fund=owner.fund, run=run.id, why=why)
-        await self.read(now)
 
-    def closes_at(self, slot: Slot) -> datetime:
-        """When the window of ``slot`` closes."""
-        return window(self._owner.schedule, self._begun().seed, slot)[1]
-
-    def _record(self, run: Run) -> SlotRecord:
-        rested = self._rested_until is not None and run.ended_at is not None and run.ended_at <= self._rested_until
-        return SlotRecord(
-            trigger=run.key.trigger,
-            status=run.status,
-            attempts=0 if rested else run.attempts,
-            ended_at=run.ended_at,
-            is_ours=run.account == self._owner.venue.account,
-        )
+    def window_of(self, coming: Occurrence) -> tuple[datetime, datetime]:
+        """When a slot may be run, from when to when (aware UTC)."""
+        return window(self._schedule, self._begun().seed, coming)
 
     def _begun(self) -> Ledger:
         if self._ledger is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema
 
 from keeper.settings.values import did_you_mean, fault, read_text
 
@@ -44,7 +44,8 @@ _LOOPBACK = re.compile(r"https?://(127(?:\.[0-9]{1,3}){3}|\[::1\])(?::([0-9]{1,5
 _HIGHEST_PORT = 65535
 _SQLITE = "sqlite:///"
 _JOURNAL = re.compile(rf"{_SQLITE}[^?\n\r\t]+")
-_TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+TIME_OF_DAY_PATTERN = "^([01][0-9]|2[0-3]):([0-5][0-9])$"
+_TIME_OF_DAY = re.compile(TIME_OF_DAY_PATTERN)
 
 
 @cache
@@ -143,9 +144,3 @@ Exchange = Annotated[str, BeforeValidator(read_exchange)]
 JournalUrl = Annotated[str, BeforeValidator(read_journal)]
 WalletAddress = Annotated[str, BeforeValidator(read_wallet_address)]
 Zone = Annotated[str, BeforeValidator(read_zone)]
-TimeOfDay = Annotated[
-    time,
-    BeforeValidator(read_time_of_day),
-    PlainSerializer(lambda at: f"{at:%H:%M}", return_type=str),
-    WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"}),
-]

@@ -6,7 +6,7 @@ Everything here is made to be printed, so no secret passes through it.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, get_args
 
@@ -105,17 +105,29 @@ def _values(value: object, path: Path) -> Iterator[tuple[Path, object]]:
 
 
 def _shown(value: object) -> object:
-    if isinstance(value, SecretStr):
-        return MASK
-    if isinstance(value, str):
-        return without_password(str(value))
-    if isinstance(value, Decimal):
-        return plain(value)
-    if isinstance(value, timedelta):
-        return duration_text(value)
-    if isinstance(value, datetime):
-        return instant_text(value)
-    return f"{value:%H:%M}" if isinstance(value, time) else value
+    shown: object
+    match value:
+        case SecretStr():
+            shown = MASK
+        case str():
+            shown = without_password(str(value))
+        case Decimal():
+            shown = plain(value)
+        case timedelta():
+            shown = duration_text(value)
+        case datetime():
+            shown = instant_text(value)
+        case date():
+            shown = value.isoformat()
+        case time():
+            shown = f"{value:%H:%M}"
+        case (time() as alone,):
+            shown = _shown(alone)
+        case tuple():
+            shown = [_shown(each) for each in value]
+        case _:
+            shown = value
+    return shown
 
 
 def _known(place: Any, path: Path, feed: str) -> Iterator[Known]:

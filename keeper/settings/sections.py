@@ -9,7 +9,6 @@ from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, TypeVar
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -19,14 +18,15 @@ from keeper.execution.pacing import Pacing, Style
 from keeper.planning.limits import Limits
 from keeper.policy.breakers import Breakers
 from keeper.policy.mandate import Mandate
-from keeper.policy.schedule import CATCH_UP, SHORTEST_DAY, Schedule
+from keeper.policy.schedule import Schedule
 from keeper.ports import Environment
-from keeper.settings.addresses import PAPER, Exchange, Host, JournalUrl, Loopback, TimeOfDay, Zone
+from keeper.settings.addresses import PAPER, Exchange, Host, JournalUrl, Loopback
 from keeper.settings.bands import BandSettings, EmergencySettings, check_bands, check_emergency, mandate_of
 from keeper.settings.credentials import CredentialsSettings
 from keeper.settings.feeds import AccountSettings, Feed, Section, feed_markets
 from keeper.settings.fees import FeeSettings
 from keeper.settings.limits import LEVERAGE_CEILING, BreakerSettings, LimitSettings
+from keeper.settings.schedules import ScheduleSettings
 from keeper.settings.symbols import Assets, Symbol, symbol_parts
 from keeper.settings.values import (
     Duration,
@@ -36,7 +36,6 @@ from keeper.settings.values import (
     Within,
     chosen,
     did_you_mean,
-    duration_text,
     fault,
     read_choice,
     read_text,
@@ -134,31 +133,6 @@ class VenueSettings(Section):
         return account
 
 
-class ScheduleSettings(Section):
-    """When a fund acts by itself."""
-
-    at: TimeOfDay = Field(description='local time of day, "HH:MM"')
-    timezone: Zone = Field(default="UTC", description='IANA time zone, such as "Europe/Berlin"')
-    catch_up: Annotated[Duration, Within(at_least=timedelta(seconds=1), at_most=timedelta(hours=20))] = Field(
-        default=CATCH_UP,
-        description="how late a run may begin, after a pause of this machine or of the exchange",
-        json_schema_extra={"default": "6h"},
-    )
-    jitter: Annotated[Duration, Within(at_least=timedelta(0), at_most=timedelta(hours=20))] = Field(
-        default=timedelta(0),
-        description="a run begins later by up to this, differently each day; below catch_up",
-        json_schema_extra={"default": "0s"},
-    )
-
-    @field_validator("jitter")
-    @classmethod
-    def _inside_catch_up(cls, jitter: timedelta, info: ValidationInfo) -> timedelta:
-        catch_up = info.data.get("catch_up")
-        if catch_up is not None and not jitter < catch_up:
-            raise fault(f'must be below catch_up = "{duration_text(catch_up)}", or a day could pass without its run')
-        return jitter
-
-
 class ExecutionSettings(Section):
     """How orders are spread over time."""
 
@@ -189,9 +163,11 @@ class FundSettings(Section):
     emergency: EmergencySettings | None = Field(
         default=None, validate_default=True, description="unset: leverage once a third of the way to liquidation is gone"
     )
-    execution: ExecutionSettings = Field(default=ExecutionSettings(), description="how orders are spread")
+    execution: ExecutionSettings = Field(default=ExecutionSettings(), validate_default=True, description="how orders are spread")
     limits: LimitSettings = Field(default=LimitSettings(), validate_default=True, description="what no order may exceed")
-    breakers: BreakerSettings = Field(default=BreakerSettings(), description="when it may only reduce, or not trade at all")
+    breakers: BreakerSettings = Field(
+        default=BreakerSettings(), validate_default=True, description="when it may only reduce, or not trade at all"
+    )
     fees: FeeSettings = Field(default=FeeSettings(), description="what its holders are charged")
 
     @field_validator("target")
@@ -266,12 +242,8 @@ class FundSettings(Section):
     @classmethod
     def _over_before_the_next(cls, execution: ExecutionSettings, info: ValidationInfo) -> ExecutionSettings:
         schedule = info.data.get("schedule")
-        if schedule and not schedule.jitter + execution.horizon <= SHORTEST_DAY:
-            raise fault(
-                f'schedule.jitter + execution.horizon must be at most "{duration_text(SHORTEST_DAY)}", or one day\'s run could'
-                " reach into the next day's: shorten one of them",
-                at=("execution", "horizon"),
-            )
+        if schedule:
+            schedule.fitting(execution.horizon)
         return execution
 
     @field_validator("limits")
@@ -309,6 +281,14 @@ class FundSettings(Section):
             )
         return limits
 
+    @field_validator("breakers")
+    @classmethod
+    def _room_for_slots(cls, breakers: BreakerSettings, info: ValidationInfo) -> BreakerSettings:
+        schedule = info.data.get("schedule")
+        if schedule:
+            schedule.counted(breakers.runs_per_hour)
+        return breakers
+
     def mandate(self) -> Mandate:
         """What the fund holds."""
         return mandate_of(self.target, self.bands, self.emergency)
@@ -343,10 +323,7 @@ class FundSettings(Section):
 
     def schedule_value(self) -> Schedule | None:
         """When the fund acts by itself; None where it only acts when asked."""
-        if self.schedule is None:
-            return None
-        told = self.schedule
-        return Schedule(at=told.at, zone=ZoneInfo(told.timezone), jitter=told.jitter, catch_up=told.catch_up)
+        return None if self.schedule is None else self.schedule.value()
 
 
 def _traded_assets(target: Mapping[str, Decimal], currency: str) -> tuple[str, ...]:

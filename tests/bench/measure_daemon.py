@@ -65,7 +65,7 @@ async def rings(folder: Path) -> list[float]:
     venue = paper_venue(fixed_feed({"BTC/USDT:USDT": "105"}), opening({"USDT": "100000"}))
     bell = Stopwatch()
     late = venue.clock.now() - timedelta(hours=8)  # today's window has closed
-    schedule = Schedule(at=late.time(), zone=ZoneInfo("UTC"))
+    schedule = Schedule(at=(late.time(),), zone=ZoneInfo("UTC"))
     keeping = asyncio.create_task(FundKeeper(charge_of(Venues(venue, journal, fund_of()), schedule, bell=bell)).keep())
     await bell.done.wait()
     keeping.cancel()

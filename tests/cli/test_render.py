@@ -129,7 +129,7 @@ def test_a_status_shows_every_fund_and_what_blocks_it(width: int) -> None:
             last_run=LOST.run,
             open_children=LOST.children[-1:],
             nav=point,
-            slots=Slots(next=DECIDED + timedelta(days=1)),
+            slots=Slots(coming=tuple(DECIDED + timedelta(days=days) for days in (1, 2, 3))),
             is_trading=False,
         ),
         fund_status(
@@ -148,7 +148,9 @@ def test_a_status_shows_every_fund_and_what_blocks_it(width: int) -> None:
         *("btc3l blocked 114,987.41 2.967x Incomplete", "USDT 3.100x gross", "2024-08-09 00:22:32"),
         f"btc3l: adds no risk until the outcome is known of {LOST.children[-1].request.client_id}",
         "btc3l-4f1c2a9e: the outcome of one order is not known",
-        "btc3l: next at 2024-08-10 00:15:00 UTC",
+        "btc3l: next at 2024-08-10 00:15:00 UTC (2024-08-10T00:15:00+00:00)",
+        "btc3l: then at 2024-08-11 00:15:00 UTC",
+        "btc3l: and at 2024-08-12 00:15:00 UTC",
         "eth2s: a run was left behind",
         "new idle - - never",
     ):

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
 
@@ -24,16 +24,19 @@ RUN = Run(
 
 
 @pytest.mark.parametrize(
-    ("trigger", "day", "name"),
+    ("trigger", "wall", "name"),
     [
-        ("slot:2026-03-01T00:15[Europe/Berlin]", date(2026, 3, 1), "btc3l-20260301T0015"),
+        ("slot:2026-03-01T00:15[Europe/Berlin]", ("2026-03-01 00:15", "Europe/Berlin"), "btc3l-20260301T0015"),
+        ("slot:2026-03-01T12:15[UTC]", ("2026-03-01 12:15", "UTC"), "btc3l-20260301T1215"),
         ("manual:20260301T001500-1234", None, "btc3l-20260301T001500-1234"),
         ("flatten:20260301T001500-1234", None, "btc3l-20260301T001500-1234"),
     ],
 )
-def test_a_run_is_named_after_what_triggered_it(trigger: str, day: date | None, name: str) -> None:
+def test_a_run_is_named_after_what_triggered_it(trigger: str, wall: tuple[str, str] | None, name: str) -> None:
     key = RunKey("btc3l", trigger)
-    assert (key.day, key.run_id) == (day, name)
+    local = datetime.fromisoformat(wall[0]) if wall else None
+    assert (key.local, key.day, key.zone) == (local, local.date() if local else None, wall[1] if wall else "")
+    assert key.run_id == name
 
 
 @pytest.mark.parametrize("kind", list(CommandKind))

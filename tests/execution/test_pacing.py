@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.domain.numbers import is_multiple
-from keeper.execution.pacing import FINISHING_STEP, Pacing, Style, share, whole
+from keeper.execution.pacing import FINISHING_STEP, SHORTEST, Pacing, Style, share, whole
 from tests.fakes.markets import NOON
 
 TWAP = Pacing(style=Style.TWAP, horizon=timedelta(minutes=10), slices=9, max_depth=Decimal("0.5"))
@@ -83,3 +83,19 @@ def test_shares_taken_one_after_the_other_use_up_the_whole(lots: int, parts: int
         assert 0 < taken <= left
         left -= taken
     assert left == 0
+
+
+@pytest.mark.parametrize(
+    ("left", "horizon"),
+    [
+        pytest.param(None, timedelta(minutes=10), id="nothing follows"),
+        pytest.param(timedelta(minutes=11), timedelta(minutes=10), id="time enough"),
+        pytest.param(timedelta(minutes=10), timedelta(minutes=10), id="just enough"),
+        pytest.param(timedelta(minutes=4), timedelta(minutes=4), id="less than it would take"),
+        pytest.param(timedelta(0), SHORTEST, id="none"),
+        pytest.param(timedelta(minutes=-1), SHORTEST, id="none for a while"),
+    ],
+)
+def test_a_run_takes_no_longer_than_what_is_left(left: timedelta | None, horizon: timedelta) -> None:
+    pacing = replace(TWAP, ends_by=None if left is None else NOON + left)
+    assert pacing.from_now(NOON) == replace(pacing, horizon=horizon)

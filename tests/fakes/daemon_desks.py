@@ -28,6 +28,7 @@ class Kept:
     schedule: Schedule = DAILY
     overseer: Overseer = field(default_factory=Overseer)
     poll: timedelta = timedelta(seconds=20)
+    heartbeat: timedelta = timedelta(seconds=30)
     crashed: bool = False
 
     @property
@@ -37,7 +38,8 @@ class Kept:
     @asynccontextmanager
     async def daemon(self) -> AsyncIterator[Daemon]:
         """A daemon at work while the block is; it is stopped as a signal would, or at once where the block called ``crash``."""
-        made = daemon_of([charge_of(self.venues, self.schedule)], self.venue.clock, supervisor=self.overseer, poll=self.poll)
+        charge = charge_of(self.venues, self.schedule, heartbeat=self.heartbeat)
+        made = daemon_of([charge], self.venue.clock, supervisor=self.overseer, poll=self.poll)
         running = asyncio.create_task(made.run())
         try:
             yield made

@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 
 from keeper.domain.fund import FirstStart
 from keeper.journal import Mode, SqlJournal
-from keeper.policy.schedule import Schedule, slot_of, window
+from keeper.policy.schedule import Schedule, window
 from keeper.system import SystemClock
+from tests.fakes.schedules import occurrence_of
 
 FUND = """\
 [venues.sim]
@@ -47,18 +48,18 @@ def fund_with_slot(folder: Path, *, opens_in: float, lasts: int, horizon: str = 
     minute = now.replace(second=0, microsecond=0)
     jitter = int((now - minute).total_seconds() + opens_in) + 1
     schedule = Schedule(
-        at=time(minute.hour, minute.minute),
+        at=(time(minute.hour, minute.minute),),
         zone=ZoneInfo("UTC"),
         jitter=timedelta(seconds=jitter),
         catch_up=timedelta(seconds=jitter + lasts),
     )
-    slot = slot_of(schedule, minute.date())
+    coming = occurrence_of(schedule, minute.date())
     seeds = (str(number) for number in range(100_000))
-    seed = next(seed for seed in seeds if abs((window(schedule, seed, slot)[0] - now).total_seconds() - opens_in) < 0.2)
+    seed = next(seed for seed in seeds if abs((window(schedule, seed, coming)[0] - now).total_seconds() - opens_in) < 0.2)
     text = FUND.format(at=f"{minute:%H:%M}", jitter=jitter, catch_up=jitter + lasts, horizon=horizon)
     (folder / "keeper.toml").write_text(text, encoding="utf-8")
     asyncio.run(_start(folder, FirstStart(fund="btc3l", seed=seed, since=now)))
-    return Window(*window(schedule, seed, slot))
+    return Window(*window(schedule, seed, coming))
 
 
 async def _start(folder: Path, start: FirstStart) -> None:

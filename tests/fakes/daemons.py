@@ -27,7 +27,7 @@ NONE, HOUR, DAY = timedelta(0), timedelta(hours=1), timedelta(days=1)
 
 
 def daily(clock: str, zone: str = "UTC", *, jitter: timedelta = NONE, catch_up: timedelta = 6 * HOUR) -> Schedule:
-    return Schedule(at=time.fromisoformat(clock), zone=ZoneInfo(zone), jitter=jitter, catch_up=catch_up)
+    return Schedule(at=(time.fromisoformat(clock),), zone=ZoneInfo(zone), jitter=jitter, catch_up=catch_up)
 
 
 @dataclass(slots=True)

@@ -3,11 +3,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from keeper.policy.schedule import Schedule, instant, next_slot
+from keeper.policy.schedule import Schedule, next_slot
+from tests.fakes.schedules import slot_of
 
 
 def at(clock: str, zone: str) -> Schedule:
-    return Schedule(at=time.fromisoformat(clock), zone=ZoneInfo(zone))
+    return Schedule(at=(time.fromisoformat(clock),), zone=ZoneInfo(zone))
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ def at(clock: str, zone: str) -> Schedule:
     ],
 )
 def test_local_times_across_clock_changes(schedule: Schedule, day: str, expected: str) -> None:
-    assert instant(schedule, date.fromisoformat(day)) == datetime.fromisoformat(expected).replace(tzinfo=UTC)
+    assert slot_of(schedule, date.fromisoformat(day)).at == datetime.fromisoformat(expected).replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "America/Santiago", "Australia/Lord_Howe", "UTC"])

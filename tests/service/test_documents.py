@@ -240,7 +240,7 @@ def test_a_status_tells_nav_last_run_and_next_slot() -> None:
         last_run=DONE,
         open_children=(),
         nav=NAV,
-        slots=Slots(next=slot),
+        slots=Slots(coming=(slot, slot + timedelta(hours=12))),
         is_trading=False,
     )
     assert (status["nav"], status["currency"], status["leverage"], status["gross_leverage"]) == (
@@ -251,6 +251,8 @@ def test_a_status_tells_nav_last_run_and_next_slot() -> None:
     )
     assert status["as_of"] == "2024-08-09T00:15:00+00:00"
     assert status["next_slot"] == {"utc": "2024-08-10T00:15:00+00:00", "local": "2024-08-10T02:15:00+02:00"}
+    later = {"utc": "2024-08-10T12:15:00+00:00", "local": "2024-08-10T14:15:00+02:00"}
+    assert status["next_slots"] == [status["next_slot"], later]
     assert set(status["last_run"]) == {"run", "status", "reason", "started_at", "ended_at", "leverage_after"}
     assert status_document([status]) == {"funds": [status]}
 

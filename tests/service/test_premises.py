@@ -63,7 +63,7 @@ def test_who_keeps_the_account_is_said() -> None:
     ],
 )
 def test_a_slot_at_an_hour_at_which_clocks_are_set_is_warned_of(at: str, zone: str, verdict: Verdict) -> None:
-    schedule = Schedule(at=time.fromisoformat(at), zone=ZoneInfo(zone))
+    schedule = Schedule(at=(time.fromisoformat(at),), zone=ZoneInfo(zone))
     found = said(replace(SOUND, schedule=schedule), "schedule")
     assert found.verdict is verdict
     assert f"{at} {zone}" in found.found

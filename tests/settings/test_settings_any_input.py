@@ -23,7 +23,7 @@ Table = dict[str, object]
 FULL = (
     PAPER
     + """
-schedule = { at = "00:15", timezone = "UTC" }
+schedule = { at = "00:15", every = "4h", timezone = "UTC", weekdays = "mon", month_days = [1], skip = "2026-12-25" }
 bands = { min = { "BTC/USDT:USDT" = 2.5 }, max = { "BTC/USDT:USDT" = 3.5 }, to = "recenter", speed = 0.05 }
 emergency = { max_leverage = 4 }
 execution = { style = "twap", horizon = "30m", slices = 12, max_depth = 0.2 }

@@ -173,7 +173,7 @@ breakers = { slippage_bps = 10, loss = 0.25, errors_per_hour = 0, stale_after = 
     assert fund.mandate() == Mandate(
         targets={"BTC/USDT:USDT": Decimal(3)}, deadband=Decimal("0.02"), goal=BandGoal.EDGE, emergency_leverage=Decimal("3.99")
     )
-    assert fund.schedule_value() == Schedule(at=time(0, 15), zone=ZoneInfo("Europe/Berlin"))
+    assert fund.schedule_value() == Schedule(at=(time(0, 15),), zone=ZoneInfo("Europe/Berlin"))
     assert fund.pacing() == Pacing(style=Style.URGENT, horizon=timedelta(seconds=90), slices=3, max_depth=Decimal(1))
     assert fund.limits_value() == Limits(
         max_order_notional=Decimal("1000.50"),

@@ -90,7 +90,7 @@ def drawn(rng: Random, *, coins: float = 0.0) -> Rules:
             max_depth=Decimal(1),
         ),
         schedule=Schedule(
-            at=time(0, 15),
+            at=(time(0, 15),),
             zone=ZoneInfo(rng.choice(("UTC", "Europe/Berlin"))),
             jitter=timedelta(minutes=rng.choice((0, 5))),
             catch_up=timedelta(hours=1),
