@@ -203,7 +203,7 @@ def _announced(books: Books, entry: BookEntry) -> Books:
     books = _managed(books, entry.at)
     books = _switched(books) if _has_come(books, entry.at) else books
     terms = entry.terms or FeeTerms()
-    return replace(books, coming=terms, coming_at=max(books.at, terms.since or books.at))
+    return replace(books, coming=terms, coming_at=terms.since or books.at)
 
 
 def _effect(books: Books, entry: BookEntry) -> Books:

@@ -1,7 +1,7 @@
 """Units, NAV per unit and fees, by figures done by hand."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -53,6 +53,10 @@ def test_what_is_in_the_account_becomes_units_at_the_price_asked_for() -> None:
     books = open_books("115000.50", price="10", holder="anna")
     assert (books.units, books.nav, books.nav_per_unit) == (D("11500.05"), D("115000.50"), D(10))
     assert (books.holders, books.high_water) == ({"anna": D("11500.05")}, D(10))
+
+
+def test_units_are_never_worth_more_than_what_is_there() -> None:
+    assert open_books("200", price="3").units == D("66.66666666")
 
 
 @pytest.mark.parametrize("moved", [True, False])
@@ -196,6 +200,7 @@ def test_a_split_that_has_no_end_keeps_every_cent() -> None:
 
 
 def test_terms_begin_when_they_say() -> None:
+    assert open_books(terms=replace(MANAGEMENT, since=START)).terms.management == MANAGEMENT.management
     later = replace(MANAGEMENT, since=START + YEAR / 2)
     books = open_books(terms=later)
     assert (books.terms, books.coming) == (NO_FEES, later)
@@ -237,13 +242,20 @@ def test_terms_that_are_told_late_hold_from_then_on() -> None:
     assert changed_terms(books, "t2", START + YEAR, replace(MANAGEMENT, since=START)) is None
 
 
-def test_terms_that_change_twice_between_readings_charge_each_stretch_too() -> None:
+@pytest.mark.parametrize(
+    ("since", "owed"),
+    [
+        pytest.param(None, "2980", id="at once"),  # half a year of 2 % of 100,000, half a year of 4 % of 99,000
+        pytest.param(START + 3 * YEAR / 4, "2480.05", id="later"),  # a quarter of 2 % of 99,000 in between, and 4 % of 98,505
+    ],
+)
+def test_terms_that_change_twice_between_readings_charge_each_stretch_too(since: datetime | None, owed: str) -> None:
     books = open_books(terms=FeeTerms())
-    for number, rate in enumerate(("0.02", "0.04")):
-        entry = changed_terms(books, f"t{number}", START + number * YEAR / 2, FeeTerms(management=D(rate)))
+    for number, (rate, begin) in enumerate((("0.02", None), ("0.04", since))):
+        entry = changed_terms(books, f"t{number}", START + number * YEAR / 2, FeeTerms(management=D(rate), since=begin))
         assert entry is not None
         books = enter(books, entry)
-    assert read(books, START + YEAR, D(100000)).owed == {"manager": D(2980)}
+    assert read(books, START + YEAR, D(100000)).owed == {"manager": D(owed)}
 
 
 def test_nothing_is_charged_on_a_gain_that_nobody_looked_at_when_terms_changed() -> None:
@@ -297,6 +309,7 @@ def test_units_begin_anew_where_none_are_left() -> None:
 def test_books_may_begin_with_nothing() -> None:
     books = open_books("0", price="100")
     assert (books.units, books.nav, books.nav_per_unit, books.holders) == (D(0), D(0), D(100), {})
+    assert booked(books, Consolidation(D(10)), "0").nav_per_unit == D(1000)
     first = booked(books, subscription("5000", "anna", moved=True), "5000")
     assert (first.units, first.nav_per_unit) == (D(50), D(100))
 

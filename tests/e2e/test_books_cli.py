@@ -275,7 +275,7 @@ class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
-    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]  # typeshed's bases disagree
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]  # of both its parents, one reads bytes
         happens, self.meanwhile = self.meanwhile, None
         if happens is not None:
             happens()
