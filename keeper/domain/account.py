@@ -32,6 +32,14 @@ class Position:
     liquidation: Decimal | None = None
     worth: Decimal | None = None
 
+    @exact
+    def distance(self, mark: Decimal) -> Decimal | None:
+        """How far the price may go against it before the venue liquidates, fraction of ``mark``; negative once it went there.
+
+        None where the venue does not say.
+        """
+        return None if self.liquidation is None else (mark - self.liquidation) / mark * sign(self.contracts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
@@ -223,3 +231,15 @@ def move_to_leverage(leverage: Decimal, to: Decimal) -> Decimal:
     ``leverage`` must not be 0 and ``to`` must not be 1: no move leads there.
     """
     return (to - leverage) / (leverage * (1 - to))
+
+
+@exact
+def move_to_gross(leverage: Decimal, others: Decimal, to: Decimal) -> Decimal | None:
+    """The move (fraction) of one market, the others standing still, that takes gross leverage to ``to``; None where none does.
+
+    leverage: of that market, signed, not 0; others: absolute, of the rest; all multiples of NAV. Gross leverage T is reached
+    where others + |l| (1 + r) = T (1 + l r).
+    """
+    slope = abs(leverage) - to * leverage
+    move = (to - others - abs(leverage)) / slope if slope else None
+    return move if move is not None and move > -1 else None

@@ -107,7 +107,7 @@ class State:
     """A run in work.
 
     pacing: of one stage, stages share the horizon; deadline: aware UTC; settled: the observation at hand is of an account
-    that stands still; rounds: times that work began again after settling; closing: as the plan has it.
+    that stands still; rounds: times that work began again after settling; closing, braking: as the plan has them.
     """
 
     legs: tuple[Leg, ...]
@@ -118,6 +118,7 @@ class State:
     settled: bool = False
     rounds: int = 0
     closing: bool = False
+    braking: bool = False
 
 
 def begin(plan: Plan, pacing: Pacing, *, limits: Limits, now: datetime) -> State:
@@ -130,6 +131,7 @@ def begin(plan: Plan, pacing: Pacing, *, limits: Limits, now: datetime) -> State
         limits=limits,
         deadline=now + pacing.horizon,
         closing=plan.closing,
+        braking=plan.braking,
     )
 
 
@@ -243,14 +245,16 @@ def _finish_past(state: State, lacking: Mapping[str, Decimal], passed: Sequence[
         return Finish(RunStatus.COMPLETED, "every gap is below the smallest order")
     legs = [state.legs[index].plan for index in passed]
     words = ", ".join(f"{plain(lacking[leg.symbol])} of {leg.symbol}" for leg in legs)
-    far = any(abs(lacking[leg.symbol]) > leg.amount for leg in legs)
+    far = not state.braking and any(abs(lacking[leg.symbol]) > leg.amount for leg in legs)
     status = RunStatus.INCOMPLETE if far else RunStatus.COMPLETED
     return Finish(status, f"the market closed the gap and went on; contracts wanted the other way: {words}")
 
 
 def _wanted(state: State, observation: Observation, slicer: Slicer) -> dict[str, Decimal]:
     """What each market lacks, signed contracts by symbol."""
-    lacking = gaps(observation, state.goals, slicer, state.limits.max_slippage_bps, closing=state.closing)
+    # of what was reduced already the last lot is left, or each move of the price would call for one more
+    up = [leg.plan.symbol for leg in state.legs if state.braking and not leg.traded]
+    lacking = gaps(observation, state.goals, slicer, state.limits.max_slippage_bps, closing=state.closing, up=up)
     return {symbol: gap.contracts for symbol, gap in lacking.items()}
 
 

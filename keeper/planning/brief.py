@@ -9,6 +9,7 @@ from keeper.domain.fund import Standing, Usage
 from keeper.planning.exposure import Slicer
 from keeper.planning.limits import Limits, Refusal
 from keeper.planning.written import Who, WrittenPlan
+from keeper.policy.emergency import Emergency
 from keeper.policy.mandate import Mandate
 
 
@@ -22,7 +23,8 @@ class Brief:
     them that only keep the fund from adding risk; urgent: what can be
     reduced is, whatever becomes of the rest; emptied: symbols of the hedge's legs of which the venue left nothing; begun: by
     symbol, the goals (multiples of NAV) of a run that was cut and goes on; account, rules: fingerprints of the venue account and
-    of what fund and venue are configured to; written: the plan to be carried out, or none.
+    of what fund and venue are configured to; written: the plan to be carried out, or none; emergency: what the fund is to be
+    taken out of, whatever its mandate wants, or none.
     """
 
     fund: str
@@ -44,6 +46,7 @@ class Brief:
     account: str = ""
     rules: str = ""
     written: WrittenPlan | None = None
+    emergency: Emergency | None = None
 
     @property
     def who(self) -> Who:

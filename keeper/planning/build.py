@@ -23,6 +23,7 @@ from keeper.planning.plan import Plan, PlanLeg
 from keeper.planning.soundness import unsound
 from keeper.planning.written import bounded, objections
 from keeper.policy import breakers
+from keeper.policy.emergency import delever
 from keeper.policy.triggers import Due, NotDue, decide, kept
 
 CAP = Decimal("1.5")
@@ -50,9 +51,9 @@ def build(brief: Brief, observation: Observation) -> Plan:
     share = kept(brief.mandate, valuation, _legs_of_hedge(brief, observation)) if _lost_a_leg(brief) else ONE
     if share < ONE:
         brief = replace(brief, mandate=brief.mandate.scaled(share))
-    decision = decide(brief.mandate, valuation, brief.begun) if brief.written is None else brief.written.decision
+    decision = _decision(brief, observation, valuation)
     goals = _goals(brief, observation, valuation, decision) if not faults else {}
-    lacking = gaps(observation, goals, brief.slicer, brief.limits.max_slippage_bps, closing=brief.urgent)
+    lacking = _lacking(brief, observation, goals)
     wanted = _legs(brief, observation, valuation, goals, lacking)
     foreign = obstacles.foreign(observation)
     caps = obstacles.caps(brief, observation, valuation, wanted) if wanted else ()
@@ -88,13 +89,29 @@ def build(brief: Brief, observation: Observation) -> Plan:
         closing=brief.urgent,
         notes=notes,
         written="" if brief.written is None else brief.written.digest,
+        braking=brief.emergency is not None,
         bound=(*(binding if lesser else ()), *(left if legs else ())),
     )
+
+
+def _decision(brief: Brief, observation: Observation, valuation: Valuation) -> Due | NotDue:
+    """Whether something is to be done: an emergency goes before what is written, and that before what is wanted."""
+    if brief.emergency is not None:
+        return delever(brief.emergency, observation, brief.mandate.targets)
+    return decide(brief.mandate, valuation, brief.begun) if brief.written is None else brief.written.decision
+
+
+def _lacking(brief: Brief, observation: Observation, goals: Mapping[str, Decimal]) -> dict[str, Gap]:
+    """What each market lacks of its goal; in an emergency the last lot goes, too."""
+    up = goals if brief.emergency else ()
+    return gaps(observation, goals, brief.slicer, brief.limits.max_slippage_bps, closing=brief.urgent, up=up)
 
 
 def _goals(brief: Brief, observation: Observation, valuation: Valuation, decision: Due | NotDue) -> dict[str, Decimal]:
     """The leverage (multiple of NAV) that each market to trade should reach, by symbol."""
     due = decision.goals if isinstance(decision, Due) else {}
+    if brief.emergency is not None:
+        return dict(due)
     if brief.written is not None:  # what pays for its legs is among them, and what is no market any more is objected to
         return {symbol: goal for symbol, goal in due.items() if symbol in observation.markets}
     return funded(brief.mandate.targets, due, valuation, observation.markets)
@@ -228,7 +245,7 @@ def _reducing_legs(
             flat = (valuation.exposures[symbol] - market.notional(held, mark)) / valuation.nav
             lowered[symbol] = goals[symbol] if cut == gap.contracts else flat
     trades = {}
-    for symbol, gap in gaps(observation, lowered, brief.slicer, brief.limits.max_slippage_bps, closing=brief.urgent).items():
+    for symbol, gap in _lacking(brief, observation, lowered).items():
         held = observation.account.held(observation.markets[symbol])
         trades[symbol] = replace(gap, contracts=reducing(held, gap.contracts))
     legs = _legs(brief, observation, valuation, lowered, trades)
@@ -237,7 +254,8 @@ def _reducing_legs(
 
 def _lost_a_leg(brief: Brief) -> bool:
     """Whether the venue cut one leg of the fund's hedge, which may not be made whole before a human said so."""
-    return brief.standing is not None and brief.standing.reducing and brief.standing.cause == breakers.Cause.FORCED_HEDGE
+    standing = brief.standing if brief.emergency is None else None  # what takes it out of an emergency is no share of targets
+    return standing is not None and standing.reducing and standing.cause == breakers.Cause.FORCED_HEDGE
 
 
 def _legs_of_hedge(brief: Brief, observation: Observation) -> frozenset[str]:

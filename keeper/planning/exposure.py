@@ -10,12 +10,12 @@ inverse contracts, the fee of a spot buy that is taken in the coin bought, else 
 is gap / (1 + s c L), with coin equity gap / (1 + s c (L - 1)). Leverage after the trade is exactly L.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from keeper.domain.market import Market, MarketKind, Side
-from keeper.domain.numbers import ONE, ZERO, exact, sign
+from keeper.domain.numbers import ONE, ZERO, exact, round_up, sign
 from keeper.domain.observation import Observation
 from keeper.planning.costs import sizing_rate
 
@@ -77,12 +77,19 @@ def _trades(nav: Decimal, active: Sequence[Want], signs: Mapping[str, int]) -> d
 
 @exact
 def gaps(
-    observation: Observation, goals: Mapping[str, Decimal], slicer: Slicer, slippage_bps: Decimal, *, closing: bool = False
+    observation: Observation,
+    goals: Mapping[str, Decimal],
+    slicer: Slicer,
+    slippage_bps: Decimal,
+    *,
+    closing: bool = False,
+    up: Collection[str] = (),
 ) -> dict[str, Gap]:
     """What each market of ``goals`` (multiple of NAV by symbol) lacks, all legs solved together at live prices.
 
     slippage_bps: the collar of every order, which bounds what a trade can cost; closing: a goal of 0 is no position, whatever
-    coins that margin it are worth. StaleData when the account can't be valued.
+    coins that margin it are worth; up: symbols of which nothing but a reduction is wanted, rounded up to what a venue takes and
+    ended at the position. StaleData when the account can't be valued.
     """
     valuation = observation.valuation()
     if closing:
@@ -90,7 +97,7 @@ def gaps(
             symbol for symbol, goal in goals.items() if not goal and observation.markets[symbol].kind is not MarketKind.SPOT
         }
         rest = {symbol: goal for symbol, goal in goals.items() if symbol not in closed}
-        return gaps(observation, rest, slicer, slippage_bps) | {
+        return gaps(observation, rest, slicer, slippage_bps, up=up) | {
             symbol: _closed(observation, symbol) for symbol in goals if symbol in closed
         }
 
@@ -108,7 +115,20 @@ def gaps(
     if any(sign(trades[symbol]) == -sign(notional) for symbol, notional in seen.items()):
         # what the others cost turned a small gap round, and the other side pays in other coins
         trades = solve(valuation.nav, [want(symbol, trades[symbol] or notional) for symbol, notional in seen.items()])
-    return {symbol: _cut(observation.markets[symbol], trade, observation.quotes[symbol].mark) for symbol, trade in trades.items()}
+    return {
+        symbol: _raised(observation, symbol, trade)
+        if symbol in up
+        else _cut(observation.markets[symbol], trade, observation.quotes[symbol].mark)
+        for symbol, trade in trades.items()
+    }
+
+
+def _raised(observation: Observation, symbol: str, notional: Decimal) -> Gap:
+    """The reduction that ``notional`` (signed) asks for, no smaller than a venue takes and no larger than what is held."""
+    market = observation.markets[symbol]
+    held, wanted = observation.account.held(market), market.to_contracts(notional, observation.quotes[symbol].mark)
+    least = max(abs(round_up(wanted, market.lot)), market.minimum_reduction)
+    return Gap(contracts=market.whole_lots(reducing(held, least * sign(wanted))), notional=notional)
 
 
 def _closed(observation: Observation, symbol: str) -> Gap:

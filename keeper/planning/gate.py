@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from keeper.domain.account import Position, Valuation
+from keeper.domain.account import Valuation
 from keeper.domain.errors import StaleData
 from keeper.domain.fund import Standing, Usage
 from keeper.domain.market import Market, MarketKind
@@ -307,24 +307,19 @@ def _liquidation(case: _Case) -> Iterator[Refusal]:
     """
     least = case.situation.limits.min_liquidation_distance
     for symbol, position in case.situation.observation.account.positions.items():
-        if position.liquidation is None:
+        distance = position.distance(case.situation.observation.marks.get(symbol, position.mark))
+        if distance is None or position.liquidation is None:
             continue
         after = position.contracts + (case.signed if symbol == case.market.symbol else ZERO)
         if sign(after) != sign(position.contracts):
             continue
-        mark = case.situation.observation.marks.get(symbol, position.mark)
-        distance = _distance(position, mark, position.liquidation) / max(ONE, after / position.contracts)
+        distance /= max(ONE, after / position.contracts)
         if not (distance >= least):
             yield Refusal(
                 "liquidation",
                 f"{symbol} would be at most {distance:.4f} of its price away from liquidation at {plain(position.liquidation)},"
                 f" limits.min_liquidation_distance is {plain(least)}",
             )
-
-
-def _distance(position: Position, mark: Decimal, liquidation: Decimal) -> Decimal:
-    """How far the price may go against a position, fraction of the mark; negative once it went there."""
-    return (mark - liquidation) / mark * sign(position.contracts)
 
 
 def _notional(request: OrderRequest, market: Market) -> Decimal:

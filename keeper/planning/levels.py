@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from keeper.domain.account import Valuation, move_to_leverage
+from keeper.domain.account import Valuation, move_to_gross, move_to_leverage
 from keeper.domain.numbers import ONE, ZERO, sign
 from keeper.domain.observation import Observation
 from keeper.planning.plan import Cause, PlanLeg, Trigger
@@ -24,11 +24,9 @@ def levels(mandate: Mandate, observation: Observation, valuation: Valuation, leg
             edges = [edge for edge in (band.low, band.high) if edge not in (leverage, ONE)]
             moves += [(Cause.BAND, edge, move_to_leverage(leverage, edge)) for edge in edges]
         if (emergency := mandate.emergency) is not None:
-            # gross leverage T is reached where others + |l| (1 + r) = T (1 + l r)
-            slope = abs(leverage) - emergency * leverage
-            if slope:
-                shown = emergency if others else emergency * sign(leverage)
-                moves.append((Cause.EMERGENCY, shown, (emergency - others - abs(leverage)) / slope))
+            shown = emergency if others else emergency * sign(leverage)
+            if (away := move_to_gross(leverage, others, emergency)) is not None:
+                moves.append((Cause.EMERGENCY, shown, away))
         found += [
             Trigger(cause=cause, symbol=symbol, leverage=level, move=move, price=mark * (1 + move))
             for cause, level, move in moves

@@ -87,7 +87,7 @@ def _jump(brief: Brief) -> tuple[Refusal, ...]:
 
     Going nearer to zero is never a jump; a target on the other side of zero counts whole.
     """
-    if brief.last_targets is None or brief.approved_jump:
+    if brief.last_targets is None or brief.approved_jump or brief.emergency is not None:
         return ()
     farther = {}
     for symbol, target in brief.mandate.targets.items():

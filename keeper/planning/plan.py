@@ -22,6 +22,8 @@ from keeper.planning.limits import Refusal
 TIME_TO_LIVE = timedelta(minutes=5)
 FLATTEN = "flatten:"
 """How the trigger of a run begins that takes every exposure to zero, whatever the mandate says."""
+EMERGENCY = "emergency:"
+"""How the trigger of a run begins that only takes leverage off, since that could not wait."""
 WENT = (RunStatus.COMPLETED, RunStatus.NOTHING_DUE, RunStatus.INCOMPLETE)
 """How runs end that went somewhere: what was refused or missed never did, and one that is open has not yet."""
 
@@ -80,7 +82,8 @@ class Plan:
     nav: currency; leverage, gross_leverage: multiples of NAV before the trade; targets: of the mandate, multiples of NAV by
     symbol; marks: quote per base by symbol; bound: why it does less than the mandate wants; closing: a goal of 0 is no
     position, not no exposure; written: digest of the written plan that it carries out, empty where it is none; notes: how what
-    was worked out for it came to be, in words; times: aware UTC.
+    was worked out for it came to be, in words; braking: it takes the fund out of an emergency, and the last lot goes, too;
+    times: aware UTC.
     """
 
     fund: str
@@ -102,6 +105,7 @@ class Plan:
     closing: bool = False
     written: str = ""
     notes: tuple[str, ...] = ()
+    braking: bool = False
 
     @property
     def expires_at(self) -> datetime:
