@@ -5,16 +5,29 @@ goal rests on the band. What breaks it is refused with the inequality, since eac
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, cast
 
 from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema, field_validator
 
 from keeper.domain.numbers import ONE, ZERO, plain, sign
+from keeper.policy.emergency import CHECK_EVERY
 from keeper.policy.mandate import Band, BandGoal, Mandate
 from keeper.settings.feeds import Section
 from keeper.settings.symbols import Symbol
-from keeper.settings.values import PLAIN_PATTERN, Ratio, Within, chosen, did_you_mean, fault, nearest, read_number, shown
+from keeper.settings.values import (
+    PLAIN_PATTERN,
+    Duration,
+    Ratio,
+    Within,
+    chosen,
+    did_you_mean,
+    fault,
+    nearest,
+    read_number,
+    shown,
+)
 
 EMERGENCY_CEILING = Decimal(100)
 AUTO = "auto"
@@ -112,6 +125,25 @@ class EmergencySettings(Section):
     max_leverage: Annotated[Ratio, Within(above=0, at_most=EMERGENCY_CEILING)] = Field(
         description="gross leverage that counts as an emergency, multiples of NAV"
     )
+    to: Annotated[Ratio, Within(above=0, at_most=EMERGENCY_CEILING)] | None = Field(
+        default=None, description="gross leverage to which an emergency takes it, below max_leverage; unset: that of the target"
+    )
+    check_every: Annotated[Duration, Within(at_least=timedelta(seconds=1), at_most=timedelta(hours=24))] = Field(
+        default=CHECK_EVERY,
+        description="how often leverage is looked at between slots",
+        json_schema_extra={"default": "5s"},
+    )
+
+    @field_validator("to")
+    @classmethod
+    def _below_its_beginning(cls, to: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        level = info.data.get("max_leverage")
+        if to is not None and level is not None and not to < level:
+            raise fault(
+                "emergency.to < emergency.max_leverage must hold, or an emergency would begin again where it ends,"
+                f" but {plain(to)} >= {plain(level)}: lower it, or leave it out for the gross target leverage"
+            )
+        return to
 
 
 def mandate_of(target: Mapping[str, Decimal], bands: BandSettings, emergency: EmergencySettings | None) -> Mandate:

@@ -17,6 +17,7 @@ from keeper.domain.numbers import ZERO, exact, plain
 from keeper.execution.pacing import Pacing, Style
 from keeper.planning.limits import Limits
 from keeper.policy.breakers import Breakers
+from keeper.policy.emergency import CHECK_EVERY, Emergency, emergency_of
 from keeper.policy.mandate import Mandate
 from keeper.policy.schedule import Schedule
 from keeper.ports import Environment
@@ -292,6 +293,16 @@ class FundSettings(Section):
     def mandate(self) -> Mandate:
         """What the fund holds."""
         return mandate_of(self.target, self.bands, self.emergency)
+
+    def emergency_value(self) -> Emergency:
+        """When the fund is de-levered between slots, and how far."""
+        told = self.emergency
+        return emergency_of(
+            self.mandate(),
+            to=told.to if told else None,
+            safe_distance=self.limits.min_liquidation_distance,
+            check_every=told.check_every if told else CHECK_EVERY,
+        )
 
     def own_assets(self) -> frozenset[str] | None:
         """The assets that are the fund's; None where all of the account is, as with derivatives."""

@@ -16,6 +16,7 @@ from keeper.domain.market import MarketKind
 from keeper.execution.pacing import Pacing, Style
 from keeper.planning.gate import Limits
 from keeper.policy.breakers import Breakers
+from keeper.policy.emergency import Emergency
 from keeper.policy.mandate import Band, BandGoal, Mandate
 from keeper.policy.schedule import Schedule
 from keeper.ports import Environment
@@ -153,7 +154,7 @@ def test_everything_that_is_written_arrives(tmp_path: Path) -> None:
         + """
 schedule = { at = "00:15", timezone = "Europe/Berlin" }
 bands = { deadband = 0.02, to = "edge" }
-emergency = { max_leverage = "3.99" }
+emergency = { max_leverage = "3.99", to = 2.5, check_every = "10s" }
 execution = { style = "urgent", horizon = "90s", slices = 3, max_depth = 1 }
 limits.max_order_notional = "1000.50"
 limits.max_turnover_per_day = 4
@@ -172,6 +173,13 @@ breakers = { slippage_bps = 10, loss = 0.25, errors_per_hour = 0, stale_after = 
     fund = loaded(tmp_path, text).funds["btc3l"]
     assert fund.mandate() == Mandate(
         targets={"BTC/USDT:USDT": Decimal(3)}, deadband=Decimal("0.02"), goal=BandGoal.EDGE, emergency_leverage=Decimal("3.99")
+    )
+    assert fund.emergency_value() == Emergency(
+        max_leverage=Decimal("3.99"),
+        to=Decimal("2.5"),
+        min_distance=Decimal(0),
+        safe_distance=Decimal(0),
+        check_every=timedelta(seconds=10),
     )
     assert fund.schedule_value() == Schedule(at=(time(0, 15),), zone=ZoneInfo("Europe/Berlin"))
     assert fund.pacing() == Pacing(style=Style.URGENT, horizon=timedelta(seconds=90), slices=3, max_depth=Decimal(1))
@@ -351,3 +359,18 @@ def test_the_depth_of_a_fixed_feed_is_a_word_or_a_number(tmp_path: Path, text: s
 )
 def test_a_fund_has_one_journal_wherever_a_command_runs(tmp_path: Path, url: str, expected: str) -> None:
     assert loaded(tmp_path, f'[keeper]\njournal = "{url}"\n').journal_url == expected.format(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("section", "level", "to"),
+    [
+        ("", "4", "3"),
+        ("emergency = { max_leverage = 3.5 }\n", "3.5", "3"),
+        ("emergency = { max_leverage = 5, to = 4 }\n", "5", "4"),
+    ],
+)
+def test_an_emergency_is_what_the_mandate_makes_of_it_unless_it_is_said(
+    tmp_path: Path, section: str, level: str, to: str
+) -> None:
+    emergency = loaded(tmp_path, PAPER + section).funds["btc3l"].emergency_value()
+    assert emergency == Emergency(max_leverage=Decimal(level), to=Decimal(to))
