@@ -16,9 +16,10 @@ from keeper.planning.written import WrittenPlan
 from keeper.ports import Bell, Entropy, Journal, Venue
 from keeper.replay import Replay, timeless, too_short
 from keeper.service.books import Bookkeeper, keep_terms
+from keeper.service.charge import Charge
 from keeper.service.daemon import Daemon
 from keeper.service.fund import Fund
-from keeper.service.keeping import Charge, FundKeeper
+from keeper.service.keeping import FundKeeper
 from keeper.service.observer import Observer
 from keeper.service.preflight import Preflight
 from keeper.service.rebalancer import Rebalancer
@@ -307,6 +308,7 @@ def fund_of(settings: Settings, name: str) -> Fund:
         pacing=configured.pacing(),
         breakers=configured.breakers_value(),
         rules=settings.rules_of(name),
+        emergency=configured.emergency_value(),
     )
 
 

@@ -303,12 +303,16 @@ class Journal(Protocol):
         """Append an event that changes no other table (a refusal, a plan, a recovery)."""
         ...
 
-    async def last_hash(self, kind: str, fund: str) -> str:
-        """The hash of the newest event of a kind that tells of a fund, empty where there is none."""
+    async def last_event(self, kind: str, fund: str) -> Event | None:
+        """The newest event of a kind that tells of a fund, None where there is none."""
         ...
 
     async def last_gone(self, fund: str) -> Run | None:
-        """The newest run of a fund that went to its mandate's targets: none that was refused, missed or to flatten it."""
+        """The newest run of a fund that went to its mandate's targets: none that was refused, missed or only reduced."""
+        ...
+
+    async def last_emergency(self, fund: str) -> Run | None:
+        """The newest run that took a fund out of an emergency, or was to, None where there is none."""
         ...
 
     async def runs(self, *, fund: str | None = None, limit: int = 50) -> tuple[Run, ...]:

@@ -88,9 +88,9 @@ class Worth:
 class Lately:
     """What happened to a fund since it was last looked at afresh, within the last hour but for ``worths``.
 
-    errors: children that were rejected, never arrived or are of unknown outcome; attempts: of runs, those in which a child
-    was intended; results: of the runs that ended, latest first, as ``Run.result`` has them; worths: within the last day
-    and the newest one before it, oldest first.
+    errors: children that were rejected, never arrived or are of unknown outcome; attempts: of runs, emergencies aside, those in
+    which a child was intended; results: of the runs that ended, latest first, as ``Run.result`` has them; worths: within the
+    last day and the newest one before it, oldest first.
     """
 
     errors: int

@@ -8,7 +8,7 @@ from decimal import Decimal
 from keeper.domain.market import MarketKind
 from keeper.domain.numbers import ZERO, exact, sign
 from keeper.domain.observation import Observation
-from keeper.domain.order import Child, ChildState, OrderReport
+from keeper.domain.order import Child, ChildState, Fill, OrderReport
 
 CLOCK_SKEW = timedelta(seconds=2)
 
@@ -84,6 +84,29 @@ def assumed(observation: Observation, unknown: Sequence[Child], expected: Mappin
         if left:
             positions[symbol] = replace(position, contracts=left * sign(held))
     return replace(observation, account=replace(observation.account, positions=positions, balances=balances))
+
+
+@exact
+def caught_up(observation: Observation, fills: Sequence[Fill], expected: Mapping[str, Decimal]) -> Observation:
+    """``observation`` with the last of our ``fills`` booked where its account does not show yet that they reduced a position.
+
+    fills: since the account last stood still, oldest first; expected: what all of them lead to, signed contracts by symbol. A
+    read that stands still would have the same position reduced again and again. What others added is left as it shows.
+    """
+    account = observation.account
+    for symbol, market in observation.markets.items():
+        lacking = expected.get(symbol, account.held(market)) - account.held(market)
+        if sign(lacking) != -sign(account.held(market)):
+            continue
+        unseen: list[Fill] = []
+        for fill in reversed([fill for fill in fills if fill.symbol == symbol]):
+            if not lacking:
+                break
+            unseen.insert(0, fill)
+            lacking -= fill.amount * fill.side.sign
+        for fill in unseen if not lacking else ():
+            account = account.after(fill, market)
+    return replace(observation, account=replace(account, at=observation.account.at))
 
 
 def state_of(resolution: Found | NeverPlaced) -> ChildState:

@@ -55,7 +55,7 @@ _LATEST = {
 }
 """By whether events of one run, and of one kind, are asked for."""
 _LAST_OF = Statement(
-    select(events.c.seq, events.c.at, events.c.hash)
+    select(events)
     .where(events.c.fund == bindparam("of_fund"), events.c.kind == bindparam("of_kind"))
     .order_by(events.c.seq.desc())
     .limit(1)
@@ -143,10 +143,10 @@ def latest(connection: Connection, *, run: str | None, kind: str | None, limit: 
     return tuple(Event(**row) for row in found)
 
 
-def last_hash(connection: Connection, kind: str, fund: str) -> str:
-    """The hash of the newest event of a kind that tells of a fund, empty where there is none."""
+def last(connection: Connection, kind: str, fund: str) -> Event | None:
+    """The newest event of a kind that tells of a fund."""
     found = _LAST_OF.one(connection, of_fund=fund, of_kind=kind)
-    return "" if found is None else str(found["hash"])
+    return None if found is None else Event(**found)
 
 
 def last_of(connection: Connection, fund: str, kind: str) -> tuple[int, datetime]:

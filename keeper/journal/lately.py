@@ -12,12 +12,14 @@ from keeper.domain.order import ChildState
 from keeper.journal import events as chain
 from keeper.journal.schema import children, events, nav_points, runs
 from keeper.journal.statements import Row, Statement
+from keeper.planning.plan import EMERGENCY
 
 FAILED = (ChildState.REJECTED, ChildState.UNKNOWN, ChildState.NOT_PLACED)
 
 _FUND = select(runs.c.fund).where(runs.c.id == children.c.run).scalar_subquery()
+_TRIGGER = select(runs.c.trigger).where(runs.c.id == children.c.run).scalar_subquery()
 _INTENDED = Statement(
-    select(children.c.run, children.c.event, children.c.state)
+    select(children.c.run, children.c.event, children.c.state, _TRIGGER.label("trigger"))
     .where(children.c.at >= bindparam("hour"), bindparam("of_fund") == _FUND)
     .order_by(children.c.event)
 )
@@ -51,6 +53,8 @@ def of_fund(connection: Connection, fund: str, *, cleared: datetime, hour: datet
     intended = _INTENDED.all(connection, of_fund=fund, hour=hour)
     by_run: dict[str, list[int]] = defaultdict(list)
     for row in intended:
+        if row["trigger"].startswith(EMERGENCY):
+            continue  # however often a fund has to be de-levered, that must not halt it
         by_run[row["run"]].append(row["event"])
     return Lately(
         errors=sum(row["state"] in FAILED for row in intended),

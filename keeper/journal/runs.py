@@ -11,7 +11,7 @@ from keeper.journal import events
 from keeper.journal.events import Chain
 from keeper.journal.schema import runs
 from keeper.journal.statements import Row, Statement
-from keeper.planning.plan import FLATTEN, WENT
+from keeper.planning.plan import EMERGENCY, FLATTEN, WENT
 
 _FUND = runs.c.fund == bindparam("of_fund")
 _ADD = Statement(insert(runs))
@@ -23,13 +23,24 @@ _LATEST = Statement(_NEWEST)
 _LATEST_OF_FUND = Statement(_NEWEST.where(_FUND))
 _LAST_GONE = Statement(
     select(runs)
-    .where(_FUND, or_(*(runs.c.status == status for status in WENT)), not_(runs.c.trigger.startswith(FLATTEN)))
+    .where(
+        _FUND,
+        or_(*(runs.c.status == status for status in WENT)),
+        not_(runs.c.trigger.startswith(FLATTEN)),
+        not_(runs.c.trigger.startswith(EMERGENCY)),
+    )
     .order_by(runs.c.event.desc())
     .limit(1)
 )
 _UNENDED = Statement(select(runs).where(_FUND, runs.c.status == RunStatus.RUNNING).order_by(runs.c.event))
 # bounds instead of a pattern, since those an index can follow; ";" comes right after ":"
 _SLOTS = select(runs).where(_FUND, runs.c.trigger >= SLOT_PREFIX, runs.c.trigger < SLOT_PREFIX.replace(":", ";"))
+_LAST_EMERGENCY = Statement(
+    select(runs)
+    .where(_FUND, runs.c.trigger >= EMERGENCY, runs.c.trigger < EMERGENCY.replace(":", ";"))
+    .order_by(runs.c.event.desc())
+    .limit(1)
+)
 _OLDER_SLOT = Statement(_SLOTS.where(runs.c.trigger < bindparam("border")).order_by(runs.c.trigger.desc()).limit(1))
 _LATER_SLOTS = Statement(_SLOTS.where(runs.c.trigger >= bindparam("border")).order_by(runs.c.trigger))
 
@@ -134,6 +145,12 @@ def latest(connection: Connection, *, fund: str | None, limit: int) -> tuple[Run
 def last_gone(connection: Connection, fund: str) -> Run | None:
     """The newest run of a fund that went to its mandate's targets."""
     row = _LAST_GONE.one(connection, of_fund=fund)
+    return None if row is None else _run(row)
+
+
+def last_emergency(connection: Connection, fund: str) -> Run | None:
+    """The newest run of a fund that an emergency triggered."""
+    row = _LAST_EMERGENCY.one(connection, of_fund=fund)
     return None if row is None else _run(row)
 
 

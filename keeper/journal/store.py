@@ -200,13 +200,17 @@ class SqlJournal:
         """Append an event that changes no other table. InvariantViolation for a kind that does."""
         await self._write(events.note, kind=kind, fund=fund, run=run, at=at, payload=payload)
 
-    async def last_hash(self, kind: str, fund: str) -> str:
-        """The hash of the newest event of a kind that tells of a fund, empty where there is none."""
-        return await self._read(events.last_hash, kind, fund)
+    async def last_event(self, kind: str, fund: str) -> Event | None:
+        """The newest event of a kind that tells of a fund."""
+        return await self._read(events.last, kind, fund)
 
     async def last_gone(self, fund: str) -> Run | None:
         """The newest run of a fund that went to its mandate's targets."""
         return await self._read(runs.last_gone, fund)
+
+    async def last_emergency(self, fund: str) -> Run | None:
+        """The newest run that took a fund out of an emergency, or was to."""
+        return await self._read(runs.last_emergency, fund)
 
     async def runs(self, *, fund: str | None = None, limit: int = 50) -> tuple[Run, ...]:
         """The latest runs, newest first."""

@@ -21,8 +21,8 @@ _PAUSES = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 2, 5, 15, 30))
 class SlotRecord:
     """What the ledger holds of one slot. trigger: of the slot; ended_at: aware UTC; attempts: as ``Run`` has them.
 
-    is_ours: whether the run may be taken up here, which the run of another account may not; named: the local times of its day
-    that the schedule named when the row was written, none where there was only its own.
+    is_ours: whether the run may be taken up here, which one of another account, or of before an emergency, may not; named: the
+    local times of its day that the schedule named when the row was written, none where there was only its own.
     """
 
     trigger: str

@@ -73,6 +73,7 @@ async def brief_of(fund: Fund, info: VenueInfo, journal: Journal, now: datetime,
         emptied=await emptied(journal, footing.standing),
         account=info.account,
         rules=fund.rules,
+        emergency=fund.braking,
     )
 
 

@@ -4,28 +4,31 @@ The loop is the same after a start, a ring, a command or a failure: settle what 
 that was read before the bell decides a size, and no ring decides that something is due.
 """
 
+import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 
 import structlog
 
-from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueRefused, VenueUnavailable
+from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueRefused
 from keeper.domain.fund import FundState
 from keeper.domain.run import Command, CommandKind, Run, Slot
-from keeper.planning.plan import FLATTEN
+from keeper.planning.plan import EMERGENCY, FLATTEN
 from keeper.planning.written import Unusable, WrittenPlan, from_document
 from keeper.policy.agenda import Agenda
-from keeper.policy.breakers import Breakers
 from keeper.policy.schedule import Occurrence
-from keeper.ports import Bell, Clock, Journal
-from keeper.service.flattening import unfinished
+from keeper.service.charge import Charge
+from keeper.service.emergencies import LONGEST_PAUSE, again_at, trigger_at, unfinished
+from keeper.service.flattening import unfinished as unfinished_flattening
 from keeper.service.guard import Guard
+from keeper.service.monitor import Monitor
 from keeper.service.progress import Unwatched
 from keeper.service.rebalancer import Rebalancer
-from keeper.service.slots import SlotLedger, SlotOwner
+from keeper.service.slots import SlotLedger
+from keeper.service.trouble import LONGEST_REFUSED, LONGEST_RETRY, Trouble
+from keeper.service.watch import Watch
 
 WARM_UP = timedelta(seconds=90)
 """Before a slot, when markets, fees and what else a connection loads are refreshed."""
@@ -33,33 +36,11 @@ LAST_CALL = timedelta(seconds=10)
 """Before a slot, when the connections that its reads need are opened, and the clock is checked: idle ones are soon closed."""
 STALE = timedelta(minutes=10)
 """Age at which what a connection loaded is refreshed before it is used."""
-FIRST_RETRY, LONGEST_RETRY, LONGEST_REFUSED = timedelta(seconds=5), timedelta(minutes=1), timedelta(minutes=5)
 REFUSED, BUSY = 3, 75
 CUTTING = {CommandKind.HALT: "halted", CommandKind.FLATTEN: "to be flattened"}
 """Commands that don't wait for the run in work."""
 WORK = (CommandKind.REBALANCE, CommandKind.FLATTEN)
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
-    """What it takes to keep one fund.
-
-    seed: of its jitter, for its first start; clock: what its slots are measured by; open: connects to the venue and yields
-    what makes a fresh Rebalancer; it raises VenueError or StaleData while that can't be done, ConfigError when it never can;
-    warm: has that connection ready for many reads at once, VenueError when it is not fit to trade by;
-    breakers: what takes its right to trade; rules: fingerprint of the configuration that it is kept by.
-    """
-
-    owner: SlotOwner
-    seed: str
-    journal: Journal
-    clock: Clock
-    bell: Bell
-    open: Callable[[], AbstractAsyncContextManager[Callable[[], Rebalancer]]]
-    warm: Callable[[], Awaitable[None]]
-    breakers: Breakers = field(default_factory=Breakers)
-    rules: str = ""
 
 
 class FundKeeper:
@@ -71,7 +52,6 @@ class FundKeeper:
         self._charge = charge
         self._journal = charge.journal
         self._ledger = SlotLedger(charge.owner, charge.journal)
-        self._guard = Guard(self.fund, charge.breakers, charge.clock, charge.journal)
         self._asked: deque[Command] = deque()
         self._working: Rebalancer | None = None
         self._why_stopping = ""
@@ -79,12 +59,13 @@ class FundKeeper:
         self._make: Callable[[], Rebalancer] | None = None
         self._connected_at: datetime | None = None
         self._warm_for: datetime | None = None
-        self._failures = 0
-        self._quiet_until: datetime | None = None
-        self._trouble = ""
+        self._trouble = Trouble(
+            self.fund, charge.journal, charge.clock, Guard(self.fund, charge.breakers, charge.clock, charge.journal)
+        )
+        self._watch = Watch(charge.clock, charge.bell, lambda: self._working, self._cut)
         self._announced: datetime | None = None
         self._unsettled = False
-        self._in_trouble_since: datetime | None = None
+        self._monitor: Monitor | None = None
         self._in_hand: Command | None = None
         self._busy: tuple[datetime, datetime] | None = None
 
@@ -94,7 +75,8 @@ class FundKeeper:
             self._asked.appendleft(command)
         else:
             self._asked.append(command)
-        if command.kind is CommandKind.RESUME and self._working is not None and self._working.fund.urgent:
+        fund = None if self._working is None else self._working.fund
+        if command.kind is CommandKind.RESUME and fund is not None and fund.urgent and fund.braking is None:
             self._cut("the flattening was called off")
         if command.kind in CUTTING:
             self._cut(f"{CUTTING[command.kind]}: {command.reason}" if command.reason else CUTTING[command.kind])
@@ -109,24 +91,31 @@ class FundKeeper:
     def clock_changed(self, *, back: bool) -> None:
         """Look again, since the wall clock jumped. back: what was counted from the time before counts no more."""
         if back:
-            self._quiet_until = self._connected_at = None
+            self._trouble.quiet_until = self._connected_at = None
+            self._watch.wake()
             self._cut("the clock was set back")
         self._charge.bell.ring()
 
     async def keep(self) -> None:
         """Keep the fund. JournalError when nothing can be recorded, ConfigError when it can't be traded as configured."""
         structlog.contextvars.bind_contextvars(fund=self.fund)
+        watching = asyncio.create_task(self._watch.keep(), name=f"{self.fund} watch")
         try:
             await self._ledger.begin(self._charge.seed, self.clock.now())
             if self._ledger.is_behind:
                 now = self.clock.now()
                 await self._record_missed(await self._ledger.agenda(now), now)
                 await self._ledger.follow(now)
-            self._trouble = (await self._journal.standing(self.fund)).trouble  # of a process that is gone, until we know better
+            await self._trouble.begin()
             while not self._why_stopping:
-                self._charge.bell.ring_at(await self._turn())
+                look_at = await self._turn()
+                self._charge.bell.ring_at(min(look_at, self._watch.again_at or look_at))
                 await self._charge.bell.wait()
+                if watching.done():
+                    await watching  # a bug that ended it is one of the fund: nobody would see an emergency any more
         finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
             await self._disconnect()
             for command in (*filter(None, [self._in_hand]), *self._asked):
                 then = "the next one does it" if command.kind is CommandKind.FLATTEN else "ask again"
@@ -136,6 +125,7 @@ class FundKeeper:
     async def _turn(self) -> datetime:
         """Do what there is to do now; when to look again is returned."""
         try:
+            await self._brake()
             while self._asked and not self._why_stopping:
                 self._in_hand = self._asked.popleft()
                 await self._answer(self._in_hand)
@@ -144,27 +134,28 @@ class FundKeeper:
         except InvariantViolation as error:
             await self._halt(error)
         except (VenueError, StaleData) as error:
-            await self._in_trouble(error)
+            await self._disconnect()
+            await self._trouble.met(error, near=self._watch.near)
         finally:
             structlog.contextvars.unbind_contextvars("run", "venue")
-        return self.clock.now() if self._quiet_until is None else self._quiet_until
+        return self._trouble.quiet_until or self.clock.now()
 
     async def _follow_schedule(self) -> datetime:
         now = self.clock.now()
         agenda = await self._ledger.agenda(now)
         await self._record_missed(agenda, now)
-        if self._quiet_until is not None and now < self._quiet_until:
-            return min(self._quiet_until, agenda.next_at)
+        if self._trouble.is_quiet(now):
+            return min(self._trouble.quiet_until or now, agenda.next_at)
         self._announce(agenda.opens_at)
         self._unsettled = bool(await self._journal.open_children(self.fund))
-        left = await unfinished(self._journal, self.fund)
+        left = await unfinished_flattening(self._journal, self.fund)
         if left is not None and (left.again_at is None or left.again_at <= now):
             await self._flatten_on()
             return self.clock.now()
         warm_from = agenda.opens_at - WARM_UP
         if agenda.slot is not None and await self._may_run():
             await self._run_slot(agenda.slot, agenda.ends_by)
-            await self._out_of_trouble()
+            await self._trouble.over()
             return self.clock.now()
         if (self._make is None or now >= warm_from or self._unsettled) and await self._be_fresh():
             return self.clock.now()  # what was settled may be due again
@@ -172,7 +163,7 @@ class FundKeeper:
         if now >= last_call and self._warm_for != agenda.opens_at:
             await self._charge.warm()
             self._warm_for = agenda.opens_at
-        await self._out_of_trouble()
+        await self._trouble.over()
         look_at = min([agenda.next_at, *(at for at in (warm_from, last_call) if now < at)])
         look_at = min(look_at, left.again_at) if left is not None and left.again_at is not None else look_at
         return min(look_at, self.clock.now() + LONGEST_RETRY) if self._unsettled else look_at
@@ -218,13 +209,57 @@ class FundKeeper:
                 raise VenueRefused("refused", "; ".join(refusal.message for refusal in plan.refusals))
             return await rebalancer.take_up(begun, plan, Unwatched())
         finally:
-            self._working = None
+            self._rest(rebalancer)
+
+    async def _brake(self) -> None:
+        """Look at the account where that is due, and take the fund out of an emergency. It goes ahead of everything else."""
+        monitor = self._monitor
+        if monitor is None or self._why_stopping or self._trouble.is_quiet(self.clock.now()) or not self._watch.is_wanted:
+            return
+        begun = await unfinished(self._journal, self.fund, self.clock.now())
+        reading = await monitor.look(monitor.rules.going_on if begun is not None else monitor.rules)
+        # one that has begun is ended in its row, also where it is over by itself
+        rest_until = await self._take_out(reading.danger, begun) if reading.danger or begun is not None else None
+        self._watch.looked(near=reading.near, rest_until=rest_until)
+
+    async def _take_out(self, danger: str, begun: Run | None) -> datetime | None:
+        """De-lever; when to look again is returned, None where an emergency has come to its end."""
+        standing = await self._journal.standing(self.fund)
+        if standing.halted:
+            log.error("emergency.halted", why=danger, halted=standing.reason)
+            return self.clock.now() + LONGEST_PAUSE
+        await self._settle(goes_on=False)
+        run = await self._delever(danger, begun)
+        await self._ledger.read(self.clock.now())  # a slot that was cut is over: only the next one may lever up again
+        return self.clock.now() + LONGEST_PAUSE if run is None else again_at(run)
+
+    async def _delever(self, danger: str, begun: Run | None) -> Run | None:
+        """A run that ends an emergency, in the row of ``begun`` where it goes on; None where nothing can be done."""
+        self._working = rebalancer = self._new_rebalancer().braked(going_on=begun is not None)
+        try:
+            plan = await rebalancer.plan()
+            if self._why_stopping:
+                return None
+            if begun is not None and not plan.refusals:
+                return await rebalancer.take_up(begun, plan, Unwatched())
+            if begun is None and plan.legs:
+                return await rebalancer.execute(plan, trigger_at(self.clock.now()), Unwatched(), danger)
+            log.error("emergency.stuck", why=danger, plan=plan.reason, refusals=[one.message for one in plan.refusals])
+            return None
+        finally:
+            self._rest(rebalancer)
+
+    def _rest(self, worked: Rebalancer) -> None:
+        self._working = None
+        if worked.latest is not None and self._monitor is not None:
+            self._monitor.saw(worked.latest)
 
     async def _answer(self, command: Command) -> None:
         """Do what a command asks and say what came of it. The run's own row tells how a rebalance went."""
         if command.kind not in WORK:
             if command.kind is CommandKind.RESUME:
-                self._quiet_until = self._connected_at = None  # why it was halted may still hold
+                self._trouble.quiet_until = self._connected_at = None  # why it was halted may still hold
+                self._watch.wake()
                 await self._ledger.go_on(self.clock.now())
             await self._journal.end_command(command.id, at=self.clock.now(), exit_code=0)
             return
@@ -267,13 +302,18 @@ class FundKeeper:
         if not await self._new_rebalancer().verify():
             # whatever a human says of the fund meanwhile
             raise VenueRefused("journal", "the journal lacks orders of ours that the venue has: `keeper reconcile` shows them")
+        self._monitor = self._new_rebalancer().monitor()
+        self._watch.connect(self._monitor)
         await self._settle()
         self._connected_at = self.clock.now()
         await self._ledger.read(self.clock.now())
         return True
 
-    async def _settle(self) -> None:
-        """Close the run that another process left behind, and settle children without a known outcome."""
+    async def _settle(self, *, goes_on: bool = True) -> None:
+        """Close the run that another process left behind, and settle children without a known outcome.
+
+        goes_on: whether what a human asked for goes on then.
+        """
         left = await self._journal.unended_runs(self.fund)
         open_before = await self._journal.open_children(self.fund)
         if not left and not open_before:
@@ -286,17 +326,18 @@ class FundKeeper:
             self._working = None
         if left:
             await self._ledger.go_on(self.clock.now())
-        for run_id in sorted({run.id for run in left} | {child.run for child in open_before}):
+        for run_id in sorted({run.id for run in left} | {child.run for child in open_before}) if goes_on else ():
             await self._go_on(run_id)
 
     async def _go_on(self, run_id: str) -> None:
         """Take up a run that a human asked for, and that a crash or an unknown outcome cut, while its time lasts.
 
-        The runs of slots are due by themselves, and so is a flattening; what was asked for since goes first. A written plan
-        was looked at for what the account held before its run, so that nothing goes on with one.
+        The runs of slots are due by themselves, and so are a flattening and an emergency; what was asked for since goes first.
+        A written plan was looked at for what the account held before its run, so that nothing goes on with one.
         """
         run = await self._journal.run(run_id)
-        if run is None or run.key.day is not None or run.key.trigger.startswith(FLATTEN) or self._in_hand or self._asked:
+        by_itself = run is None or run.key.day is not None or run.key.trigger.startswith((FLATTEN, EMERGENCY))
+        if run is None or by_itself or self._in_hand or self._asked:
             return
         if run.plan.get("written"):
             return
@@ -310,15 +351,17 @@ class FundKeeper:
     async def _flatten_on(self) -> None:
         """Go on with a flattening that has not come to its end, or could not begin, however late it is."""
         await self._be_fresh()
-        if (left := await unfinished(self._journal, self.fund)) is not None:
+        if (left := await unfinished_flattening(self._journal, self.fund)) is not None:
             await self._work(left.asked.trigger, left.run)
             asked = await self._journal.find_command(left.asked.id)
             if asked is not None and asked.taken_at is not None and asked.ended_at is None:  # by a process that is gone
                 await self._journal.end_command(asked.id, at=self.clock.now())
-        await self._out_of_trouble()
+        await self._trouble.over()
 
     async def _disconnect(self) -> None:
+        await self._watch.disconnect()
         connection, self._connection, self._make, self._connected_at = self._connection, None, None, None
+        self._monitor = None
         self._warm_for = None
         if connection is not None:
             await connection.aclose()
@@ -346,42 +389,12 @@ class FundKeeper:
             return f"the fund was halted ({standing.reason or 'no reason given'})"
         if self._busy is not None and self._busy[0] < closes and opens < self._busy[1]:
             return "a run that was asked for was at work while its window was open"
-        if self._in_trouble_since is not None and self._in_trouble_since <= closes:
-            return self._trouble
-        return "Keeper did not run, or slept, while its window was open"
-
-    async def _in_trouble(self, error: VenueError | StaleData) -> None:
-        """Say so once, and keep quiet for a while that grows up to a cap."""
-        await self._disconnect()
-        longest = LONGEST_REFUSED if isinstance(error, VenueRefused) else LONGEST_RETRY
-        pause = min(FIRST_RETRY * 2 ** min(self._failures, 10), longest)
-        self._failures += 1
-        self._in_trouble_since = self._in_trouble_since or self.clock.now()
-        self._quiet_until = self.clock.now() + pause
-        log.warning("venue.trouble", error=str(error), retry_in=pause.total_seconds())
-        await self._tell(str(error))
-        lasts = self.clock.now() - self._in_trouble_since
-        if isinstance(error, VenueUnavailable):
-            await self._guard.judge(trouble=lasts)
-        elif isinstance(error, StaleData):
-            await self._guard.judge(unseen=lasts)
-
-    async def _out_of_trouble(self) -> None:
-        if self._failures:
-            log.info("venue.back", failures=self._failures)
-            await self._guard.judge()
-        self._failures, self._quiet_until, self._in_trouble_since = 0, None, None
-        await self._tell("")
-
-    async def _tell(self, trouble: str) -> None:
-        if trouble != self._trouble:
-            self._trouble = trouble
-            await self._journal.set_trouble(self.fund, trouble, at=self.clock.now())
+        return self._trouble.before(closes) or "Keeper did not run, or slept, while its window was open"
 
     async def _halt(self, error: InvariantViolation) -> None:
         """Our own bug: nothing more is sent until a human has looked."""
         log.error("fund.halted", error=str(error))
         await self._disconnect()
-        self._quiet_until = self.clock.now() + LONGEST_REFUSED
+        self._trouble.quiet_for(LONGEST_REFUSED)
         if not (await self._journal.standing(self.fund)).halted:
             await self._journal.set_state(self.fund, FundState.HALTED, reason=str(error), at=self.clock.now())

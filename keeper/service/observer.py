@@ -97,6 +97,16 @@ class Observer:
         self._beside = lacking
         return self._observed(account, quotes, stats, {asset: price for asset, price in conversions.items() if asset in lacking})
 
+    async def marked(self, before: Observation) -> Observation:
+        """``before`` with every market as it is now, from public reads alone. Raises as ``observe`` does."""
+        quotes: dict[str, Quote] = {}
+
+        async def read_quote(symbol: str) -> None:
+            quotes[symbol] = await self._venue.quote(symbol)
+
+        await together(*(read_quote(symbol) for symbol in before.markets))
+        return replace(before, quotes=quotes, at=self._clock.now())
+
     def _unpriced(self, account: Account) -> frozenset[str]:
         """What is held that no market of the fund is there to price."""
         return frozenset(asset for asset, amount in account.balances.items() if amount and asset not in self._priced)

@@ -18,7 +18,7 @@ from keeper.domain.numbers import ZERO, exact, plain, sign
 from keeper.domain.observation import Observation, holdings
 from keeper.domain.order import Child, ChildState, Fill, OrderReport, VenueOrder
 from keeper.domain.run import NavCause
-from keeper.execution.recovery import CLOCK_SKEW
+from keeper.execution.recovery import CLOCK_SKEW, assumed, caught_up
 from keeper.policy.breakers import Change, ChangeKind, PositionChange, explain_change
 from keeper.ports import Clock, Journal, Venue
 from keeper.service.fund import Fund
@@ -48,6 +48,7 @@ class PositionBook:
         self._journal = journal
         self._clock: Clock = venue.clock
         self._observer = observer
+        self._is_behind = False
 
     async def settled(self) -> Observation:
         """The account once it stands still. StaleData when it does not."""
@@ -114,6 +115,18 @@ class PositionBook:
             if symbol in before
         }
 
+    async def as_assumed(self, observation: Observation) -> Observation:
+        """``observation`` as if every unknown order of ours that only reduces had filled, and none that adds."""
+        unknown = await self._journal.open_children(self._fund)
+        return assumed(observation, unknown, await self.expected(observation.markets)) if unknown else observation
+
+    async def caught_up(self, observation: Observation) -> Observation:
+        """``observation`` with what our own fills took off, where the account does not show it yet: it stands still only then."""
+        fills = await self._fills()
+        then = caught_up(observation, fills, await self.expected(observation.markets)) if fills else observation
+        self._is_behind = then.account != observation.account
+        return then
+
     async def stand_still(self, observation: Observation) -> bool:
         """Whether no second read is needed to know that the account of ``observation`` stands still.
 
@@ -148,7 +161,7 @@ class PositionBook:
         changes: since what was recorded last. What came about nobody knows how stays to be seen once a fund that was flattened
         may trade again; and a read that stood still would be taken for the truth, and the truth for a change.
         """
-        if any(one.alarms for one in changes):
+        if self._is_behind or any(one.alarms for one in changes):
             return
         if self._urgent and (await self._settled()).keys() - observation.markets.keys():
             return  # of a market that could not be read nothing would be known from here on

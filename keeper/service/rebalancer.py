@@ -13,14 +13,12 @@ import structlog
 
 from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueRefused
 from keeper.domain.fund import FundState, Worth
-from keeper.domain.market import MarketKind
 from keeper.domain.numbers import plain
 from keeper.domain.observation import Observation, holdings
-from keeper.domain.order import Child, ChildState, Fill
+from keeper.domain.order import Child
 from keeper.domain.run import NavCause, Run, RunStatus
 from keeper.execution import engine
-from keeper.execution.recovery import assumed
-from keeper.planning.gate import BOUND, PASSING, Refused
+from keeper.planning.gate import BOUND, Refused
 from keeper.planning.plan import Plan, goals_begun
 from keeper.planning.written import Who, WrittenPlan, written
 from keeper.policy.breakers import Cause, Trip
@@ -31,8 +29,9 @@ from keeper.service.dead_man import DeadMan
 from keeper.service.fund import Fund
 from keeper.service.guard import Guard
 from keeper.service.market_checks import changed_contracts
+from keeper.service.monitor import Monitor
 from keeper.service.observer import Observer
-from keeper.service.positions import PositionBook, added
+from keeper.service.positions import PositionBook
 from keeper.service.progress import Progress, leg_progress
 from keeper.service.recovery import recover
 from keeper.service.results import amended
@@ -45,7 +44,10 @@ log = structlog.get_logger()
 
 
 class Rebalancer:
-    """Plans and runs one fund. ``stop`` ends a run in work after the children in flight have their outcome."""
+    """Plans and runs one fund. ``stop`` ends a run in work after the children in flight have their outcome.
+
+    latest: the account and its markets as they were last read.
+    """
 
     def __init__(
         self, fund: Fund, venue: Venue, journal: Journal, observer: Observer, preflight: Preflight = nothing_known
@@ -64,6 +66,7 @@ class Rebalancer:
         self._waiting = Waiting(fund.name, venue.clock)
         self._why_stopped = ""
         self._planned: tuple[Plan, Observation] | None = None
+        self.latest: Observation | None = None
 
     def flat(self) -> "Rebalancer":
         """One that brings the same fund to no exposure at all."""
@@ -72,6 +75,14 @@ class Rebalancer:
     def ending(self, at: datetime | None) -> "Rebalancer":
         """One whose runs are over by ``at`` (aware), whatever their horizon."""
         return Rebalancer(self.fund.ending(at), self._venue, self._journal, self._observer, self._preflight)
+
+    def braked(self, *, going_on: bool) -> "Rebalancer":
+        """One that takes the same fund out of an emergency, which has begun before where it goes on, and does nothing else."""
+        return Rebalancer(self.fund.braked(going_on=going_on), self._venue, self._journal, self._observer.partial)
+
+    def monitor(self) -> Monitor:
+        """What watches the same fund over the same connection."""
+        return Monitor(self.fund, self._venue, self._journal, self._observer, self._positions, self._guard)
 
     def stop(self, why: str) -> None:
         """Send nothing more; the run ends as incomplete."""
@@ -282,10 +293,10 @@ class Rebalancer:
 
     async def _seen(self, observation: Observation) -> Observation:
         """``observation`` as the fund must see it: in an emergency every unknown reduction filled, no increase did."""
-        if not self.fund.urgent:
-            return observation
-        unknown = await self._journal.open_children(self.fund.name)
-        return assumed(observation, unknown, await self._positions.expected(observation.markets)) if unknown else observation
+        if self.fund.braking is not None:
+            observation = await self._positions.caught_up(observation)
+        self.latest = observation
+        return await self._positions.as_assumed(observation) if self.fund.urgent else observation
 
     async def _earlier_prices(self, sequence: int) -> Mapping[str, Decimal]:
         """What values the fees of earlier attempts in a run that trades no more; nothing where there were none."""
@@ -295,7 +306,7 @@ class Rebalancer:
         """Step until the engine finishes; the last observation is of the settled account."""
         while True:
             if self._waiting.is_over and not course.cut_short:
-                self._cut(course, self._why_stopped)
+                course.cut(self._why_stopped)
             course.state, decision = engine.step(course.state, observation, self._clock.now())
             progress.update(leg_progress(course.state, course.fills, self._observer.markets), self._clock.now())
             match decision:
@@ -331,7 +342,7 @@ class Rebalancer:
             for symbol in held
             if held[symbol] != course.expected[symbol]
         )
-        self._cut(course, f"the position changed without our order ({differences})")
+        course.cut(f"the position changed without our order ({differences})")
         course.expected = held
 
     async def _send(self, course: Course, slices: Sequence[engine.Slice], observation: Observation) -> None:
@@ -347,44 +358,13 @@ class Rebalancer:
             (armed,) = await asyncio.gather(arming, return_exceptions=True)
         for proposal, outcome in zip(slices, outcomes, strict=True):
             match outcome:
-                case Refused(reasons):
-                    why = "; ".join(reason.message for reason in reasons)
-                    if {reason.code for reason in reasons} <= PASSING:
-                        course.state = engine.postponed(course.state, proposal.leg, why, self._clock.now())
-                    else:
-                        course.refusals.append(why)
-                        course.state = engine.failed(course.state, proposal.leg, why, sent=False)
+                case Refused():
+                    course.refuse(proposal, outcome, self._clock.now())
                 case Sent(child, fills):
-                    self._book(course, proposal, child, fills)
+                    course.book(proposal, child, fills, self._observer.markets)
         for failed in (*outcomes, armed):
             if isinstance(failed, BaseException):
                 raise failed
-
-    def _book(self, course: Course, proposal: engine.Slice, child: Child, fills: Sequence[Fill]) -> None:
-        course.sent += 1
-        course.fills.extend(fills)
-        match child.state:
-            case ChildState.REJECTED:
-                course.state = engine.failed(course.state, proposal.leg, child.reason, sent=True)
-            case ChildState.FILLED | ChildState.CANCELED:
-                course.state = engine.booked(course.state, proposal.leg, child.filled)
-                for fill in fills:
-                    self._expect(course, fill)
-            case _:
-                course.uncertain = True
-                self._cut(course, f"the outcome of {child.request.client_id} is not known ({child.reason})")
-
-    def _expect(self, course: Course, fill: Fill) -> None:
-        course.expected[fill.symbol] = added(course.expected[fill.symbol], fill.amount * fill.side.sign)
-        for symbol, market in self._observer.markets.items():
-            # a fee may be taken in the coins of another market of the fund, such as BNB
-            if market.kind is MarketKind.SPOT and fill.fee_asset == market.base:
-                course.expected[symbol] = added(course.expected[symbol], -fill.fee)
-
-    def _cut(self, course: Course, why: str) -> None:
-        """Propose nothing more; the run settles and ends as incomplete for this reason, the first one named."""
-        course.cut_short = course.cut_short or why
-        course.state = engine.stop(course.state, why)
 
     async def _settled_if_possible(self, run: Run | None = None) -> Observation | None:
         """The settled account of a run that changed nothing; None when it can't be read or valued, which changes nothing.

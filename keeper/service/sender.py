@@ -64,8 +64,8 @@ class Sender:
         """
         if self._epoch is None:
             # a journal that was put back would number the same children again, to flatten also before a human accepts it
-            lives = [await self._journal.last_hash(kind, run.key.fund) for kind in (ACCEPTED, HELD_BACK)]
-            self._epoch = "".join(lives)
+            lives = [await self._journal.last_event(kind, run.key.fund) for kind in (ACCEPTED, HELD_BACK)]
+            self._epoch = "".join(event.hash for event in lives if event is not None)
         epoch = self._epoch
         requests = [self._request(run, one, epoch) for one in slices]
         async with self._turnstile:  # two steps may not pass the caps on the same figures

@@ -17,6 +17,7 @@ from keeper.domain.run import Run, RunKey, RunStatus
 from keeper.policy.agenda import Agenda, Ledger, SlotRecord, due
 from keeper.policy.schedule import Occurrence, Schedule, window
 from keeper.ports import Journal, VenueInfo
+from keeper.service.emergencies import overtook
 from keeper.service.followed import Followed, daily_before, history_of, named_by, note
 
 LOOK_BACK = timedelta(days=3)
@@ -34,12 +35,17 @@ class SlotOwner:
 
 
 def recorded(
-    runs: Iterable[Run], history: Sequence[Followed], *, account: str | None = None, rested_until: datetime | None = None
+    runs: Iterable[Run],
+    history: Sequence[Followed],
+    *,
+    emergency: Run | None,
+    account: str | None = None,
+    rested_until: datetime | None = None,
 ) -> dict[datetime, SlotRecord]:
     """What the runs of slots come to, by local date and time (naive).
 
-    history: what the fund's schedules named, the newest first; account: the one at hand, None where it does not matter;
-    rested_until: what ended by then rests no more.
+    history: what the fund's schedules named, the newest first; emergency: the fund's last run out of one; account: the one at
+    hand, None where it does not matter; rested_until: what ended by then rests no more.
     """
     rows = {}
     for run in runs:
@@ -50,7 +56,7 @@ def recorded(
                 status=run.status,
                 attempts=0 if rested else run.attempts,
                 ended_at=run.ended_at,
-                is_ours=account in (None, run.account),
+                is_ours=account in (None, run.account) and not overtook(emergency, run),
                 named=named_by(history, run.key, run.started_at),
             )
     return rows
@@ -103,7 +109,8 @@ class SlotLedger:
             self._rested_until = None  # the clock was ahead when that was said
         today = now.astimezone(self._schedule.zone).date()
         found = await self._journal.slot_runs(self._owner.fund, today - LOOK_BACK)
-        rows = recorded(found, self._history, account=self._owner.venue.account, rested_until=self._rested_until)
+        emergency, account = await self._journal.last_emergency(self._owner.fund), self._owner.venue.account
+        rows = recorded(found, self._history, emergency=emergency, account=account, rested_until=self._rested_until)
         older = max((local for local in rows if local.date() < today - LOOK_BACK), default=None)
         records = {local: record for local, record in rows.items() if local != older}
         self._ledger = replace(ledger, records=records, before=older)

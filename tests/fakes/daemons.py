@@ -11,12 +11,14 @@ from zoneinfo import ZoneInfo
 from keeper.bells import ClockBell
 from keeper.domain.run import Command, CommandKind, Run
 from keeper.journal.store import Mode, SqlJournal
+from keeper.policy.emergency import emergency_of
 from keeper.policy.mandate import Mandate
 from keeper.policy.schedule import Schedule
 from keeper.ports import Bell, Clock, Journal, Venue
+from keeper.service.charge import Charge
 from keeper.service.daemon import Daemon
 from keeper.service.fund import Fund
-from keeper.service.keeping import Charge, FundKeeper
+from keeper.service.keeping import FundKeeper
 from keeper.service.observer import Observer
 from keeper.service.rebalancer import Rebalancer
 from keeper.service.slots import SlotOwner
@@ -77,9 +79,11 @@ class Venues:
             raise self.unfit
 
 
-def fund_of(name: str = "btc3l", targets: Mapping[str, str] | None = None) -> Fund:
-    wanted = {symbol: Decimal(multiple) for symbol, multiple in (targets or {PERP: "3"}).items()}
-    return Fund(name=name, mandate=Mandate(targets=wanted), limits=LIMITS, pacing=TWAP)
+def fund_of(name: str = "btc3l", targets: Mapping[str, str] | None = None, *, check_every: timedelta = DAY) -> Fund:
+    """check_every: how often leverage is looked at between slots; rarely, where a test is of something else."""
+    mandate = Mandate(targets={symbol: Decimal(multiple) for symbol, multiple in (targets or {PERP: "3"}).items()})
+    emergency = emergency_of(mandate, check_every=check_every)
+    return Fund(name=name, mandate=mandate, limits=LIMITS, pacing=TWAP, emergency=emergency)
 
 
 def charge_of(

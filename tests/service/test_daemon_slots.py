@@ -12,8 +12,9 @@ from keeper.domain.fund import FundState, Standing
 from keeper.domain.run import CommandKind, RunKey, RunStatus
 from keeper.planning.plan import goals_begun
 from keeper.policy.mandate import Band, BandGoal, Mandate
-from keeper.service.keeping import FIRST_RETRY, LAST_CALL, LONGEST_RETRY, WARM_UP
+from keeper.service.keeping import LAST_CALL, WARM_UP
 from keeper.service.slots import SlotLedger, SlotOwner
+from keeper.service.trouble import FIRST_RETRY, LONGEST_RETRY
 from keeper.venues.feeds.market_spec import MarketSpec
 from tests.fakes.daemon_desks import DAILY, Kept, kept
 from tests.fakes.daemons import DAY, HOUR, Venues, charge_of, command, daemon_of, daily, fund_of, run_until, told

@@ -1,0 +1,40 @@
+"""Which emergency is still to be ended, and when: told from the journal's rows, so that a process that starts anew does it."""
+
+from datetime import datetime, timedelta
+
+from keeper.domain.run import Run
+from keeper.planning.plan import EMERGENCY
+from keeper.ports import Journal
+
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=30)
+LOOKED = "leverage.looked_at"
+"""The kind of the events that tell how far a fund was from an emergency."""
+EPISODE = timedelta(hours=1)
+"""How long after its last attempt an emergency still counts as the same one."""
+
+
+async def unfinished(journal: Journal, fund: str, now: datetime) -> Run | None:
+    """The emergency run of ``fund`` that was left before its end, if nothing else was begun since and it is not long ago."""
+    run = await journal.last_emergency(fund)
+    if run is None or not run.status.may_go_on or run.ended_at is None or now - run.ended_at > EPISODE:
+        return None
+    newest = await journal.runs(fund=fund, limit=1)
+    return run if newest and newest[0].id == run.id else None
+
+
+def again_at(run: Run) -> datetime | None:
+    """When an emergency run that has ended may be taken up again; None where it reached its end."""
+    if not run.status.may_go_on or run.ended_at is None:
+        return None
+    pause: timedelta = FIRST_PAUSE * 2 ** min(run.attempts - 1, 10)
+    return run.ended_at + min(pause, LONGEST_PAUSE)
+
+
+def overtook(emergency: Run | None, run: Run) -> bool:
+    """Whether ``emergency`` came after ``run`` had begun: what that took off only the next slot may put on again."""
+    return emergency is not None and bool(run.attempts) and emergency.started_at >= run.started_at
+
+
+def trigger_at(now: datetime) -> str:
+    """The trigger of an emergency that begins at ``now``: no two begin in the same microsecond."""
+    return f"{EMERGENCY}{now:%Y%m%dT%H%M%S}-{now:%f}"

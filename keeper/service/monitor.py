@@ -1,0 +1,163 @@
+"""Watches the leverage of one fund over one connection. It reads, judges what moved a position, and sends nothing.
+
+Far from an emergency public reads will do: the account as it was last read, at the marks of now. The account itself is read
+after runs, near an emergency, and every so often, so that a deposit, a forced trade or a trade by hand is seen.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import structlog
+
+from keeper.domain.errors import StaleData
+from keeper.domain.market import MarketKind
+from keeper.domain.numbers import exact, rounded
+from keeper.domain.observation import Observation, holdings
+from keeper.planning.agreement import apart
+from keeper.planning.gate import EMERGENCY_SLACK
+from keeper.planning.soundness import unsound
+from keeper.policy.emergency import Emergency, Reading, assess
+from keeper.ports import Clock, Journal, Venue
+from keeper.service.emergencies import LOOKED
+from keeper.service.fund import Fund
+from keeper.service.guard import Guard
+from keeper.service.observer import Observer
+from keeper.service.positions import PositionBook
+
+ACCOUNT_EVERY = timedelta(minutes=5)
+"""How often the account is read while nothing is near; each fund has its own minute for that."""
+ACCOUNT_NEAR = timedelta(seconds=30)
+"""The same near an emergency."""
+NOTED_EVERY = timedelta(minutes=15)
+"""How often what was seen is written down while it stays about the same."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PLACES = 8
+log = structlog.get_logger()
+
+
+class Monitor:
+    """The monitor of one fund."""
+
+    def __init__(
+        self, fund: Fund, venue: Venue, journal: Journal, observer: Observer, positions: PositionBook, guard: Guard
+    ) -> None:
+        self._fund = fund
+        self._clock: Clock = venue.clock
+        self._journal = journal
+        self._observer = observer
+        self._positions = positions
+        self._guard = guard
+        self._account: Observation | None = None
+        self._read_at: datetime | None = None
+        self._judged: Mapping[str, Decimal] = {}
+        self._noted: tuple[datetime, bool] | None = None
+        digest = hashlib.sha256(f"{venue.info.account}\x1f{fund.name}".encode()).digest()
+        self._minute = EPOCH + ACCOUNT_EVERY * (int.from_bytes(digest[:4], "big") / 2**32)
+
+    @property
+    def rules(self) -> Emergency:
+        """When the fund is to be de-levered."""
+        return self._fund.watched
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to watch: coins that are paid for can't be liquidated."""
+        spot = all(market.kind is MarketKind.SPOT for market in self._observer.markets.values())
+        return spot and self.rules.max_leverage is None
+
+    def saw(self, observation: Observation) -> None:
+        """Go by the account of ``observation``, which a run has just read."""
+        if observation.markets.keys() == self._observer.markets.keys():
+            self._account, self._read_at = observation, self._clock.now()
+
+    def is_due(self, *, near: bool) -> bool:
+        """Whether the account is to be read again. near: an emergency is."""
+        now = self._clock.now()
+        if self._read_at is None:
+            return True
+        if near:
+            return not timedelta(0) <= now - self._read_at < ACCOUNT_NEAR
+        span = max(ACCOUNT_EVERY, self.rules.check_every)
+        return (now - self._minute) // span != (self._read_at - self._minute) // span
+
+    async def glance(self, account: Observation | None = None) -> Reading | None:
+        """How far an emergency is by public reads alone; None before the account was ever read. Raises as ``look`` does.
+
+        account: as a run at work has it.
+        """
+        before = account or self._account
+        return None if before is None else assess(self.rules, self._believed(await self._observer.marked(before)))
+
+    async def look(self, rules: Emergency) -> Reading:
+        """How far an emergency by ``rules`` is, by the account as it is now. No run may be at work meanwhile.
+
+        What moved a position is judged, unless there is something more urgent to do. VenueError or StaleData when it can't be
+        told.
+        """
+        shown = await self._observer.observe()
+        observation = await self._positions.caught_up(shown)
+        self._account, self._read_at = observation, self._clock.now()
+        reading = assess(rules, self._believed(observation))
+        await self._note(reading, observation)
+        if not reading.danger:
+            await self._judge_positions(shown)
+        return reading
+
+    def _believed(self, observation: Observation) -> Observation:
+        """``observation`` if its figures are some, and its prices agree as far as an order in an emergency asks of them."""
+        words = unsound(observation)
+        words = words or tuple(one.message for one in apart(observation.quotes, _widest(self._fund.limits.max_slippage_bps)))
+        if words:
+            raise StaleData("; ".join(words))
+        return observation
+
+    async def _judge_positions(self, observation: Observation) -> None:
+        """Have a breaker look at positions that are not what our fills lead to; at each of them once."""
+        if await self._journal.open_children(self._fund.name):
+            return  # nobody knows yet what our own orders did
+        expected, held = await self._positions.expected(observation.markets), holdings(observation)
+        if held == self._judged or all(held[symbol] == contracts for symbol, contracts in expected.items()):
+            return
+        observation, changes = await self._positions.patient_changes(await self._positions.settled())
+        self._judged = holdings(observation)
+        for one in changes:
+            log.warning("position.moved", fund=self._fund.name, market=one.symbol, change=str(one.change))
+        if changes:
+            await self._guard.judge(changes=changes)
+
+    async def _note(self, reading: Reading, observation: Observation) -> None:
+        """Write down what was seen, for whoever asks how the fund stands; now and then, and whenever it comes near or goes."""
+        now = self._clock.now()
+        if self._noted is not None:
+            at, near = self._noted
+            if near == reading.near and timedelta(0) <= now - at < NOTED_EVERY:
+                return
+        self._noted = now, reading.near
+        await self._journal.note(LOOKED, fund=self._fund.name, run="", at=now, payload=told(reading, self.rules, observation))
+
+
+@exact
+def _widest(bps: Decimal) -> Decimal:
+    return bps * EMERGENCY_SLACK
+
+
+@exact
+def told(reading: Reading, rules: Emergency, observation: Observation) -> dict[str, object]:
+    """``reading`` as the journal keeps it: figures that are rounded for display, and the price of each market that matters."""
+    level = None if rules.max_leverage is None else rounded(rules.max_leverage, PLACES)
+    return {
+        "nav": rounded(reading.nav, PLACES),
+        "currency": reading.currency,
+        "leverage": rounded(reading.net, PLACES),
+        "gross_leverage": rounded(reading.gross, PLACES),
+        "max_leverage": level,
+        "to": rounded(rules.to, PLACES),
+        "liquidation_distance": None if reading.distance is None else rounded(reading.distance, PLACES),
+        "moves": [
+            {"market": symbol, "move": rounded(move, PLACES), "price": rounded(observation.marks[symbol] * (1 + move), PLACES)}
+            for symbol, move in reading.moves.items()
+        ],
+        "danger": reading.danger,
+    }
