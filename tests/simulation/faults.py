@@ -65,8 +65,12 @@ class Happening(StrEnum):
     HALT_BETWEEN = auto()
     """The operator halts the fund between what a breaker has read of its state and what it makes of it, half of the time."""
 
+    CRASH = auto()
+    """A price goes so far against the fund that it is an emergency, and half of the time comes back."""
+
 
 RARE = (
+    Happening.CRASH,
     Happening.HALT_BETWEEN,
     Happening.STANDSTILL,
     Happening.RESTING,
@@ -74,6 +78,8 @@ RARE = (
     Happening.CANCEL_ALL,
     Happening.RESTORE,
 )
+CRASH_SHARE = 0.1
+"""Of the seeds in which a price crashes."""
 COMMON = tuple(kind for kind in Happening if kind not in RARE)
 
 
@@ -132,13 +138,16 @@ class Faults:
         return None
 
 
-def drawn(rng: Random) -> Faults:
-    """The faults of one seed."""
-    return Faults(
+def drawn(rng: Random, crashes: Random) -> Faults:
+    """The faults of one seed. crashes: draws those of the market by itself."""
+    faults = Faults(
         rng=rng,
         orders={fault: rng.uniform(0.02, 0.25) for fault in _some(rng, list(OrderFault), 0.3)},
         reads={fault: rng.uniform(0.01, 0.08) for fault in _some(rng, list(ReadFault), 0.3)},
-        happenings={kind: rng.randint(1, 2) for kind in _some(rng, COMMON, 0.3) + _some(rng, RARE, 0.12)},
+        happenings={
+            kind: rng.randint(1, 2)
+            for kind in _some(rng, COMMON, 0.3) + _some(rng, [kind for kind in RARE if kind is not Happening.CRASH], 0.12)
+        },
         lag=rng.choice((0.0, 0.1, 0.45)),
         skew=rng.choice((0.0, 0.0, -0.8, 0.8)),
         failing_writes=rng.choice((0.0, 0.0, 0.0, 0.02)),
@@ -147,6 +156,9 @@ def drawn(rng: Random) -> Faults:
         ambush=rng.choice((0.0, 0.0, 0.1, 0.3)),
         daemons=rng.choice((1, 1, 2)),
     )
+    if crashes.random() < CRASH_SHARE:
+        faults.happenings = {**faults.happenings, Happening.CRASH: crashes.randint(1, 2)}
+    return faults
 
 
 def _some(rng: Random, kinds: Sequence[T], share: float) -> list[T]:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from keeper.domain.market import FeeAsset, Market, MarketKind
 from keeper.execution.pacing import Pacing, Style
 from keeper.planning.gate import Limits
+from keeper.policy.emergency import Emergency, emergency_of
 from keeper.policy.mandate import Mandate
 from keeper.policy.schedule import Schedule
 from keeper.ports import Environment
@@ -64,7 +65,13 @@ class Rules:
     schedule: Schedule
     environment: Environment = Environment.TESTNET
     order_ttl: timedelta = timedelta(seconds=5)
+    check_every: timedelta = timedelta(hours=6)
     markets: Mapping[str, Market] = field(default_factory=lambda: MARKETS)
+
+    @property
+    def emergency(self) -> Emergency:
+        """When it is de-levered between slots."""
+        return emergency_of(self.mandate, check_every=self.check_every)
 
     @property
     def dialect(self) -> Dialect:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 ACCOUNT = (Happening.MANUAL_TRADE, Happening.DEPOSIT, Happening.ADL, Happening.RESTING, Happening.STANDSTILL)
 BY_HAND = (Happening.HALT, Happening.REBALANCE, Happening.FLATTEN, Happening.CANCEL_ALL, Happening.RESTORE)
+LEAST_LEFT = Decimal("0.4")
+"""Of NAV, after a crash."""
 LOT, COIN = Decimal("0.001"), Decimal("0.0000001")
 
 
@@ -45,12 +47,28 @@ class Fate:
         """Have it happen now, unless the faults have ended."""
         if self._world.faults.ended:
             return
-        if kind in ACCOUNT:
+        if kind is Happening.CRASH:
+            self._crashes()
+        elif kind in ACCOUNT:
             self._to_account(kind)
         elif kind in BY_HAND:
             self._by_hand(kind)
         else:
             self._to_machine(kind, self._world.holders[0] if self._world.holders else None)
+
+    def _crashes(self) -> None:
+        """A price moves against the fund as far as leaves an emergency; no further than leaves it something."""
+        world, rng = self._world, self._world.rng
+        exchange, symbol = world.exchange, rng.choice(tuple(world.rules.mandate.targets))
+        move = Decimal(rng.choice(("0.12", "0.15", "0.18"))) * (-1 if exchange.held(symbol) > 0 else 1)
+        worth = exchange.held(symbol) * exchange.prices.mark(symbol)
+        if exchange.is_spot(symbol) or exchange.nav() + worth * move < exchange.nav() * LEAST_LEFT:
+            return
+        exchange.prices.jump(symbol, 1 + move)
+        world.trace.add("world", "crash", f"{symbol} by {move}")
+        if rng.random() < 1 / 2:
+            back = rng.choice((30.0, 1800.0, 20_000.0))
+            world.loop.call_later(back, exchange.prices.jump, symbol, 1 / (1 + move))
 
     def _by_hand(self, kind: Happening) -> None:
         world = self._world

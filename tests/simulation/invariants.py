@@ -12,10 +12,10 @@ from keeper.domain.fund import FundState
 from keeper.domain.market import Side
 from keeper.domain.order import CLIENT_ID_PREFIX, TRANSITIONS, ChildState
 from keeper.planning.gate import EMERGENCY_SLACK
-from keeper.planning.plan import FLATTEN
+from keeper.planning.plan import EMERGENCY, FLATTEN
 from keeper.policy.breakers import Cause
 from tests.simulation.database import Disk
-from tests.simulation.exchange import Asked, Exchange, Order
+from tests.simulation.exchange import Asked, Exchange, Holdings, Order
 from tests.simulation.funds import Rules
 from tests.simulation.trace import Trace
 from tests.simulation.wire import CANARY
@@ -27,6 +27,8 @@ SLACK = Decimal("0.006")
 """Of a trade: by how much its size may be off for its costs, and for prices that a collar lets pass."""
 ENOUGH = Decimal(7)
 """Turnover of a day, in multiples of NAV, with which any mandate here is reached from anywhere."""
+LEAST_KEPT = Decimal("0.6")
+"""Of its target, what an emergency leaves of a leg at the least where the legs have drifted apart."""
 _SENT_BY = "SELECT run, leg, amount, state FROM children WHERE client_id = ?"
 _TRIGGER = "SELECT trigger FROM runs WHERE id = (SELECT run FROM children WHERE client_id = ?)"
 _STATE = "SELECT state, cause, reason FROM fund_states WHERE fund = ?"
@@ -202,15 +204,18 @@ class Judge:
 
     def _judge_caps(self, order: Order) -> None:
         limits, now = self.rules.limits, self.exchange.now()
-        flattens = self._triggers.get(order.client_id, "").startswith(FLATTEN)
-        if flattens and not self._reduces(order):
-            self.violated("I8", f"{order.client_id} is to flatten, and may open or add")
+        trigger = self._triggers.get(order.client_id, "")
+        urgent = trigger.startswith((FLATTEN, EMERGENCY))
+        if urgent and not self._reduces(order):
+            self.violated("I8", f"{order.client_id} of {trigger} may open or add")
+        if trigger.startswith(EMERGENCY):
+            self._judge_need(order)
         notional = order.amount * order.price
         if notional > limits.max_order_notional:
             self.violated("I8", f"{order.client_id} of {notional:.2f} is above the largest order")
         low, high = self.exchange.prices.between(order.symbol, now - LOOK_BACK)
         # from the mid, which may be as far from the mark, or further where a reduction can't wait
-        collar = (1 + (EMERGENCY_SLACK if flattens else 1)) * limits.max_slippage_bps / 10_000 + Decimal("0.0005")
+        collar = (1 + (EMERGENCY_SLACK if urgent else 1)) * limits.max_slippage_bps / 10_000 + Decimal("0.0005")
         if not low * (1 - collar) <= order.price <= high * (1 + collar):
             self.violated("I8", f"{order.client_id} at {order.price} is outside of the collar around {low} to {high}")
         if not self._reduces(order):
@@ -219,6 +224,26 @@ class Judge:
             if grows and leverage > limits.max_leverage * Decimal("1.03"):
                 self.violated("I8", f"{order.client_id} makes the leverage {leverage:.2f}")
         self._judge_windows(order)
+
+    def _judge_need(self, order: Order) -> None:
+        """I16: whoever de-levers between slots had more leverage than where an emergency ends, at some price of late."""
+        rule, since = self.rules.emergency, order.at - LOOK_BACK
+        marks = {symbol: self.exchange.prices.between(symbol, since) for symbol in self.rules.mandate.targets}
+        stale = self.stood_since is not None and (self.stood_until is None or self.stood_until > since)
+        seen = [holdings for holdings in self.exchange.history if holdings.at >= since] or self.exchange.history[-1:]
+        if stale or self._foreign_at.get(order.symbol, since) > since:
+            return
+        before = self.exchange.seen(since)
+        highest = max(self._leverage(holdings, picks) for holdings in (before, *seen) for picks in _corners(marks))
+        if highest < rule.to * Decimal("0.99"):
+            self.violated("I16", f"{order.client_id} de-levers a fund at {highest:.3f}x, an emergency ends at {rule.to}x")
+
+    def _leverage(self, holdings: Holdings, marks: Mapping[str, Decimal]) -> Decimal:
+        sizes = {symbol: size for symbol, (size, _) in holdings.positions.items()}
+        profit = sum(((marks[symbol] - entry) * size for symbol, (size, entry) in holdings.positions.items()), ZERO)
+        nav = holdings.cash + profit
+        exposure = sum((abs(size) * marks[symbol] for symbol, size in sizes.items()), ZERO)
+        return exposure / nav if nav > 0 else Decimal(1000)
 
     def _reduces(self, order: Order) -> bool:
         """Whether it can't add risk: a sale of coins can't, since none are lent here."""
@@ -242,11 +267,13 @@ class Judge:
         stale = self.stood_since is not None and (self.stood_until is None or self.stood_until > since)
         if self._foreign_at.get(order.symbol, since) > (min(since, self.stood_since) if stale and self.stood_since else since):
             return
-        flattens = self._triggers.get(order.client_id, "").startswith(FLATTEN)
-        target = self.rules.mandate.targets[order.symbol]
+        trigger = self._triggers.get(order.client_id, "")
+        flattens, target = trigger.startswith(FLATTEN), self.rules.mandate.targets[order.symbol]
         # the legs of a hedge go down together, however far the venue cut one of them
         hedged = any(other * target < 0 for other in self.rules.mandate.targets.values())
         goals = [ZERO] if flattens else [target, ZERO] if hedged and self.was_cut else [target]
+        if trigger.startswith(EMERGENCY):
+            goals = [target, target * LEAST_KEPT]  # a share of what is held, whose legs may have drifted apart
         low, high = self.exchange.prices.between(order.symbol, since)
         first = max(0, bisect_left(self._navs, since, key=lambda one: one[0]) - 1)
         navs = [nav for _, nav in self._navs[first:]]
@@ -340,6 +367,14 @@ class Judge:
             # of coins whose cash lies in others that are not worth selling
             if len(lacks) > 1 or gap < 0 or self.exchange.affords(symbol, smallest, self.exchange.prices.mark(symbol)):
                 self.violated("I5", f"{symbol} lacks {gap:.5f} contracts, the smallest order is {smallest:.5f}")
+
+
+def _corners(ranges: Mapping[str, tuple[Decimal, Decimal]]) -> list[dict[str, Decimal]]:
+    """Every combination of the lowest and the highest price of each market."""
+    found: list[dict[str, Decimal]] = [{}]
+    for symbol, ends in ranges.items():
+        found = [{**one, symbol: price} for one in found for price in set(ends)]
+    return found
 
 
 def _ours(order: Order) -> bool:

@@ -67,6 +67,15 @@ class Prices:
         marks = [mark for _, mark in seen[start:]]
         return min(marks), max(marks)
 
+    def jump(self, symbol: str, factor: Decimal) -> None:
+        """Have the price go somewhere at once, unless nothing moves any more."""
+        path, tick = self._moved(symbol), self._markets[symbol].tick
+        if self.frozen:
+            return
+        path.mark = max(tick, path.mark * factor // tick * tick)
+        self.seen[symbol].append((self._now(), path.mark))
+        self._refill(symbol)
+
     def take(self, symbol: str, side: Side, amount: Decimal, limit: Decimal, share: Decimal) -> Ladder:
         """What an order finds up to its limit, as (contracts, price); the book lacks it until it is refilled.
 

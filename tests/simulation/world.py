@@ -16,9 +16,10 @@ from typing import Any, cast
 from keeper.bells import ClockBell
 from keeper.domain.errors import KeeperError
 from keeper.ports import Clock, Journal, Venue, VenueInfo
+from keeper.service.charge import Charge
 from keeper.service.daemon import Daemon
 from keeper.service.fund import Fund
-from keeper.service.keeping import Charge, FundKeeper
+from keeper.service.keeping import FundKeeper
 from keeper.service.observer import Observer
 from keeper.service.rebalancer import Rebalancer
 from keeper.service.slots import SlotOwner
@@ -98,12 +99,14 @@ class World:
         self.start = START
         self.loop = VirtualLoop(Random(f"{seed} order").shuffle)
         self.trace = Trace(self.now)
-        self.faults = scenario.faults or plans.drawn(Random(f"{seed} faults")).without(scenario.without)
+        self.faults = scenario.faults or plans.drawn(Random(f"{seed} faults"), Random(f"{seed} crash")).without(scenario.without)
         if scenario.more is not None:
             scenario.more(self.faults)
         self.rules = scenario.rules or funds.drawn(
             Random(f"{seed} fund"), coins=0.0 if "spot" in scenario.without else scenario.coins
         )
+        if Happening.CRASH in self.faults.happenings:  # elsewhere a look now and then will do
+            self.rules.check_every = timedelta(minutes=Random(f"{seed} looks").choice((10, 60)))
         self.rng = Random(f"{seed} world")
         self.disk = Disk()
         market = Random(f"{seed} market")
@@ -145,7 +148,9 @@ class World:
             order_ttl=self.rules.order_ttl.total_seconds(),
         )
         rules = self.rules
-        self.fund = Fund(name=rules.fund, mandate=rules.mandate, limits=rules.limits, pacing=rules.pacing)
+        self.fund = Fund(
+            name=rules.fund, mandate=rules.mandate, limits=rules.limits, pacing=rules.pacing, emergency=rules.emergency
+        )
         self.operator = Operator(self)
         self.fate = Fate(self)
 
