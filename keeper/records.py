@@ -22,7 +22,17 @@ from keeper.policy.agenda import Ledger, coming_slots, open_until
 from keeper.policy.schedule import Schedule
 from keeper.ports import Clock, Journal
 from keeper.service.books import beside, left_by
-from keeper.service.documents import Document, Slots, fund_status, run_document, runs_document, status_document, with_books
+from keeper.service.documents import (
+    Document,
+    Slots,
+    emergency_document,
+    fund_status,
+    run_document,
+    runs_document,
+    status_document,
+    with_books,
+)
+from keeper.service.emergencies import LOOKED
 from keeper.service.followed import history_of
 from keeper.service.period import Moves, Period
 from keeper.service.slots import LOOK_BACK, recorded
@@ -88,6 +98,8 @@ async def status_of(settings: Settings, clock: Clock | None = None) -> Document:
                 slots=await _slots(journal, name, schedule, now),
                 is_trading=bool(runs) and is_held(directory_of(settings.journal_url), runs[0].account),
             )
+            looked = await journal.last_event(LOOKED, name) if journal else None
+            status |= {"emergency": emergency_document(fund.emergency_value(), looked)}
             funds.append(status if books is None else with_books(status, books.nav_per_unit, tuple(books.transit)))
     return status_document(funds)
 
@@ -99,7 +111,9 @@ async def _slots(journal: Journal | None, fund: str, schedule: Schedule | None, 
     ledger = Ledger(seed="", since=now)
     if journal is not None:
         runs = await journal.slot_runs(fund, now.astimezone(schedule.zone).date() - LOOK_BACK)
-        ledger = replace(ledger, records=recorded(runs, await history_of(journal, fund)))
+        ledger = replace(
+            ledger, records=recorded(runs, await history_of(journal, fund), emergency=await journal.last_emergency(fund))
+        )
     coming = coming_slots(schedule, ledger, now, SLOTS_SHOWN)
     return Slots(coming=tuple(slot.at.astimezone(schedule.zone) for slot in coming), open_until=open_until(schedule, ledger, now))
 

@@ -64,6 +64,8 @@ def run_summary(document: Document, console: "Console", *, plan: Document | None
     With the predicted cost beside the realised one where ``plan`` is given, and every order where ``orders``.
     """
     console.print(status_text(document["status"], f"{figures.headline(document)}."), soft_wrap=False)
+    if document["asked"]:
+        say(console, f"Asked for ({document['trigger'].partition(':')[0]}): {document['asked']}")
     if why := figures.why(document):
         say(console, f"{words(document['status'])}: {why}")
     if document["nav_after"] is not None:
@@ -191,8 +193,27 @@ def _notes(fund: Document) -> list[tuple[str, str]]:
     for word, slot in zip(("next at", "then at", "and at"), fund["next_slots"], strict=False):
         notes.append((f"{word} {figures.moment(slot['utc'])} ({slot['local']})", "dim"))
     notes += [(f"next: {step}", "bold") for step in fund["next"]]
+    notes += _emergency(fund["emergency"], halted=standing["state"] == "halted")
     if fund["as_of"]:
         notes.append((f"NAV as of {figures.moment(fund['as_of'])}", "dim"))
+    return notes
+
+
+def _emergency(told: Document, *, halted: bool) -> list[tuple[str, str]]:
+    """Where an emergency begins, and how far it is."""
+    notes = []
+    if told["danger"]:
+        left_alone = "; it is halted, and nothing is done about it: `keeper resume` or `keeper flatten`" if halted else ""
+        notes.append((f"emergency: {told['danger']}{left_alone}", "red"))
+    if told["max_leverage"] is not None:
+        moves = [
+            f"{move['market']} at {figures.price(move['price'])} ({figures.percent(move['move'])})"
+            for move in told["moves"] or ()
+        ]
+        level = f"emergency at {figures.leverage(told['max_leverage'])} gross, down to {figures.leverage(told['to'])}"
+        notes.append((f"{level}{': ' if moves else ''}{' or '.join(moves)}", "dim"))
+    if told["as_of"]:
+        notes.append((f"{figures.leverage(told['gross_leverage'])} gross as of {figures.moment(told['as_of'])}", "dim"))
     return notes
 
 

@@ -14,7 +14,8 @@ from keeper.accounting.attribution import Shortfall
 from keeper.domain.fund import FundState, Standing
 from keeper.domain.numbers import ZERO, exact, plain, rounded
 from keeper.domain.order import Child, ChildState, Fill
-from keeper.domain.run import NavPoint, Run, RunStatus
+from keeper.domain.run import Event, NavPoint, Run, RunStatus
+from keeper.policy.emergency import Emergency
 from keeper.service.standings import meaning, next_steps
 
 Document = dict[str, Any]
@@ -35,6 +36,7 @@ SHORTFALL_KEYS = (
     *("total", *PARTS),
     *("total_bps", "delay_bps", "spread_bps", "impact_bps", "fee_bps", "timing_bps"),
 )
+LOOKED_KEYS = ("leverage", "gross_leverage", "liquidation_distance", "moves", "danger")
 INTERRUPTED = "interrupted"
 _BPS_PLACES = 4
 _RATIO_PLACES = 8
@@ -194,6 +196,20 @@ def fund_status(
 def with_books(status: Document, nav_per_unit: Decimal, in_transit: Sequence[str]) -> Document:
     """The ``status`` of a fund that has books. nav_per_unit: as last read; in_transit: ids of entries whose money is."""
     return status | {"nav_per_unit": unit_price(nav_per_unit), "in_transit": list(in_transit)}
+
+
+def emergency_document(rules: Emergency, looked: Event | None) -> Document:
+    """Where an emergency begins and ends, and how far the fund was from it when its leverage was last looked at.
+
+    looked: the event that tells of it; what only a look can tell is null before the first.
+    """
+    payload = looked.payload if looked is not None else {}
+    return {
+        "max_leverage": None if rules.max_leverage is None else plain(rules.max_leverage),
+        "to": plain(rules.to),
+        "as_of": utc_text(looked.at) if looked is not None else None,
+        **{key: payload.get(key) for key in LOOKED_KEYS},
+    }
 
 
 def standing_document(standing: Standing) -> Document:

@@ -300,6 +300,7 @@ def _footer(document: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
         element(
             "p", "Run ", element("code", text(document["run"])), ", triggered by ", element("code", text(document["trigger"]))
         ),
+        element("p", text(f"Asked for: {document['asked']}")) if document["asked"] else "",
         element("p", "Plan ", element("code", text(str(plan["hash"])))) if plan.get("hash") else "",
         element("p", text(", ".join(f"{name} {figures.moment(at)}" for name, at in times if at))),
         element("p", "Funding is not part of the cost of a run. Keeper."),

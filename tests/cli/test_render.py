@@ -13,11 +13,19 @@ from rich.console import Console
 
 from keeper.cli.progress import LiveProgress, legs_table, plain_line
 from keeper.cli.render import config_table, plan_table, run_summary, runs_table, status_table
-from keeper.domain.fund import Standing
+from keeper.domain.fund import FundState, Standing
 from keeper.domain.market import Side
 from keeper.domain.order import ChildState
 from keeper.domain.run import NavCause, NavPoint, RunStatus
-from keeper.service.documents import Slots, fund_status, run_document, runs_document, status_document
+from keeper.policy.emergency import Emergency
+from keeper.service.documents import (
+    Slots,
+    emergency_document,
+    fund_status,
+    run_document,
+    runs_document,
+    status_document,
+)
 from keeper.service.progress import LegProgress
 from tests.fakes.run_history import DECIDED, History, Leg, history, plan_of, unsent
 
@@ -104,9 +112,48 @@ def test_a_run_that_was_interrupted_shows_no_figure_that_nobody_knows() -> None:
     assert "not ended" in text
 
 
+def test_a_run_says_what_it_was_asked_for() -> None:
+    document = {**document_of(history(Leg())), "trigger": "emergency:20240809T001500-000000", "asked": "gross leverage is 4.1x"}
+    assert "Asked for (emergency): gross leverage is 4.1x" in shown(80, lambda console: run_summary(document, console))
+    assert "Asked for" not in shown(80, lambda console: run_summary(document_of(history(Leg())), console))
+
+
 def test_a_fee_that_nothing_prices_is_told() -> None:
     document = {**document_of(history(Leg())), "unpriced_fees": {"BNB": "0.0123"}}
     assert "fees of 0.0123 BNB" in shown(80, lambda console: run_summary(document, console))
+
+
+UNSEEN = emergency_document(Emergency(max_leverage=D(4), to=D(3)), None)
+
+
+@WIDTHS
+@pytest.mark.parametrize("halted", [True, False])
+def test_a_status_shows_how_far_a_fund_is_from_an_emergency(width: int, *, halted: bool) -> None:
+    standing = Standing(fund="btc3l", state=FundState.HALTED) if halted else Standing(fund="btc3l")
+    seen = {"as_of": "2024-08-09T00:15:00+00:00", "gross_leverage": "3.412"}
+    away = [{"market": "BTC/USDT:USDT", "move": "-0.05", "price": "47123.4"}]
+
+    def of(danger: str) -> str:
+        told = {**UNSEEN, **seen, "moves": away, "danger": danger}
+        fund = fund_status(
+            standing,
+            venue="sim",
+            environment="paper",
+            last_run=None,
+            open_children=(),
+            nav=None,
+            slots=Slots(),
+            is_trading=True,
+        )
+        return shown(width, lambda console: status_table(status_document([fund | {"emergency": told}]), console))
+
+    text = of("")
+    assert "emergency at 4.000x gross, down to 3.000x: BTC/USDT:USDT at 47,123.40 (-5.00%)" in text
+    assert "3.412x gross as of 2024-08-09 00:15:00 UTC" in text
+    assert "btc3l: emergency:" not in text
+    text = of("gross leverage is 4.1x")
+    assert "btc3l: emergency: gross leverage is 4.1x" in text
+    assert ("nothing is done about it" in text) is halted
 
 
 @WIDTHS
@@ -141,8 +188,17 @@ def test_a_status_shows_every_fund_and_what_blocks_it(width: int) -> None:
             slots=Slots(),
             is_trading=False,
         ),
-        fund_status(Standing(fund="new"), **place, last_run=None, open_children=(), nav=None, slots=Slots(), is_trading=False),
+        fund_status(
+            Standing(fund="new"),
+            **place,
+            last_run=None,
+            open_children=(),
+            nav=None,
+            slots=Slots(),
+            is_trading=False,
+        ),
     ]
+    funds = [fund | {"emergency": UNSEEN} for fund in funds]
     text = shown(width, lambda console: status_table(status_document(funds), console))
     for essential in (
         *("btc3l blocked 114,987.41 2.967x Incomplete", "USDT 3.100x gross", "2024-08-09 00:22:32"),

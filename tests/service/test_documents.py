@@ -12,9 +12,11 @@ import pytest
 from keeper.accounting.attribution import Shortfall
 from keeper.domain.fund import FundState, Standing
 from keeper.domain.order import ChildState
-from keeper.domain.run import NavCause, NavPoint, Run, RunStatus
+from keeper.domain.run import Event, NavCause, NavPoint, Run, RunStatus
+from keeper.policy.emergency import Emergency
 from keeper.service.documents import (
     Slots,
+    emergency_document,
     fund_status,
     json_ready,
     run_document,
@@ -24,6 +26,7 @@ from keeper.service.documents import (
     utc_text,
     with_books,
 )
+from keeper.service.emergencies import LOOKED
 from tests.fakes.run_history import DECIDED, History, Leg, history, unsent
 
 D = Decimal
@@ -162,6 +165,10 @@ UNKNOWN = history(Leg(slices=1, states={1: ChildState.UNKNOWN})).children
 INTENT = history(Leg(slices=1, states={1: ChildState.INTENT})).children
 
 
+RULES = Emergency(max_leverage=Decimal("3.99"), to=Decimal(3))
+UNSEEN = emergency_document(RULES, None)
+
+
 @pytest.mark.parametrize(
     ("last_run", "open_children", "is_trading", "state"),
     [
@@ -284,3 +291,26 @@ def test_runs_keep_their_order_and_tell_interrupted_from_running() -> None:
     assert lines[0]["leverage_after"] is None
     assert D(lines[2]["total_bps"]) > 0
     assert lines[3]["filled_notional"] == "0"
+
+
+def test_a_fund_tells_where_an_emergency_begins_and_how_far_it_was_when_last_looked_at() -> None:
+    assert UNSEEN == {
+        "max_leverage": "3.99",
+        "to": "3",
+        "as_of": None,
+        "leverage": None,
+        "gross_leverage": None,
+        "liquidation_distance": None,
+        "moves": None,
+        "danger": None,
+    }
+    moves = [{"market": "BTC/USDT:USDT", "move": "-0.1103679", "price": "46705.93"}]
+    told = {"leverage": "3.01", "gross_leverage": "3.01", "liquidation_distance": "0.31", "moves": moves, "danger": ""}
+    looked = Event(seq=1, at=NAV.at, kind=LOOKED, fund="btc3l", run="", payload={**told, "nav": "1"}, previous="", hash="")
+    assert emergency_document(RULES, looked) == {
+        "max_leverage": "3.99",
+        "to": "3",
+        "as_of": "2024-08-09T00:15:00+00:00",
+        **told,
+    }
+    assert emergency_document(Emergency(max_leverage=None, to=Decimal("0.9")), None)["max_leverage"] is None

@@ -198,3 +198,10 @@ def test_axes_carry_round_numbers(low: float, high: float, expected: list[float]
 )
 def test_time_axes_carry_round_instants(span: timedelta, labels: list[str]) -> None:
     assert [words for _, words in time_ticks(DECIDED, DECIDED + span, 7)] == labels
+
+
+def test_a_page_says_what_its_run_was_asked_for() -> None:
+    past = history(BTC)
+    asked = replace(past, run=replace(past.run, plan={**past.run.plan, "asked": f"gross leverage is 4.1x {EVIL}"}))
+    assert "Asked for: gross leverage is 4.1x &lt;script&gt;" in page_of(asked)
+    assert "Asked for" not in page_of(past)
