@@ -86,7 +86,8 @@ def test_a_price_that_its_tick_can_t_show_is_found_too(tmp_path: Path, keeper_he
 
 
 def test_a_daemon_whose_recording_is_over_ends_well_and_says_so(tmp_path: Path) -> None:
-    written(tmp_path, feed="speed = 1000000", fund=SCHEDULE + '\nexecution = { horizon = "10m" }')
+    rarely = '\nemergency = { max_leverage = 4, check_every = "30m" }'  # what is looked at takes time, which is not this test's
+    written(tmp_path, feed="speed = 1000000", fund=SCHEDULE + '\nexecution = { horizon = "10m" }' + rarely)
     ended = keeper(tmp_path, "run")
     assert ended.code == 0, ended.err
     assert "the recording is over" in ended.err

@@ -233,22 +233,6 @@ BUGS: Mapping[str, Bug] = {
         faults={"late": 0.3},
         shows="said to be on its way",
     ),
-    "an emergency goes by a read that stands still": Bug(
-        changes=[
-            Change(
-                "keeper.service.rebalancer",
-                "            observation = await self._positions.caught_up(observation)\n",
-                "            pass\n",
-            ),
-            Change(
-                "keeper.service.monitor",
-                "        observation = await self._positions.caught_up(shown)\n",
-                "        observation = shown\n",
-            ),
-        ],
-        scenario={"happenings": {"crash": 3, "standstill": 3, "deposit": 0, "adl": 0, "manual_trade": 0}, "ambush": 0.0},
-        shows="sold down to",
-    ),
     "flatten to the mandate": Bug(
         changes=[
             Change(
