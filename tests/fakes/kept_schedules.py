@@ -1,7 +1,7 @@
 """A schedule as a daemon follows it, without one: it looks when it said it would, runs what is due, and may be away or change."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -38,6 +38,7 @@ class Diary:
     def look(self, schedule: Schedule) -> Agenda:
         """Do what there is to do now, all of it; what is left is returned."""
         while True:
+            self._turn_over(schedule)
             agenda = due(schedule, self.ledger, self.now)
             self._missed(agenda, schedule)
             if agenda.slot is None:
@@ -63,6 +64,14 @@ class Diary:
         self._missed(due(before, self.ledger, self.now), before)
         self.ledger = replace(self.ledger, followed=self.now)
 
+    def _turn_over(self, schedule: Schedule) -> None:
+        """Keep the rows that a journal is asked for, and of those before them the newest."""
+        border = self.now.astimezone(schedule.zone).date() - LOOK_BACK
+        rows = self.ledger.records
+        before = max((local for local in rows if local.date() < border), default=self.ledger.before)
+        records = {local: row for local, row in rows.items() if local.date() >= border}
+        self.ledger = replace(self.ledger, records=records, before=before)
+
     def _missed(self, agenda: Agenda, schedule: Schedule) -> None:
         for missed in agenda.missed:
             self._write(missed.slot, RunStatus.MISSED, schedule, "missed")
@@ -71,9 +80,5 @@ class Diary:
         assert slot.local not in self.ledger.records
         assert self.ledger.before is None or slot.local > self.ledger.before
         record = SlotRecord(trigger=slot.trigger, status=status, attempts=1, ended_at=self.now, named=schedule.at)
-        rows: Mapping[datetime, SlotRecord] = {**self.ledger.records, slot.local: record}
-        border = slot.local - LOOK_BACK
-        before = max((local for local in rows if local < border), default=self.ledger.before)
-        records = {local: row for local, row in rows.items() if local >= border}
-        self.ledger = replace(self.ledger, records=records, before=before)
+        self.ledger = replace(self.ledger, records={**self.ledger.records, slot.local: record})
         self.entries.append((slot.local, what))

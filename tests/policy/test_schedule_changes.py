@@ -123,6 +123,14 @@ def test_a_change_that_was_dated_ahead_by_a_wrong_clock_makes_nothing_untold() -
     assert [each.slot.day.day for each in missed] == [2, 3]
 
 
+def test_a_row_from_later_that_day_which_a_clock_that_was_ahead_wrote_stands_for_nothing_before_it() -> None:
+    diary = Diary(utc("2026-03-01 01:00"))
+    diary.follow(schedule_of('at = "18:15"'), utc("2026-03-01 19:00"))
+    diary.now = utc("2026-03-01 05:00")
+    diary.follow(schedule_of('at = ["06:15", "12:15"]'), utc("2026-03-01 18:00"))
+    assert [entry[:11] for entry in diary.told] == ["03-01 18:15", "03-01 06:15", "03-01 12:15"]
+
+
 TIMES = st.lists(st.integers(0, 95), min_size=1, max_size=4, unique=True)
 
 
