@@ -9,7 +9,6 @@ from datetime import date, datetime, time
 from typing import cast
 from zoneinfo import ZoneInfo
 
-from keeper.domain.run import RunKey
 from keeper.policy.schedule import Calendar, Schedule
 from keeper.ports import Journal
 
@@ -62,11 +61,9 @@ async def note(journal: Journal, fund: str, schedule: Schedule, at: datetime) ->
     return _read(at, payload)
 
 
-def named_by(history: Sequence[Followed], key: RunKey, at: datetime) -> tuple[time, ...]:
-    """The times of day that a fund's schedule named when the row of ``key`` was written, ``at``; none where only its own."""
-    local = key.local
-    found = next((each for each in history if each.since <= at), None)
-    return () if found is None or local is None or local.time() not in found.at else found.at
+def named_at(history: Sequence[Followed], at: datetime) -> tuple[time, ...]:
+    """The times of day that a fund's schedule named at ``at`` (aware); none where nothing was noted by then."""
+    return next((each.at for each in history if each.since <= at), ())
 
 
 def _read(since: datetime, payload: Mapping[str, object]) -> Followed:

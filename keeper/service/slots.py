@@ -18,7 +18,7 @@ from keeper.policy.agenda import Agenda, Ledger, SlotRecord, due
 from keeper.policy.schedule import Occurrence, Schedule, window
 from keeper.ports import Journal, VenueInfo
 from keeper.service.emergencies import overtook
-from keeper.service.followed import Followed, daily_before, history_of, named_by, note
+from keeper.service.followed import Followed, daily_before, history_of, named_at, note
 
 LOOK_BACK = timedelta(days=3)
 log = structlog.get_logger()
@@ -57,7 +57,7 @@ def recorded(
                 attempts=0 if rested else run.attempts,
                 ended_at=run.ended_at,
                 is_ours=account in (None, run.account) and not overtook(emergency, run),
-                named=named_by(history, run.key, run.started_at),
+                named=named_at(history, run.started_at),
             )
     return rows
 
