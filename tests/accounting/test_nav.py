@@ -20,6 +20,7 @@ from keeper.accounting.dealing import (
 from keeper.accounting.nav import Books, enter, fold, read
 from keeper.domain.errors import BookRefused
 from keeper.domain.ledger import BookEntry, EntryKind, FeeTerms, Ledger
+from keeper.domain.numbers import exact
 from keeper.domain.run import NavPoint
 from tests.fakes.book_values import (
     BOTH_FEES,
@@ -53,6 +54,17 @@ def test_what_is_in_the_account_becomes_units_at_the_price_asked_for() -> None:
     books = open_books("115000.50", price="10", holder="anna")
     assert (books.units, books.nav, books.nav_per_unit) == (D("11500.05"), D("115000.50"), D(10))
     assert (books.holders, books.high_water) == ({"anna": D("11500.05")}, D(10))
+
+
+def test_an_amount_that_is_all_leaves_no_dust_of_units() -> None:
+    books = open_books("100", price="0.001")
+    entry = dealt(books, Redemption(holder="", amount=D("77.77777777")), stamp("all", "77.777777777777"))
+    assert entry.units == D(100000)
+
+
+def test_what_is_there_before_a_first_subscription_is_without_its_money() -> None:
+    entry = opened("btc3l", stamp("open", "105"), holder="", price=D(1), terms=NO_FEES, moved=D(5))
+    assert (entry.units, entry.equity) == (D(100), D(100))
 
 
 def test_units_are_never_worth_more_than_what_is_there() -> None:
@@ -169,8 +181,8 @@ def test_fees_are_split_and_nothing_is_lost() -> None:
     terms = FeeTerms(management=D("0.01"), payees={"anna": D("0.7"), "ben": D("0.2"), "carl": D("0.1")})
     books = read(open_books(terms=terms), START + YEAR, D(100000))
     assert books.owed == {"anna": D(700), "ben": D(200), "carl": D(100)}
-    third = FeeTerms(payees={"a": D("0.333"), "b": D("0.333"), "c": D("0.334")})
-    assert sum(third.shares(D(10) / 3).values()) == D(10) / 3
+    thirds, fee = FeeTerms(payees={"a": D("0.333"), "b": D("0.333"), "c": D("0.334")}), D("30.49636524131768317269922751283879")
+    assert exact(lambda: sum(thirds.shares(fee).values()))() == fee, "each rounded by itself would owe a last digit more"
 
 
 def test_owed_fees_are_a_liability_until_they_are_paid() -> None:
@@ -310,6 +322,8 @@ def test_books_may_begin_with_nothing() -> None:
     books = open_books("0", price="100")
     assert (books.units, books.nav, books.nav_per_unit, books.holders) == (D(0), D(0), D(100), {})
     assert booked(books, Consolidation(D(10)), "0").nav_per_unit == D(1000)
+    found = booked(books, subscription("5000", "anna", moved=True), "5050")
+    assert (found.units, found.value("anna")) == (D("50.5"), D(5050)), "what nobody had belongs to whoever comes first"
     first = booked(books, subscription("5000", "anna", moved=True), "5000")
     assert (first.units, first.nav_per_unit) == (D(50), D(100))
 

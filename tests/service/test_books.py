@@ -144,6 +144,15 @@ async def test_an_id_that_is_booked_takes_the_same_request_and_no_other(office: 
     assert await office.journal.ledger("btc3l") == before
 
 
+async def test_what_reads_as_all_is_the_same_request_when_it_is_typed_again(office: Office) -> None:
+    await office.begin()
+    assert await office.ask(Subscription(holder="ben", amount=D("77777.77"), moved=False))
+    assert await office.ask(Consolidation(D(3)))
+    request = Redemption(holder="ben", units=D("25925.92333333"))
+    assert await office.ask(request, "all")
+    assert (await office.keeper.deal(request, entry_id="all", reason="")).done is not None
+
+
 async def test_fees_become_owed_as_time_passes_and_are_recorded_before_what_is_dealt_under_them(office: Office) -> None:
     await office.begin()
     assert await keep_terms(office.journal, "btc3l", NO_FEES, START, SystemEntropy())
@@ -165,6 +174,7 @@ async def test_fees_become_owed_as_time_passes_and_are_recorded_before_what_is_d
 
 async def test_the_books_of_another_currency_are_shown_as_they_were_and_dealt_no_more(office: Office) -> None:
     assert await office.journal.enter("btc3l", [replace(opening(), currency="USDC", at=START)], last=0)
+    office.feed.move(PERP, "51000")
     view = await office.keeper.view()
     assert view.books is not None
     assert (view.books.currency, view.books.equity) == ("USDC", D(100000))
