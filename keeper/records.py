@@ -12,6 +12,7 @@ from pathlib import Path
 
 from keeper.domain.errors import JournalError
 from keeper.domain.fund import Standing
+from keeper.domain.ledger import Ledger as BookLedger
 from keeper.domain.order import Child, Fill
 from keeper.domain.run import Run
 from keeper.journal.backup import back_up, restore
@@ -122,6 +123,12 @@ async def standing_of(settings: Settings, fund: str) -> Standing:
     """Whether a fund may trade, and what keeps it from it."""
     async with _reading(settings) as journal:
         return await journal.standing(fund) if journal else Standing(fund=fund)
+
+
+async def ledger_of(settings: Settings, fund: str) -> BookLedger:
+    """What the books of a fund are folded from."""
+    async with _reading(settings) as journal:
+        return await journal.ledger(fund) if journal else BookLedger()
 
 
 async def is_accepted(settings: Settings, standing: Standing) -> bool:

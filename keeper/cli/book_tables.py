@@ -63,12 +63,25 @@ def books_table(document: Document, console: "Console") -> None:
     say(console, f"Books since {figures.moment(document['opened_at'])}", style="dim")
 
 
+def entries_table(document: Document, console: "Console") -> None:
+    """Every entry with its id, time and sentence."""
+    if not document["entries"]:
+        say(console, "No entry yet.")
+        return
+    table = table_of(("Entry", "At, UTC", "What"))
+    for entry in document["entries"]:
+        reason = f"\n{entry['reason']}" if entry["reason"] else ""
+        when = figures.moment(entry["at"], "%Y-%m-%d\n%H:%M:%S")
+        table.add_row(plain_text(entry["id"]), when, plain_text(f"{_told(entry)}{reason}"))
+    console.print(table)
+
+
 def deal_table(document: Document, console: "Console") -> None:
     """What is about to be booked, with the books right before it and after it."""
     before, after = document["before"], document["after"]
     say(console, f"{document['fund']} on {document['venue']} ({document['environment']})")
     for entry in document["entries"]:
-        say(console, _told(entry, after["currency"]))
+        say(console, _told(entry))
     table = table_of(("", ">Before", ">After"))
     for head, key, form in _FIGURES:
         table.add_row(head, form(before[key]) if before else figures.NONE, form(after[key]))
@@ -85,8 +98,9 @@ def _of(side: Document | None, holder: str | None, what: str) -> str | None:
     return found[0] if found else None
 
 
-def _told(entry: Document, currency: str) -> str:
+def _told(entry: Document) -> str:
     """What an entry says, in a sentence."""
+    currency = entry["currency"]
     who, units = entry["party"] or "The holder without a name", f"{figures.amount(entry['units'])} units"
     money, price = figures.money(entry["amount"], currency), f"{figures.price(entry['price'])} {currency} a unit"
     coming = "which is not in the account yet" if entry["in_transit"] else "which is in the account already"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-_WHOLE = ("Order", "Fund", "Market", "Position")
+_WHOLE = ("Entry", "Order", "Fund", "Market", "Position")
 _STYLES = {
     "completed": "green",
     "nothing_due": "green",

@@ -1,6 +1,6 @@
 """Commands about the books of a fund: its units, its NAV per unit, what comes and goes, and fees.
 
-All read the account and none sends an order, so that they work beside whoever trades it.
+None sends an order, so that they work beside whoever trades the account, which all but ``list`` read.
 """
 
 from typing import TYPE_CHECKING
@@ -67,6 +67,31 @@ def show(
         from keeper.cli.book_tables import books_table
 
         books_table(document, console())
+
+
+@nav.command("list")
+def entries(
+    context: typer.Context,
+    fund: str = typer.Argument("", help="Fund; may be left out where there is only one."),
+    *,
+    holder: str = typer.Option("", "--holder", help="Only entries of this holder or payee."),
+    as_json: bool = _JSON,
+) -> None:
+    """List every entry of the books, oldest first, from the journal alone."""
+    import asyncio
+
+    from keeper.records import ledger_of
+    from keeper.service.book_documents import entries_document
+
+    settings, name = _chosen(context, fund, keys=False)
+    ledger = asyncio.run(ledger_of(settings, name))
+    document = entries_document(ledger, _place(settings, name), holder)
+    if as_json:
+        print_json(document)
+    else:
+        from keeper.cli.book_tables import entries_table
+
+        entries_table(document, console())
 
 
 @nav.command("open")
@@ -255,10 +280,10 @@ async def _view(settings: "Settings", fund: str) -> "View":
         return await keeper.view()
 
 
-def _chosen(context: typer.Context, fund: str) -> "tuple[Settings, str]":
+def _chosen(context: typer.Context, fund: str, *, keys: bool = True) -> "tuple[Settings, str]":
     options: Options = context.obj
     options.start_log()
-    settings = options.settings()
+    settings = options.settings(keys=keys)
     return settings, one_fund(settings, fund)
 
 

@@ -70,6 +70,11 @@ def deal_document(deal: Deal | None, place: Mapping[str, str], *, status: str, r
     }
 
 
+def entries_document(ledger: Ledger, place: Mapping[str, str], holder: str = "") -> Document:
+    """The entries of books, oldest first: what `nav list` prints. holder: only entries of that holder or payee, where named."""
+    return {**place, "entries": [entry_document(entry) for entry in ledger.entries if not holder or entry.party == holder]}
+
+
 def entry_document(entry: BookEntry) -> Document:
     """One entry of the books."""
     return {
@@ -77,6 +82,7 @@ def entry_document(entry: BookEntry) -> Document:
         "kind": entry.kind.value,
         "at": utc_text(entry.at),
         "party": entry.party or None,
+        "currency": entry.currency,
         "units": plain(entry.units),
         "amount": plain(entry.amount),
         "price": unit_price(entry.price),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from keeper.cli.book_tables import books_table, deal_table
+from keeper.cli.book_tables import books_table, deal_table, entries_table
 from tests.cli.test_tables import WIDTHS, shown
 
 AT = "2024-08-09T00:15:00+00:00"
@@ -47,7 +47,17 @@ BOOKS: dict[str, Any] = {
 
 
 def entry(kind: str, **changes: Any) -> dict[str, Any]:
-    made = {"id": "e1", "kind": kind, "at": AT, "party": "ben", "units": "50", "amount": "60", "price": "1.2", "reason": ""}
+    made = {
+        "id": "e1",
+        "kind": kind,
+        "at": AT,
+        "party": "ben",
+        "units": "50",
+        "amount": "60",
+        "price": "1.2",
+        "reason": "",
+        "currency": "USDT",
+    }
     return {**made, "in_transit": False, "ratio": "1", "about": None, "fees": None, **changes}
 
 
@@ -107,6 +117,15 @@ def test_no_books_say_how_they_begin(width: int) -> None:
 def test_what_is_about_to_be_booked_is_said_in_a_sentence(told: dict[str, Any], words: str) -> None:
     document = {**PLACE, "entries": [told], "before": FIGURES, "after": FIGURES}
     assert words in shown(120, lambda console: deal_table(document, console))
+
+
+@WIDTHS
+def test_every_entry_is_listed_with_its_id_and_reason(width: int) -> None:
+    document = {**PLACE, "entries": [entry("opened", party=None), entry("paid", id="wire-7", reason="[b]onus")]}
+    text = shown(width, lambda console: entries_table(document, console))
+    for essential in ("e1", "2024-08-09", "00:15:00", "The books begin", "wire-7", "of what is owed", "[b]onus"):
+        assert essential in text
+    assert "No entry yet." in shown(width, lambda console: entries_table({**PLACE, "entries": []}, console))
 
 
 @WIDTHS

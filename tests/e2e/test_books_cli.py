@@ -141,8 +141,21 @@ def test_a_life_of_books_by_hand(tmp_path: Path, keeper_here: CommandLine) -> No
 
     verified = keeper_here("db", "verify", "--json")
     assert (verified.code, verified.document["faults"], verified.document["events"]) == (0, [], 8)
-    for command in (("nav", "show"), ("status",)):
+    for command in (("nav", "show"), ("nav", "list"), ("status",)):
         assert keeper_here(*command).code == 0
+
+
+def test_every_entry_is_listed_without_asking_anybody(tmp_path: Path, keeper_here: CommandLine) -> None:
+    configure(tmp_path)
+    assert keeper_here("nav", "list", "--json").document["entries"] == []
+    assert not (tmp_path / "var").exists()
+    done = booked(keeper_here("nav", "subscribe", "btc3l", "5000", "--holder", "ben", "--id", "wire-7", "--yes", "--json"))
+    booked(keeper_here("nav", "redeem", "btc3l", "--units", "3", "--reason", "rent", "--yes", "--json"))
+    listed = keeper_here("nav", "list", "--json").document["entries"]
+    assert [entry["kind"] for entry in listed] == ["opened", "subscribed", "redeemed"]
+    assert listed[:2] == done["entries"]
+    assert keeper_here("nav", "list", "--holder", "ben", "--json").document["entries"] == listed[1:2]
+    assert "rent" in keeper_here("nav", "list").out
 
 
 def test_what_is_in_the_account_before_a_first_subscription_has_a_holder_too(tmp_path: Path, keeper_here: CommandLine) -> None:
