@@ -297,3 +297,38 @@ async def test_an_account_that_is_read_as_it_was_is_not_de_levered_twice() -> No
             await crash.at("7000", minutes=25)
             assert abs(crash.worth.net_leverage - 3) < Decimal("0.001")
         assert [run.status for run in await emergencies(crash)] == [RunStatus.COMPLETED]
+
+
+async def test_an_attempt_that_is_due_while_the_venue_is_down_waits_for_the_venue() -> None:
+    async with crashing() as crash:
+        venue = crash.desk.venue
+        async with crash.desk.daemon():
+            await built(crash)
+            number = len(venue.sent) + 1
+            venue.faults = {number: Fault.LOST_REQUEST}
+            venue.after = {number: lambda: venue.failing.update(quote=10**6, account=10**6, lookup=10**6)}
+            opened = len(crash.desk.venues.opened)
+            await crash.at("7000", minutes=10)
+            [left] = await emergencies(crash)
+            assert left.status is RunStatus.INCOMPLETE
+            assert len(crash.desk.venues.opened) - opened < 70, "it is asked no more often than every ten seconds"
+            venue.failing.clear()
+            await crash.at("7000", minutes=2)
+            [run] = await emergencies(crash)
+        assert (run.id, run.status) == (left.id, RunStatus.COMPLETED)
+
+
+async def test_to_resume_a_fund_does_not_call_off_an_emergency() -> None:
+    async with crashing() as crash:
+        crash.desk.poll = timedelta(seconds=1)
+        async with crash.desk.daemon():
+            await built(crash)
+            crash.feed._depth = Decimal(3)  # so that it takes several orders
+            sent = len(crash.desk.venue.sent)
+            crash.feed.move(PERP, "7000")
+            await crash.desk.when(lambda: len(crash.desk.venue.sent) > sent)
+            await crash.desk.journal.submit_command(command(CommandKind.RESUME, crash.desk.now))
+            await crash.at("7000", minutes=3)
+            [run] = await emergencies(crash)
+        assert len(crash.desk.venue.sent) > sent + 3
+        assert (run.status, run.attempts) == (RunStatus.COMPLETED, 1)
