@@ -90,8 +90,8 @@ class Monitor:
         before = account or self._account
         return None if before is None else assess(self.rules, self._believed(await self._observer.marked(before)))
 
-    async def look(self, rules: Emergency) -> Reading:
-        """How far an emergency by ``rules`` is, by the account as it is now. No run may be at work meanwhile.
+    async def look(self) -> Reading:
+        """How far an emergency is by the account as it is now. No run may be at work meanwhile.
 
         What moved a position is judged, unless there is something more urgent to do. VenueError or StaleData when it can't be
         told.
@@ -99,7 +99,7 @@ class Monitor:
         shown = await self._observer.observe()
         observation = await self._positions.caught_up(shown)
         self._account, self._read_at = observation, self._clock.now()
-        reading = assess(rules, self._believed(observation))
+        reading = assess(self.rules, self._believed(observation))
         await self._note(reading, observation)
         if not reading.danger:
             await self._judge_positions(shown)

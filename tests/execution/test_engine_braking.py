@@ -39,7 +39,7 @@ def test_less_than_a_lot_that_the_book_did_not_give_is_left() -> None:
     assert run.observation.account.positions[BTC].contracts == Decimal("3.2")
 
 
-@pytest.mark.parametrize(("price", "orders"), [("99.99", 1), ("97", 2), ("120", 1)])
+@pytest.mark.parametrize(("price", "orders"), [("99.99", 1), ("97", 2), ("150", 1)])
 def test_a_market_that_goes_on_is_followed_and_one_that_comes_back_is_not(price: str, orders: int) -> None:
     run = braked(held("4.5", lot="0.01"))
     run.prices = {1: price}

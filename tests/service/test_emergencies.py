@@ -1,5 +1,6 @@
 """Between slots: a fund that is watched lives through a crash that would have been its end, and does not lever up again."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -32,6 +33,12 @@ async def built(crash: Crash, price: str = "7950") -> None:
     """Let the first slot bring the fund to its target."""
     await crash.at(price, minutes=30)
     assert abs(abs(crash.worth.net_leverage) - 3) < Decimal("0.001")
+
+
+def losing(crash: Crash) -> None:
+    """Let no loss bind the fund."""
+    fund = crash.desk.venues.fund
+    crash.desk.venues.fund = replace(fund, breakers=replace(fund.breakers, loss=Decimal(1)))
 
 
 def added_to(crash: Crash) -> bool:
@@ -88,11 +95,14 @@ async def test_it_is_brought_back_to_its_target_at_once_and_recorded_with_its_re
 
 async def test_a_slot_that_an_emergency_cut_is_over() -> None:
     async with crashing(check_every=timedelta(seconds=5)) as crash:
+        losing(crash)
         async with crash.desk.daemon():
             await crash.at("7950", minutes=22, seconds=1)
             assert 2 < crash.worth.gross_leverage < 3
-            await crash.at("5900", minutes=1)
+            await crash.at("6400", minutes=1)
+            held = crash.contracts
             await crash.at("7950", minutes=40)
+            assert crash.contracts == held
         [slot, emergency] = await crash.desk.runs()
         assert slot.status is RunStatus.INCOMPLETE
         assert slot.reason.startswith("emergency: gross leverage is")
@@ -122,6 +132,7 @@ async def test_a_halted_fund_is_left_alone_and_what_threatens_it_is_told() -> No
         sent = len(crash.desk.venue.sent)
         await crash.at("6900", minutes=10)
         assert len(crash.desk.venue.sent) == sent
+        assert await emergencies(crash) == []
         looked = await crash.desk.journal.last_event(LOOKED, "btc3l")
         assert looked is not None
         assert "gross leverage is 4." in str(looked.payload["danger"])
@@ -176,20 +187,33 @@ async def test_a_venue_that_does_not_answer_is_asked_again_within_seconds() -> N
 
 
 async def test_a_price_that_is_wrong_for_once_ends_nothing() -> None:
-    async with crashing() as crash:
+    async with crashing(check_every=timedelta(seconds=5)) as crash:
         async with crash.desk.daemon():
-            await crash.at("7950", minutes=20)  # in the middle of the slot's run
+            await crash.at("7950", minutes=22, seconds=2)  # in the middle of the slot's run, between two of its slices
+            wrong: list[str] = []
 
             def once(kind: str) -> None:
-                if kind == "quote":
-                    crash.desk.venue.on_read = lambda _kind: None
-                    crash.feed.move(PERP, "100")
-                    crash.desk.venue.on_read = lambda _kind: crash.feed.move(PERP, "7950")
+                crash.feed.move(PERP, "7950" if wrong else "5900")
+                wrong.append(kind)
 
             crash.desk.venue.on_read = once
-            await crash.at("7950", minutes=10)
+            await crash.desk.passed(minutes=10)
+        assert wrong[0] == "quote"
         [run] = await crash.desk.runs()
         assert (run.status, run.attempts) == (RunStatus.COMPLETED, 1)
+
+
+async def test_many_emergencies_within_an_hour_are_no_repeated_execution() -> None:
+    async with crashing() as crash:
+        losing(crash)
+        async with crash.desk.daemon():
+            await built(crash)
+            for step in range(1, 9):
+                await crash.at(7950 * Decimal("0.88") ** step, minutes=2)
+            assert len(await emergencies(crash)) == 8
+            await crash.desk.journal.submit_command(command(CommandKind.REBALANCE, crash.desk.now))
+            await crash.at(7950 * Decimal("0.88") ** 8, minutes=15)
+            assert (await crash.desk.journal.standing("btc3l")).state is FundState.ACTIVE
 
 
 async def test_one_that_was_killed_in_the_middle_is_taken_up_in_its_own_row() -> None:
