@@ -97,7 +97,7 @@ def build(brief: Brief, observation: Observation) -> Plan:
 def _decision(brief: Brief, observation: Observation, valuation: Valuation) -> Due | NotDue:
     """Whether something is to be done: an emergency goes before what is written, and that before what is wanted."""
     if brief.emergency is not None:
-        return delever(brief.emergency, observation, brief.mandate.targets)
+        return delever(brief.emergency, observation, brief.mandate.targets, brief.begun)
     return decide(brief.mandate, valuation, brief.begun) if brief.written is None else brief.written.decision
 
 

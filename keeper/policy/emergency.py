@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from types import MappingProxyType
 
 from keeper.domain.account import Valuation, move_to_gross
 from keeper.domain.numbers import ONE, ZERO, exact, plain, sign
@@ -115,29 +116,41 @@ def assess(emergency: Emergency, observation: Observation) -> Reading:
 
 
 @exact
-def delever(emergency: Emergency, observation: Observation, reach: Collection[str]) -> Due | NotDue:
+def delever(
+    emergency: Emergency,
+    observation: Observation,
+    reach: Collection[str],
+    begun: Mapping[str, Decimal] = MappingProxyType({}),
+) -> Due | NotDue:
     """What takes the fund out of an emergency: every position cut to the same share of itself, so that none loses its hedge.
 
-    reach: symbols of the markets that can be traded now. StaleData as ``assess`` has it.
+    reach: symbols of the markets that can be traded now; begun: the goals (multiples of NAV) by symbol of an emergency that goes
+    on, so that a leg that has done its part makes up for no other one. StaleData as ``assess`` has it.
     """
     reading, valuation = assess(emergency, observation), observation.valuation()
     if not reading.danger:
         return NotDue(f"gross leverage is {reading.gross:.3f}x: there is no emergency")
     parts = {symbol: part for symbol in reach if (part := _reducible(observation, valuation, symbol))}
-    total = sum(map(abs, parts.values()), ZERO)
-    if not total:
+    if not parts:
         return NotDue(f"{reading.danger}; nothing that is held can be reduced")
     # what no reduction takes away: coins that are held, positions that no market of the fund has or that can't be traded now
-    rest = reading.gross * reading.nav - total
-    share = min(ONE, (emergency.to * reading.nav - rest) / total)
+    rest = reading.gross * reading.nav - sum(map(abs, parts.values()), ZERO)
+    ends = {symbol: _no_further(part, begun.get(symbol), reading.nav) for symbol, part in parts.items()}
+    total = sum(map(abs, ends.values()), ZERO)
+    share = min(ONE, (emergency.to * reading.nav - rest) / total) if total else ONE
     safe = emergency.safe_distance
     near = [distance for distance in _distances(observation).values() if distance < safe]
     # a position cut to a share of itself on the same equity has at least so many times the distance
     share = max(ZERO, min([share, *(distance / safe if safe else ZERO for distance in near)]))
-    if share == ONE:
+    if share == ONE and ends == parts:
         return NotDue(f"gross leverage is {reading.gross:.3f}x: the emergency is over")
-    goals = {symbol: (valuation.exposures[symbol] - (ONE - share) * part) / reading.nav for symbol, part in parts.items()}
+    goals = {symbol: (valuation.exposures[symbol] - part + share * ends[symbol]) / reading.nav for symbol, part in parts.items()}
     return Due(f"{reading.danger}; {share:.4f} of each position is kept", goals)
+
+
+def _no_further(part: Decimal, goal: Decimal | None, nav: Decimal) -> Decimal:
+    """``part`` of an exposure (signed, currency), or what ``goal`` (multiple of NAV) leaves of it where that is less."""
+    return part if goal is None else min(abs(part), abs(goal) * nav) * sign(part)
 
 
 @exact

@@ -237,7 +237,7 @@ class FundKeeper:
         """A run that ends an emergency, in the row of ``begun`` where it goes on; None where nothing can be done."""
         self._working = rebalancer = self._new_rebalancer().braked(going_on=begun is not None)
         try:
-            plan = await rebalancer.plan()
+            plan = await rebalancer.plan(begun=begun)
             if self._why_stopping:
                 return None
             if begun is not None and not plan.refusals:

@@ -118,6 +118,32 @@ def test_every_position_is_cut_to_the_same_share(held: tuple[str, ...], goals: t
     assert [rounded(goal, 20) for goal in decided.goals.values()] == [D(goal) for goal in goals]
 
 
+@pytest.mark.parametrize(
+    ("held", "goals"),
+    [
+        pytest.param(("4", "1"), ("2", "1"), id="the leg that has done its part makes up for no other one"),
+        pytest.param(("2", "1"), None, id="both have"),
+        pytest.param(("1", "2.5"), ("1", "1"), id="one has less than it was to have"),
+        pytest.param(("-4", "-1"), ("-2", "-1"), id="shorts"),
+    ],
+)
+def test_one_that_goes_on_goes_where_it_was_to_go(held: tuple[str, str], goals: tuple[str, str] | None) -> None:
+    begun = {BTC: D("2"), ETH: D("1")}
+    decided = delever(AT_FOUR.going_on, fund_at(*held), [BTC, ETH], begun)
+    match decided:
+        case Due(_, to):
+            assert goals is not None
+            assert [rounded(goal, 20) for goal in to.values()] == [D(goal) for goal in goals]
+        case NotDue():
+            assert goals is None
+
+
+def test_one_that_goes_on_closes_what_was_to_be_closed() -> None:
+    decided = delever(AT_FOUR.going_on, fund_at("3.5"), [BTC], {BTC: ZERO})
+    assert isinstance(decided, Due)
+    assert decided.goals == {BTC: ZERO}
+
+
 def test_what_can_t_be_traded_now_is_made_up_for_by_the_rest() -> None:
     decided = delever(AT_FOUR, fund_at("3", "2"), [BTC])
     assert isinstance(decided, Due)
