@@ -9,6 +9,7 @@ from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 from itertools import pairwise
 
 from keeper.domain.run import Slot
@@ -70,6 +71,7 @@ class Occurrence:
     ends_by: datetime
 
 
+@lru_cache(maxsize=4096)
 def instant(zone: tzinfo, local: datetime) -> datetime:
     """The instant (aware UTC) at which the wall of ``zone`` shows ``local`` (naive), or would have."""
     aware = local.replace(tzinfo=zone)

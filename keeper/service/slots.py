@@ -77,6 +77,7 @@ class SlotLedger:
         self._history: tuple[Followed, ...] = ()
         self._ledger: Ledger | None = None
         self._read_on: date | None = None
+        self._nothing_due: tuple[Ledger, datetime, Agenda] | None = None  # by which rows, from when on, and what until when
         self._rested_until: datetime | None = None
 
     async def begin(self, seed: str, now: datetime) -> None:
@@ -119,8 +120,14 @@ class SlotLedger:
     async def agenda(self, now: datetime) -> Agenda:
         """What is due at ``now``. The journal is read when the local date has changed, and before anything is called due."""
         if self._read_on == now.astimezone(self._schedule.zone).date():
-            agenda = due(self._schedule, self._begun(), now)
+            ledger = self._begun()
+            if self._nothing_due is not None:
+                by, since, agenda = self._nothing_due
+                if by is ledger and since <= now < agenda.next_at:
+                    return agenda
+            agenda = due(self._schedule, ledger, now)
             if agenda.slot is None and not agenda.missed:
+                self._nothing_due = ledger, now, agenda
                 return agenda
         await self.read(now)
         return due(self._schedule, self._begun(), now)

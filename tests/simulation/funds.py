@@ -65,7 +65,7 @@ class Rules:
     schedule: Schedule
     environment: Environment = Environment.TESTNET
     order_ttl: timedelta = timedelta(seconds=5)
-    check_every: timedelta = timedelta(hours=6)
+    check_every: timedelta = timedelta(hours=12)
     markets: Mapping[str, Market] = field(default_factory=lambda: MARKETS)
 
     @property

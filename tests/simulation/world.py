@@ -106,7 +106,7 @@ class World:
             Random(f"{seed} fund"), coins=0.0 if "spot" in scenario.without else scenario.coins
         )
         if Happening.CRASH in self.faults.happenings:  # elsewhere a look now and then will do
-            self.rules.check_every = timedelta(minutes=Random(f"{seed} looks").choice((10, 60)))
+            self.rules.check_every = timedelta(minutes=Random(f"{seed} looks").choice((60, 120)))
         self.rng = Random(f"{seed} world")
         self.disk = Disk()
         market = Random(f"{seed} market")
