@@ -145,6 +145,9 @@ class Operator:
                 observer = await Observer.on(venue, symbols, None, venue.clock)
                 await Rebalancer(world.fund, venue, journal, observer).recover()
                 found = await reconcile(venue, journal, fund, symbols, world.start)
+                if any(contracts != world.exchange.held(symbol) for symbol, contracts in found.held.items()):
+                    world.trace.add("operator", "sees other positions on the exchange's site", str(found.held))
+                    return False  # whoever accepts what is read late has it all traded once more
                 await accept(venue, journal, fund, found, "by hand")
         except (VenueError, StaleData) as error:
             world.trace.add("operator", "could not reconcile", str(error))

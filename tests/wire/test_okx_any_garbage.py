@@ -22,8 +22,9 @@ from tests.wire.garbage import SPOILERS, Ask, Place, opened, refused_or_without_
 
 D = Decimal
 SENT = "kprffffffffffffffffffffffffffff"
-BLANKS = tuple(f".{name} = ''" for name in ("clOrdId", "liqPx", "lever", "taker", "takerU", "maker", "makerU", "ip", "availEq"))
-"""Fields that are blank where they do not apply, so that a blank one says something."""
+NAMES = ("clOrdId", "liqPx", "lever", "taker", "takerU", "maker", "makerU", "ip", "availEq")
+BLANKS = tuple(f".{name} = {said}" for name in NAMES for said in ("''", "5", "5.5"))
+"""Fields that are blank where they do not apply, so that a blank one says something, and so does a number in its place."""
 
 
 def _populate(server: OkxServer, market: str) -> None:
