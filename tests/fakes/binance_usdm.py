@@ -122,9 +122,11 @@ KEYED = {(method, "v1/listenKey"): lambda _exchange, _told: {"listenKey": LISTEN
 PRIVATE: Routes = {
     ("GET", "v3/account"): lambda exchange, _told: messages.account(exchange.core, exchange.now()),
     ("GET", "v3/positionRisk"): lambda exchange, _told: messages.positions(exchange.core, exchange.now()),
-    ("GET", "v1/leverageBracket"): lambda exchange, told: messages.brackets(
-        exchange.core, told["symbol"], exchange.bracket_coefficient
-    ),
+    ("GET", "v1/leverageBracket"): lambda exchange, told: [
+        table
+        for symbol in ([told["symbol"]] if "symbol" in told else exchange.core.instruments)
+        for table in messages.brackets(exchange.core, symbol, exchange.bracket_coefficient)
+    ],
     ("GET", "v1/symbolConfig"): lambda exchange, told: messages.setting(exchange.core, told["symbol"]),
     ("GET", "v1/positionSide/dual"): lambda exchange, _told: {"dualSidePosition": exchange.core.hedged},
     ("GET", "v1/commissionRate"): lambda exchange, told: messages.commission(exchange.core, told["symbol"]),
