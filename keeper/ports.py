@@ -409,7 +409,9 @@ class Journal(Protocol):
         ...
 
     async def last_intent_at(self, account: str) -> datetime | None:
-        """When the newest child of an account was intended, None before the first.
+        """When the newest child of an account was intended, None before the first; those of flattenings aside.
+
+        A flattening waits for nobody to look for orders that are missing, so that its own prove nothing of what came before.
 
         A database put back from a backup knows nothing of what was intended later: orders with our prefix from then on
         that are not ``known`` tell of it, whatever else was recorded since.

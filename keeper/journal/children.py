@@ -20,6 +20,7 @@ from keeper.journal import events
 from keeper.journal.events import Chain
 from keeper.journal.schema import children, fills, fund_states, runs
 from keeper.journal.statements import Row, Statement
+from keeper.planning.plan import FLATTEN
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -106,7 +107,13 @@ _FILLS_SINCE = Statement(
     )
     .order_by(fills.c.at, children.c.event, fills.c.position)
 )
-_LAST_INTENT = Statement(select(children.c.at).where(bindparam("of_account") == _ACCOUNT).order_by(children.c.at.desc()).limit(1))
+_LAST_INTENT = Statement(
+    select(children.c.at)
+    .join(runs, runs.c.id == children.c.run)
+    .where(bindparam("of_account") == runs.c.account, not_(runs.c.trigger.startswith(FLATTEN)))
+    .order_by(children.c.at.desc())
+    .limit(1)
+)
 _FILLED = Statement(select(children.c.filled).where(children.c.client_id == bindparam("of_child")))
 
 
@@ -283,7 +290,7 @@ def known(connection: Connection, client_ids: Collection[str]) -> dict[str, Deci
 
 
 def last_intent_at(connection: Connection, account: str) -> datetime | None:
-    """When the newest child of an account was intended, None before the first."""
+    """When the newest child of an account was intended, None before the first; those of flattenings aside."""
     found = _LAST_INTENT.one(connection, of_account=account)
     return None if found is None else found["at"]
 

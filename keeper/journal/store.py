@@ -304,7 +304,7 @@ class SqlJournal:
         return await self._read(children.known, client_ids)
 
     async def last_intent_at(self, account: str) -> datetime | None:
-        """When the newest child of an account was intended, None before the first."""
+        """When the newest child of an account was intended, None before the first; those of flattenings aside."""
         return await self._read(children.last_intent_at, account)
 
     async def fills(self, run_id: str) -> tuple[tuple[str, Fill], ...]:

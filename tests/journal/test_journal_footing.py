@@ -273,6 +273,9 @@ async def test_which_orders_the_journal_knows_and_since_when(journal: Journal) -
     assert await journal.known(()) == {}
     assert await journal.last_intent_at("acc1") == later(7)
     assert await journal.last_intent_at("acc3") is None
+    await journal.open_run(a_run("r3", account="acc1", trigger="flatten:1"))
+    await journal.record_intent(a_child("kpr4", run="r3", at=later(60)))
+    assert await journal.last_intent_at("acc1") == later(7), "a flattening waits for nobody to look for what is missing"
 
 
 async def test_an_image_starts_another_journal_and_neither_sees_the_other() -> None:

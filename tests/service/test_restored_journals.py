@@ -94,3 +94,25 @@ async def test_to_resume_is_not_enough_where_the_journal_lacks_orders() -> None:
             await desk.passed(minutes=20)
         standing = await desk.journal.standing("btc3l")
         assert (len(desk.venue.sent), standing.state, standing.cause) == (ran, FundState.HALTED, Cause.JOURNAL)
+
+
+async def test_what_a_journal_put_back_lacks_is_still_seen_after_a_flattening_a_day_later(tmp_path: Path) -> None:
+    """The flattening waits for nobody, and its own orders must not hide that older ones are missing."""
+    backup, journal, venue = tmp_path / "backup.db", tmp_path / "keeper.db", drifted()
+    async with desk_of(venue, tmp_path) as desk:
+        await desk.run()
+    put_back(journal, backup)
+    async with desk_of(venue, tmp_path) as desk:
+        desk.feed.move(PERP, "115")
+        await desk.rebalancer.execute(await desk.rebalancer.plan(), SLOT, Unwatched())
+    put_back(backup, journal)
+    async with desk_of(venue, tmp_path) as desk:
+        await desk.venue.clock.sleep_until(desk.venue.clock.now() + timedelta(hours=26))
+        await desk.journal.submit_command(command(CommandKind.FLATTEN, desk.venue.clock.now(), name="f1"))
+        flat = desk.rebalancer.flat()
+        ended = await flat.execute(await flat.plan(), "flatten:f1", Unwatched())
+        assert (ended.status, await desk.journal.children(ended.id) != ()) == (RunStatus.COMPLETED, True)
+
+        await desk.journal.set_state("btc3l", FundState.ACTIVE, reason="", at=desk.venue.clock.now())
+        assert not await desk.rebalancer.verify()
+        assert (await desk.journal.standing("btc3l")).cause == Cause.JOURNAL
