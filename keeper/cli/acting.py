@@ -191,13 +191,15 @@ async def _act(settings: "Settings", fund: str, request: Request) -> int:
     from keeper.cli.progress import LiveProgress
     from keeper.cli.stopping import stopping_on_signals
     from keeper.domain.errors import AccountBusy
+    from keeper.service.rebalancer import lacking
 
     screen = console(stderr=request.as_json)
     try:
         async with open_desk(settings, fund, acting=True) as desk:
             rebalancer = _rebalancer(desk, request)
             await rebalancer.recover()
-            await rebalancer.verify()
+            if not await rebalancer.verify() and not _flattens(request) and (await desk.journal.standing(fund)).flattened:
+                raise lacking()  # a fund that is not to be flattened is halted by now, and its plan says so
             made = await _approved(desk, screen, request)
             if made is None:
                 return ABORTED

@@ -25,7 +25,7 @@ from keeper.service.flattening import unfinished as unfinished_flattening
 from keeper.service.guard import Guard
 from keeper.service.monitor import Monitor
 from keeper.service.progress import Unwatched
-from keeper.service.rebalancer import Rebalancer
+from keeper.service.rebalancer import Rebalancer, lacking
 from keeper.service.slots import SlotLedger
 from keeper.service.trouble import LONGEST_REFUSED, LONGEST_RETRY, Trouble
 from keeper.service.watch import Watch
@@ -64,7 +64,7 @@ class FundKeeper:
         )
         self._watch = Watch(charge.clock, charge.bell, lambda: self._working, self._cut)
         self._announced: datetime | None = None
-        self._unsettled = False
+        self._unsettled = self._doubted = False
         self._monitor: Monitor | None = None
         self._in_hand: Command | None = None
         self._busy: tuple[datetime, datetime] | None = None
@@ -198,6 +198,8 @@ class FundKeeper:
         by: a written plan that it carries out; ends_by: when the run is over at the latest, whatever its horizon.
         """
         made = self._new_rebalancer()
+        if self._doubted and not trigger.startswith(FLATTEN):
+            raise lacking()
         self._working = rebalancer = made.flat() if trigger.startswith(FLATTEN) else made.ending(ends_by)
         try:
             plan = await rebalancer.plan(approved_jump=approved_jump, begun=begun, by=by)
@@ -225,7 +227,7 @@ class FundKeeper:
     async def _take_out(self, danger: str, begun: Run | None) -> datetime | None:
         """De-lever; when to look again is returned, None where an emergency has come to its end."""
         standing = await self._journal.standing(self.fund)
-        if standing.halted:
+        if standing.halted or self._doubted:
             log.error("emergency.halted", why=danger, halted=standing.reason)
             return self.clock.now() + LONGEST_PAUSE
         await self._settle(goes_on=False)
@@ -299,9 +301,9 @@ class FundKeeper:
         self._make = await connection.enter_async_context(self._charge.open())
         self._connection = connection
         # a journal that is not the one that was traded by must not go on with what it thinks was cut
-        if not await self._new_rebalancer().verify():
-            # whatever a human says of the fund meanwhile
-            raise VenueRefused("journal", "the journal lacks orders of ours that the venue has: `keeper reconcile` shows them")
+        self._doubted = not await self._new_rebalancer().verify()
+        if self._doubted and not (await self._journal.standing(self.fund)).flattened:
+            raise lacking()  # whatever a human says of the fund meanwhile
         self._monitor = self._new_rebalancer().monitor()
         self._watch.connect(self._monitor)
         await self._settle()

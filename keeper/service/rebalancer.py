@@ -43,6 +43,11 @@ SHOWN = 5
 log = structlog.get_logger()
 
 
+def lacking() -> VenueRefused:
+    """The error to raise where a journal that is not whole keeps a fund from trading."""
+    return VenueRefused("journal", "the journal lacks orders of ours that the venue has: `keeper reconcile` shows them")
+
+
 class Rebalancer:
     """Plans and runs one fund. ``stop`` ends a run in work after the children in flight have their outcome.
 
@@ -112,7 +117,8 @@ class Rebalancer:
     async def verify(self) -> bool:
         """Whether the journal has every order of ours that the venue tells of; else the fund is halted, and what rests canceled.
 
-        A fund that is to be flattened does not wait for that.
+        A fund that is to be flattened waits neither for that nor for a venue that can't tell, which counts as a journal that
+        is not whole: until it is, nothing else may be traded.
         """
         try:
             missing = await self._positions.unrecorded()
@@ -120,19 +126,16 @@ class Rebalancer:
                 if not order.state.terminal:
                     await self._venue.cancel(order.symbol, order.client_id)
         except VenueError as error:
-            if not await self._is_flattened():
+            if not self.fund.urgent and not (await self._journal.standing(self.fund.name)).flattened:
                 raise
             log.warning("journal.unverified", fund=self.fund.name, error=str(error))
-            return True
+            return False
         if not missing:
             return True
         names = ", ".join(order.client_id for order in missing[:SHOWN])
         why = f"the venue has {len(missing)} orders of ours that the journal lacks ({names}): it was deleted, put back from a"
         await self._guard.trip(Trip(state=FundState.HALTED, cause=Cause.JOURNAL, why=f"{why} backup, or is not the only one"))
-        return await self._is_flattened()
-
-    async def _is_flattened(self) -> bool:
-        return self.fund.urgent or (await self._journal.standing(self.fund.name)).flattened
+        return False
 
     async def plan(self, *, approved_jump: bool = False, begun: Run | None = None, by: WrittenPlan | None = None) -> Plan:
         """What a run would do now. VenueError or StaleData when the account or a market can't be read.

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from keeper.domain.fund import FundState
+from keeper.domain.market import Side
 from keeper.domain.run import CommandKind, RunStatus
 from keeper.journal.store import SqlJournal
 from keeper.policy.breakers import Cause
@@ -116,3 +117,26 @@ async def test_what_a_journal_put_back_lacks_is_still_seen_after_a_flattening_a_
         await desk.journal.set_state("btc3l", FundState.ACTIVE, reason="", at=desk.venue.clock.now())
         assert not await desk.rebalancer.verify()
         assert (await desk.journal.standing("btc3l")).cause == Cause.JOURNAL
+
+
+async def test_a_fund_flattened_by_the_word_of_a_journal_that_lacks_orders_is_not_rebalanced() -> None:
+    async with kept() as desk:
+        async with desk.daemon():
+            await desk.passed(minutes=1)
+            await desk.journal.submit_command(command(CommandKind.FLATTEN, desk.now, name="f1"))
+            await desk.passed(minutes=9)
+            image = desk.journal.image()
+            await desk.journal.submit_command(command(CommandKind.RESUME, desk.now, name="f2"))
+            await desk.until(START + timedelta(minutes=30))  # the slot of 00:15 is run
+        ran = len(desk.venue.sent)
+        assert desk.venue.sent[-1].side is Side.BUY
+        desk.journal = desk.venues.journal = SqlJournal.over(image)
+        desk.venue.inner._feed.move(PERP, "95")  # type: ignore[attr-defined]
+        async with desk.daemon():
+            await desk.passed(minutes=20)  # the slot is due once more, and would reduce
+            assert (await desk.journal.standing("btc3l")).flattened
+            assert len(desk.venue.sent) == ran
+            await desk.journal.submit_command(command(CommandKind.FLATTEN, desk.now, name="f3"))
+            await desk.passed(minutes=5)
+        assert [request.reduce_only for request in desk.venue.sent[ran:]] == [True] * (len(desk.venue.sent) - ran)
+        assert len(desk.venue.sent) > ran
