@@ -51,7 +51,7 @@ def build(brief: Brief, observation: Observation) -> Plan:
     share = kept(brief.mandate, valuation, _legs_of_hedge(brief, observation)) if _lost_a_leg(brief) else ONE
     if share < ONE:
         brief = replace(brief, mandate=brief.mandate.scaled(share))
-    decision = _decision(brief, observation, valuation)
+    decision = _decision(brief, observation, valuation, targets)
     goals = _goals(brief, observation, valuation, decision) if not faults else {}
     lacking = _lacking(brief, observation, goals)
     wanted = _legs(brief, observation, valuation, goals, lacking)
@@ -94,10 +94,15 @@ def build(brief: Brief, observation: Observation) -> Plan:
     )
 
 
-def _decision(brief: Brief, observation: Observation, valuation: Valuation) -> Due | NotDue:
-    """Whether something is to be done: an emergency goes before what is written, and that before what is wanted."""
+def _decision(brief: Brief, observation: Observation, valuation: Valuation, targets: Mapping[str, Decimal]) -> Due | NotDue:
+    """Whether something is to be done: an emergency goes before what is written, and that before what is wanted.
+
+    targets: of the whole mandate, markets that can't be traded now among them.
+    """
     if brief.emergency is not None:
-        return delever(brief.emergency, observation, brief.mandate.targets, brief.begun)
+        reach = brief.mandate.targets
+        awaited = [symbol for symbol in targets if symbol not in reach and symbol not in brief.mute]
+        return delever(brief.emergency, observation, reach, brief.begun, awaited)
     return decide(brief.mandate, valuation, brief.begun) if brief.written is None else brief.written.decision
 
 

@@ -21,6 +21,8 @@ SAFE_DISTANCE = Decimal("0.05")
 HALF = Decimal("0.5")
 NEAR = Decimal("0.02")
 """Adverse move (fraction of the price) up to which an emergency counts as near."""
+PATIENCE = timedelta(seconds=30)
+"""How long an emergency waits for a market that can't be read, before the others are cut for it as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,31 +123,61 @@ def delever(
     observation: Observation,
     reach: Collection[str],
     begun: Mapping[str, Decimal] = MappingProxyType({}),
+    awaited: Collection[str] = (),
 ) -> Due | NotDue:
     """What takes the fund out of an emergency: every position cut to the same share of itself, so that none loses its hedge.
 
     reach: symbols of the markets that can be traded now; begun: the goals (multiples of NAV) by symbol of an emergency that goes
-    on, so that a leg that has done its part makes up for no other one. StaleData as ``assess`` has it.
+    on, so that a leg that has done its part makes up for no other one; awaited: symbols of the markets that can't be traded just
+    now, whose share is left for them. StaleData as ``assess`` has it.
     """
     reading, valuation = assess(emergency, observation), observation.valuation()
     if not reading.danger:
         return NotDue(f"gross leverage is {reading.gross:.3f}x: there is no emergency")
-    parts = {symbol: part for symbol in reach if (part := _reducible(observation, valuation, symbol))}
-    if not parts:
+    counted = [symbol for symbol in (*reach, *awaited) if symbol in observation.markets]
+    parts = {symbol: part for symbol in counted if (part := _reducible(observation, valuation, symbol))}
+    if parts.keys().isdisjoint(reach):
         return NotDue(f"{reading.danger}; nothing that is held can be reduced")
-    # what no reduction takes away: coins that are held, positions that no market of the fund has or that can't be traded now
-    rest = reading.gross * reading.nav - sum(map(abs, parts.values()), ZERO)
-    ends = {symbol: _no_further(part, begun.get(symbol), reading.nav) for symbol, part in parts.items()}
-    total = sum(map(abs, ends.values()), ZERO)
-    share = min(ONE, (emergency.to * reading.nav - rest) / total) if total else ONE
+    # what no reduction takes away: coins that are held, positions that no market of the fund has or that nobody waits for
+    rest = reading.gross * reading.nav - _sum(parts)
+    room = emergency.to * reading.nav - rest
+    ends = _ends(parts, begun, reading.nav, room)
+    total = _sum(ends)
+    share = min(ONE, room / total) if total else ONE
     safe = emergency.safe_distance
     near = [distance for distance in _distances(observation).values() if distance < safe]
     # a position cut to a share of itself on the same equity has at least so many times the distance
     share = max(ZERO, min([share, *(distance / safe if safe else ZERO for distance in near)]))
-    if share == ONE and ends == parts:
-        return NotDue(f"gross leverage is {reading.gross:.3f}x: the emergency is over")
-    goals = {symbol: (valuation.exposures[symbol] - part + share * ends[symbol]) / reading.nav for symbol, part in parts.items()}
+    if share == ONE and all(ends[symbol] == parts[symbol] for symbol in parts if symbol in reach):
+        return NotDue(f"gross leverage is {reading.gross:.3f}x: {_nothing_left(parts, ends)}")
+    goals = {
+        symbol: (valuation.exposures[symbol] - part + share * ends[symbol]) / reading.nav
+        for symbol, part in parts.items()
+        if symbol in reach
+    }
     return Due(f"{reading.danger}; {share:.4f} of each position is kept", goals)
+
+
+def _ends(parts: Mapping[str, Decimal], begun: Mapping[str, Decimal], nav: Decimal, room: Decimal) -> dict[str, Decimal]:
+    """What is to be left of ``parts`` at the most: of those that were begun what was to be, of the others what that leaves.
+
+    parts: reducible exposures (signed, currency) by symbol; begun: goals, multiples of ``nav``; room: for all of them together.
+    """
+    ends = {symbol: _no_further(part, begun.get(symbol), nav) for symbol, part in parts.items()}
+    fresh = {symbol: part for symbol, part in parts.items() if symbol not in begun}
+    left = room - (_sum(ends) - _sum(fresh))
+    if len(fresh) < len(parts) and fresh and left > 0:
+        share = min(ONE, left / _sum(fresh))
+        ends |= {symbol: share * part for symbol, part in fresh.items()}
+    return ends
+
+
+def _sum(exposures: Mapping[str, Decimal]) -> Decimal:
+    return sum(map(abs, exposures.values()), ZERO)
+
+
+def _nothing_left(parts: Mapping[str, Decimal], ends: Mapping[str, Decimal]) -> str:
+    return "the emergency is over" if ends == parts else "what can be traded now has done its part"
 
 
 def _no_further(part: Decimal, goal: Decimal | None, nav: Decimal) -> Decimal:

@@ -219,7 +219,7 @@ class FundKeeper:
         if monitor is None or self._why_stopping or self._trouble.is_quiet(self.clock.now()) or not self._watch.is_wanted:
             return
         begun = await unfinished(self._journal, self.fund, self.clock.now())
-        reading = await monitor.look()
+        reading = await monitor.look(going_on=begun is not None)
         # one that has begun is ended in its row, wherever leverage is by now
         rest_until = await self._take_out(reading.danger, begun) if reading.danger or begun is not None else None
         self._watch.looked(near=reading.near, rest_until=rest_until)

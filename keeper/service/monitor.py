@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import structlog
 
-from keeper.domain.errors import StaleData
+from keeper.domain.errors import StaleData, VenueError
 from keeper.domain.market import MarketKind
 from keeper.domain.numbers import exact, rounded
 from keeper.domain.observation import Observation, holdings
@@ -90,19 +90,36 @@ class Monitor:
         before = account or self._account
         return None if before is None else assess(self.rules, self._believed(await self._observer.marked(before)))
 
-    async def look(self) -> Reading:
+    async def look(self, *, going_on: bool = False) -> Reading:
         """How far an emergency is by the account as it is now. No run may be at work meanwhile.
 
         What moved a position is judged, unless there is something more urgent to do. VenueError or StaleData when it can't be
-        told.
+        told; a market that can't be read hides no emergency that others can end. going_on: one has begun.
         """
-        shown = await self._observer.observe()
+        try:
+            shown = await self._observer.observe()
+        except (VenueError, StaleData):
+            if (reading := await self._look_in_part(self.rules.going_on if going_on else self.rules)) is None:
+                raise
+            return reading
         observation = await self._positions.caught_up(shown)
         self._account, self._read_at = observation, self._clock.now()
         reading = assess(self.rules, self._believed(observation))
         await self._note(reading, observation)
         if not reading.danger:
             await self._judge_positions(shown)
+        return reading
+
+    async def _look_in_part(self, rules: Emergency) -> Reading | None:
+        """The same without what can't be read, None where that shows no emergency by ``rules`` that anything can be done about.
+
+        A position whose market can't be read counts at the mark that the account shows.
+        """
+        observation = await self._positions.caught_up(await self._observer.partial.observe())
+        reading = assess(rules, self._believed(observation))
+        if not reading.danger or not observation.quotes.keys() - observation.unread.keys():
+            return None
+        await self._note(reading, observation)
         return reading
 
     def _believed(self, observation: Observation) -> Observation:

@@ -37,6 +37,7 @@ class Observer:
         self._assets = assets
         self._priced = {currency, *(market.base for market in markets.values())}
         self._beside: frozenset[str] = frozenset()
+        self._mute: dict[str, datetime] = {}
 
     @classmethod
     async def on(
@@ -57,7 +58,14 @@ class Observer:
     @property
     def partial(self) -> "PartialObserver":
         """One that does without what can't be read."""
-        return PartialObserver(self._venue, self.markets, self.currency, self._clock, self._assets)
+        partial = PartialObserver(self._venue, self.markets, self.currency, self._clock, self._assets)
+        partial._mute = self._mute  # noqa: SLF001 - another one of this class
+        return partial
+
+    def mute_for(self, span: timedelta) -> frozenset[str]:
+        """The markets of which whoever asked got no sane book for ``span`` or longer."""
+        since = self._clock.now() - span
+        return frozenset(symbol for symbol, at in self._mute.items() if at <= since)
 
     async def observe(self, *, with_stats: bool = False) -> Observation:
         """The account and every market now. VenueUnavailable, VenueRefused or StaleData when a read that is needed fails."""
@@ -102,7 +110,7 @@ class Observer:
         quotes: dict[str, Quote] = {}
 
         async def read_quote(symbol: str) -> None:
-            quotes[symbol] = await self._venue.quote(symbol)
+            quotes[symbol] = await self._asked(symbol)
 
         await together(*(read_quote(symbol) for symbol in before.markets))
         return replace(before, quotes=quotes, at=self._clock.now())
@@ -118,7 +126,19 @@ class Observer:
             return None  # whoever values the account says what to do
 
     async def _quote(self, symbol: str) -> Quote | None:
-        return await self._venue.quote(symbol)
+        return await self._asked(symbol)
+
+    async def _asked(self, symbol: str) -> Quote:
+        try:
+            quote = await self._venue.quote(symbol)
+        except (VenueError, StaleData):
+            self._mute.setdefault(symbol, self._clock.now())
+            raise
+        if quote.book.faults():
+            self._mute.setdefault(symbol, self._clock.now())
+        else:
+            self._mute.pop(symbol, None)
+        return quote
 
     async def _stats(self, symbol: str) -> MarketStats | None:
         return await self._venue.stats(symbol)
@@ -160,7 +180,7 @@ class PartialObserver(Observer):
         if symbol in self._unread and self._clock.now() < self._unread[symbol][0]:
             return None
         try:
-            quote = await self._venue.quote(symbol)
+            quote = await self._asked(symbol)
         except (VenueError, StaleData) as error:
             self._unread[symbol] = self._clock.now() + AGAIN, str(error)
             log.warning("market.unread", market=symbol, error=str(error))
@@ -207,18 +227,18 @@ class PartialObserver(Observer):
 
 
 async def together(*work: Coroutine[Any, Any, None]) -> None:
-    """Run all of ``work`` at once; when one raises an error of ours the rest is cancelled and that error is raised."""
-    first: BaseException | None = None
+    """Run all of ``work`` at once; when one raises, the rest is cancelled, and its error is raised: a bug before one of ours.
+
+    No task group: one whose work fails as its task is cancelled forgets that it was.
+    """
+    tasks = [asyncio.ensure_future(one) for one in work]
     try:
-        async with asyncio.TaskGroup() as group:
-            for one in work:
-                group.create_task(one)
-    except BaseExceptionGroup as errors:
-        ours, others = errors.split(KeeperError)
-        if ours is None or others is not None:
-            raise
-        first = ours
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    if first is not None:
-        raise first
+        if tasks:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    errors = [one for one in ended if isinstance(one, BaseException) and not isinstance(one, asyncio.CancelledError)]
+    for error in sorted(errors, key=lambda one: isinstance(one, KeeperError)):
+        raise error

@@ -22,6 +22,7 @@ from keeper.planning.gate import BOUND, Refused
 from keeper.planning.plan import Plan, goals_begun
 from keeper.planning.written import Who, WrittenPlan, written
 from keeper.policy.breakers import Cause, Trip
+from keeper.policy.emergency import PATIENCE
 from keeper.ports import Clock, Journal, Venue
 from keeper.service.briefing import Preflight, brief_of, nothing_known, planned
 from keeper.service.course import Course
@@ -148,7 +149,7 @@ class Rebalancer:
         try:  # what the journal has is read while the venue's answers are on their way
             known, info = await self._preflight(), self._venue.info
             brief = await brief_of(self.fund, info, self._journal, now, approved_jump=approved_jump, known=known)
-            brief = replace(brief, begun=goals_begun(begun), written=by)
+            brief = replace(brief, begun=goals_begun(begun), written=by, mute=self._observer.mute_for(PATIENCE))
             observation = await self._seen(await reading)
         finally:
             reading.cancel()

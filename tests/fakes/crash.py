@@ -51,8 +51,7 @@ class Crash:
     @property
     def worth(self) -> Valuation:
         """The truth now."""
-        mark = self.feed._prices[PERP]
-        return value(self.desk.venue.held, self.desk.venue.inner._markets.values(), {PERP: mark}, "USDT")
+        return value(self.desk.venue.held, self.desk.venue.inner._markets.values(), self.feed._prices, "USDT")
 
     @property
     def contracts(self) -> Decimal:

@@ -52,7 +52,8 @@ class ScriptedVenue:
     trade_lag: seconds that trades are later still; faults: by number of the order, from 1; after: what happens once that
     order was dealt with; on_place, on_read, on_arrival: called as a request goes out, a read begins, and with the true
     account before and after an order arrived; failing: how many calls of a kind (account, quote, stats, lookup, fills,
-    orders, cancel, dead_man) are still to fail; resting: orders that rest, by client id, until they are canceled; foreign:
+    orders, cancel, dead_man) are still to fail; mute: markets without a quote;
+    resting: orders that rest, by client id, until they are canceled; foreign:
     orders of somebody else; stubborn: client ids that no cancel reaches; canceled: the client ids that a cancel asked for;
     countdowns: what the dead-man switch was told, None where the venue has none.
     """
@@ -68,6 +69,7 @@ class ScriptedVenue:
         self.faults: dict[int, Fault] = {}
         self.after: dict[int, Callable[[], object]] = {}
         self.failing: dict[str, int] = {}
+        self.mute: set[str] = set()
         self.on_read: Callable[[str], object] = lambda _kind: None
         self.on_place: Callable[[OrderRequest], object] = lambda _request: None
         self.on_arrival: Callable[[Account, Account], object] = lambda _before, _after: None
@@ -173,6 +175,8 @@ class ScriptedVenue:
         return await self.inner.markets(symbols)
 
     async def quote(self, symbol: str) -> Quote:
+        if symbol in self.mute:
+            raise VenueUnavailable(f"quote of {symbol}: no answer")
         return await self._read("quote", lambda: self.inner.quote(symbol))
 
     async def stats(self, symbol: str) -> MarketStats:

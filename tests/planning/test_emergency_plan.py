@@ -1,12 +1,13 @@
 """An emergency becomes a plan that only reduces, whatever else binds the fund, and the last lot of it goes, too."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keeper.domain.account import Position
+from keeper.domain.account import Account, Position
 from keeper.domain.fund import FundState, Standing, Usage
 from keeper.domain.market import Market
 from keeper.domain.numbers import ZERO, sign
@@ -29,6 +30,11 @@ def braking(targets: dict[str, str] | None = None, rule: Emergency = AT_FOUR, **
 
 def held(contracts: str, *, lot: str = "0.001", taker: str = "0", nav: str = "100") -> Observation:
     return observe({"USDT": nav}, {linear(lot=lot, taker=taker): quote("100")}, holding(BTC, contracts, "100"))
+
+
+def cut(account: Account, symbol: str, contracts: str) -> Account:
+    position = replace(account.positions[symbol], contracts=D(contracts))
+    return replace(account, positions={**account.positions, symbol: position})
 
 
 def amounts(plan: Plan) -> dict[str, Decimal]:
@@ -76,9 +82,22 @@ def test_a_market_whose_book_can_t_be_trusted_is_left_out_and_the_rest_makes_up_
     spoilt = quote("10")
     markets = {linear(): quote("100"), linear(ETH): type(spoilt)(mark=D(10), book=book("10", half_spread="-1"))}
     seen = observe({"USDT": "100"}, markets, {**holding(BTC, "3", "100"), **holding(ETH, "20", "10")})
-    plan = build(braking({BTC: "2", ETH: "1"}), seen)
+    plan = build(braking({BTC: "2", ETH: "1"}, mute=frozenset({ETH})), seen)
     assert amounts(plan) == {BTC: D(-2)}
     assert [refusal.code for refusal in plan.bound] == ["book"]
+
+
+def test_at_first_its_share_is_left_for_it() -> None:
+    spoilt = quote("10")
+    markets = {linear(): quote("100"), linear(ETH): type(spoilt)(mark=D(10), book=book("10", half_spread="-1"))}
+    seen = observe({"USDT": "100"}, markets, {**holding(BTC, "3", "100"), **holding(ETH, "20", "10")})
+    plan = build(braking({BTC: "2", ETH: "1"}), seen)
+    assert amounts(plan) == {BTC: D("-1.2")}
+    assert [refusal.code for refusal in plan.bound] == ["book"]
+    going_on = braking({BTC: "2", ETH: "1"}, AT_FOUR.going_on, begun={BTC: D("1.8")})
+    done = build(going_on, replace(seen, account=cut(seen.account, BTC, "1.8")))
+    assert (done.legs, [refusal.code for refusal in done.refusals]) == ((), ["book"])
+    assert "what can be traded now has done its part" in done.reason
 
 
 def test_what_it_costs_is_paid_for_by_what_is_sold() -> None:

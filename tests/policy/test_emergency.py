@@ -151,6 +151,44 @@ def test_what_can_t_be_traded_now_is_made_up_for_by_the_rest() -> None:
     assert isinstance(delever(AT_FOUR, fund_at("3", "2"), []), NotDue)
 
 
+def goals_of(decided: Due | NotDue) -> dict[str, Decimal]:
+    assert isinstance(decided, Due)
+    return {symbol: rounded(goal, 20) for symbol, goal in decided.goals.items()}
+
+
+def test_what_is_waited_for_keeps_its_share_and_takes_it_once_it_can_be_traded() -> None:
+    assert goals_of(delever(AT_FOUR, fund_at("3", "2"), [BTC], awaited=[ETH])) == {BTC: D("1.8")}
+    begun = {BTC: D("1.8")}
+    assert goals_of(delever(AT_FOUR.going_on, fund_at("1.8", "2"), [BTC, ETH], begun)) == {BTC: D("1.8"), ETH: D("1.2")}
+    waits = delever(AT_FOUR.going_on, fund_at("1.8", "2"), [BTC], begun, awaited=[ETH])
+    assert waits == NotDue("gross leverage is 3.800x: what can be traded now has done its part")
+    assert goals_of(delever(AT_FOUR.going_on, fund_at("1.8", "2"), [BTC], begun)) == {BTC: D(1)}
+
+
+@pytest.mark.parametrize(
+    ("held", "goals"),
+    [
+        pytest.param(("0.5", "2.8"), {BTC: "0.5", ETH: "2.5"}, id="a leg that went too far leaves more for the other"),
+        pytest.param(("0.5", "2.5"), None, id="and all of it where there is room"),
+        pytest.param(("3.5", "2"), {BTC: "1.8", ETH: "1.2"}, id="one that grew goes where it was to go"),
+    ],
+)
+def test_the_rest_is_what_those_that_were_begun_leave(held: tuple[str, str], goals: dict[str, str] | None) -> None:
+    decided = delever(AT_FOUR.going_on, fund_at(*held), [BTC, ETH], {BTC: D("1.8")})
+    assert (None if isinstance(decided, NotDue) else goals_of(decided)) == (
+        None if goals is None else {symbol: D(goal) for symbol, goal in goals.items()}
+    )
+
+
+def test_where_those_that_were_begun_leave_nothing_all_are_cut_to_the_same_share_once_more() -> None:
+    decided = delever(AT_FOUR.going_on, fund_at("4", "4"), [BTC, ETH], {BTC: D("4")})
+    assert goals_of(decided) == {BTC: D("1.5"), ETH: D("1.5")}
+
+
+def test_nobody_waits_for_a_market_that_is_not_known() -> None:
+    assert goals_of(delever(AT_FOUR, fund_at("4.5"), [BTC], awaited=["SOL/USDT:USDT"])) == {BTC: D(3)}
+
+
 def test_no_position_is_turned_however_much_there_is_that_can_t_be_reduced() -> None:
     foreign = {"SOL/USDT:USDT": Position(symbol="SOL/USDT:USDT", contracts=D(500), entry=D(1), mark=D(1))}
     seen = fund_at("2")

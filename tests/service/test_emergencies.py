@@ -15,9 +15,12 @@ from keeper.policy.breakers import Cause
 from keeper.policy.mandate import default_emergency
 from keeper.service.emergencies import LOOKED
 from tests.fakes.crash import BLACK_THURSDAY, Crash, crashing, only_reduces
-from tests.fakes.daemons import command
-from tests.fakes.paper import PERP, START
-from tests.fakes.scripted_venue import Fault
+from tests.fakes.daemon_desks import kept
+from tests.fakes.daemons import command, fund_of
+from tests.fakes.markets import ETH
+from tests.fakes.moving_feed import moving_feed
+from tests.fakes.paper import PERP, START, opening, paper_venue
+from tests.fakes.scripted_venue import Fault, ScriptedVenue
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 BUILT = START + timedelta(minutes=30)
@@ -184,6 +187,30 @@ async def test_a_venue_that_does_not_answer_is_asked_again_within_seconds() -> N
         [run] = await emergencies(crash)
         assert run.status is RunStatus.COMPLETED
         assert (await crash.desk.journal.standing("btc3l")).trouble == ""
+
+
+async def test_a_market_that_can_t_be_read_keeps_the_others_from_no_reduction() -> None:
+    venue = ScriptedVenue(paper_venue(moving_feed({PERP: "7950", ETH: "200"}, spread_bps="1"), opening({"USDT": "100000"})))
+    async with kept(venue) as desk:
+        desk.venues.fund = fund_of(targets={PERP: "2", ETH: "1"}, check_every=timedelta(seconds=5))
+        crash = Crash(desk)
+        async with desk.daemon():
+            await crash.at("7950", minutes=30)
+            held = dict(venue.held.positions)
+            venue.mute = {ETH}
+            crash.feed.move(PERP, "6300")
+            await desk.when(lambda: crash.contracts < held[PERP].contracts, limit=60)
+            shared = crash.contracts
+            assert abs(shared / held[PERP].contracts - Decimal("0.679")) < Decimal("0.01"), "its share is left for the other"
+            await crash.at("6300", minutes=3)
+            assert 0 < crash.contracts < shared, "and then made up for"
+            assert venue.held.positions[ETH].contracts == held[ETH].contracts
+            venue.mute = set()
+            await crash.at("6300", minutes=3)
+        assert not crash.liquidated
+        [run] = await emergencies(crash)
+        assert run.status is RunStatus.COMPLETED
+        assert only_reduces([child.request for child in await desk.journal.children(run.id)])
 
 
 async def test_a_price_that_is_wrong_for_once_ends_nothing() -> None:

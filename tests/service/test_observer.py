@@ -74,9 +74,29 @@ async def test_a_bug_is_not_taken_for_trouble_at_the_venue() -> None:
     async def buggy() -> None:
         raise ZeroDivisionError
 
-    with pytest.raises(ExceptionGroup) as raised:
-        await together(buggy())
-    assert raised.group_contains(ZeroDivisionError)
+    async def failing() -> None:
+        raise StaleData("as well")
+
+    with pytest.raises(ZeroDivisionError):
+        await together(failing(), buggy())
+
+
+async def test_a_task_that_is_cancelled_as_its_work_fails_ends() -> None:
+    """Whoever reads every so often would read for ever otherwise, and its process never come to its end."""
+    begun = asyncio.Event()
+
+    async def failing() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise StaleData("cut off")
+
+    task = asyncio.ensure_future(together(failing()))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_markets_of_a_fund_are_quoted_in_what_it_counts_in() -> None:

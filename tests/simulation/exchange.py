@@ -142,6 +142,8 @@ class Exchange:
         self.cash = cash
         self.positions: dict[str, tuple[Decimal, Decimal]] = {}
         self.history = [Holdings(clock(), cash, {})]
+        self._mute: dict[str, datetime] = {}
+        self._silences: dict[str, list[tuple[datetime, datetime]]] = {}
         self.on_change: Callable[[str, Order | None], None] = lambda _what, _order: None
         self._later = later
         self._rng = rng
@@ -197,6 +199,18 @@ class Exchange:
     def seen(self, at: datetime) -> Holdings:
         """The account as a read shows it that sees the exchange as it was at ``at``."""
         return next((one for one in reversed(self.history) if one.at <= at), self.history[0])
+
+    def told(self, symbol: str, *, sane: bool) -> None:
+        """Somebody asked for the quote of a market, and got one or not."""
+        if not sane:
+            self._mute.setdefault(symbol, self.now())
+        elif (since := self._mute.pop(symbol, None)) is not None:
+            self._silences.setdefault(symbol, []).append((since, self.now()))
+
+    def silences(self, symbol: str) -> list[tuple[datetime, datetime]]:
+        """From when to when nobody who asked got a quote of a market."""
+        going_on = [(self._mute[symbol], self.now())] if symbol in self._mute else []
+        return [*self._silences.get(symbol, ()), *going_on]
 
     def receive(self, asked: Asked, matching: Matching = AT_ONCE) -> Order:
         """Take an immediate-or-cancel order, or raise Refused."""

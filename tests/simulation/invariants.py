@@ -14,6 +14,7 @@ from keeper.domain.order import CLIENT_ID_PREFIX, TRANSITIONS, ChildState
 from keeper.planning.gate import EMERGENCY_SLACK
 from keeper.planning.plan import EMERGENCY, FLATTEN
 from keeper.policy.breakers import Cause
+from keeper.policy.emergency import PATIENCE
 from tests.simulation.database import Disk
 from tests.simulation.exchange import Asked, Exchange, Holdings, Order
 from tests.simulation.funds import Rules
@@ -31,6 +32,11 @@ LEAST_KEPT = Decimal("0.6")
 """Of its target, what an emergency leaves of a leg at the least where the legs have drifted apart."""
 _SENT_BY = "SELECT run, leg, amount, state FROM children WHERE client_id = ?"
 _TRIGGER = "SELECT trigger FROM runs WHERE id = (SELECT run FROM children WHERE client_id = ?)"
+_TAKEN_UP = (
+    "SELECT max(at) FROM events WHERE kind IN ('run.opened', 'run.reopened')"
+    " AND run = (SELECT run FROM children WHERE client_id = ?)"
+)
+_BEGAN = "SELECT started_at FROM runs WHERE id = (SELECT run FROM children WHERE client_id = ?)"
 _STATE = "SELECT state, cause, reason FROM fund_states WHERE fund = ?"
 
 
@@ -226,8 +232,8 @@ class Judge:
         self._judge_windows(order)
 
     def _judge_need(self, order: Order) -> None:
-        """I16: whoever de-levers between slots had more leverage than where an emergency ends, at some price of late."""
-        rule, since = self.rules.emergency, order.at - LOOK_BACK
+        """I16: whoever de-levers between slots had more leverage than where an emergency ends, at a price since its plan."""
+        rule, since = self.rules.emergency, self._planned_at(order) - LOOK_BACK
         marks = {symbol: self.exchange.prices.between(symbol, since) for symbol in self.rules.mandate.targets}
         stale = self.stood_since is not None and (self.stood_until is None or self.stood_until > since)
         seen = [holdings for holdings in self.exchange.history if holdings.at >= since] or self.exchange.history[-1:]
@@ -237,6 +243,11 @@ class Judge:
         highest = max(self._leverage(holdings, picks) for holdings in (before, *seen) for picks in _corners(marks))
         if highest < rule.to * Decimal("0.99"):
             self.violated("I16", f"{order.client_id} de-levers a fund at {highest:.3f}x, an emergency ends at {rule.to}x")
+
+    def _planned_at(self, order: Order) -> datetime:
+        """When the attempt of its run began that ``order`` belongs to."""
+        ((latest,),) = self.disk.rows(_TAKEN_UP, order.client_id)
+        return order.at if latest is None else min(order.at, datetime.fromisoformat(latest))
 
     def _leverage(self, holdings: Holdings, marks: Mapping[str, Decimal]) -> Decimal:
         sizes = {symbol: size for symbol, (size, _) in holdings.positions.items()}
@@ -273,7 +284,8 @@ class Judge:
         hedged = any(other * target < 0 for other in self.rules.mandate.targets.values())
         goals = [ZERO] if flattens else [target, ZERO] if hedged and self.was_cut else [target]
         if trigger.startswith(EMERGENCY):
-            goals = [target, target * LEAST_KEPT]  # a share of what is held, whose legs may have drifted apart
+            # a share of what is held, whose legs may have drifted apart, or all of it for one that nobody can read
+            goals = [target, target * LEAST_KEPT, *([ZERO] if self._is_alone(order) else [])]
         low, high = self.exchange.prices.between(order.symbol, since)
         first = max(0, bisect_left(self._navs, since, key=lambda one: one[0]) - 1)
         navs = [nav for _, nav in self._navs[first:]]
@@ -286,6 +298,17 @@ class Judge:
             self.violated("I4", f"{order.client_id} bought up to {held} of {order.symbol}, wanted was {max(wanted):.4f}")
         if order.side is Side.SELL and held < min(wanted) - slack:
             self.violated("I4", f"{order.client_id} sold down to {held} of {order.symbol}, wanted was {min(wanted):.4f}")
+
+    def _is_alone(self, order: Order) -> bool:
+        """Whether another market of the fund gave no answer for so long, since its run began, that this one makes up for it."""
+        rows = self.disk.rows(_BEGAN, order.client_id)
+        began = min([order.at, *(datetime.fromisoformat(at) for (at,) in rows)])
+        return any(
+            until - since >= PATIENCE and until >= began
+            for symbol in self.rules.mandate.targets
+            if symbol != order.symbol
+            for since, until in self.exchange.silences(symbol)
+        )
 
     async def at_the_end(self, *, quiet: bool) -> None:
         """What must hold once everything is over. quiet: faults stopped, and slots have passed since."""

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from keeper.domain.account import Account, Position
 from keeper.domain.book import Level, OrderBook
-from keeper.domain.errors import StaleData, VenueRefused, VenueUnavailable
+from keeper.domain.errors import StaleData, VenueError, VenueRefused, VenueUnavailable
 from keeper.domain.market import Market
 from keeper.domain.numbers import plain
 from keeper.domain.observation import MarketStats, Quote
@@ -104,7 +104,11 @@ class Wire:
         return MarketStats(volume=Decimal(100_000), volatility=Decimal("0.03"))
 
     async def quote(self, symbol: str) -> Quote:
-        fault = await self._answer(f"quote of {symbol}")
+        try:
+            fault = await self._answer(f"quote of {symbol}")
+        except (VenueError, StaleData):
+            self._exchange.told(symbol, sane=False)
+            raise
         at = self._exchange.now()
         mark, (bids, asks) = self._exchange.prices.mark(symbol), self._exchange.prices.book(symbol)
         off = dict.fromkeys(("mark", "index", "last", "book"), Decimal(1))
@@ -120,7 +124,9 @@ class Wire:
         )
         age = self.clock.now() - self._offset - at
         if not abs(age) <= STALE:
+            self._exchange.told(symbol, sane=False)
             raise StaleData(f"book of {symbol} is {age.total_seconds():.1f} s old")
+        self._exchange.told(symbol, sane=True)
         return Quote(mark=mark * off["mark"], book=book, index=mark * off["index"], last=mark * off["last"])
 
     async def account(self) -> Account:
