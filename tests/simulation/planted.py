@@ -233,6 +233,15 @@ BUGS: Mapping[str, Bug] = {
         faults={"late": 0.3},
         shows="said to be on its way",
     ),
+    "an emergency that goes to nothing": Bug(
+        changes=[
+            Change(
+                "keeper.policy.emergency", "share = min(ONE, room / total) if total else ONE", "share = ZERO if total else ONE"
+            )
+        ],
+        scenario={"happenings": {"crash": 2}},
+        shows="I4",
+    ),
     "flatten to the mandate": Bug(
         changes=[
             Change(
