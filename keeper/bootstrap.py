@@ -26,6 +26,7 @@ from keeper.service.rebalancer import Rebalancer
 from keeper.service.slots import SlotOwner
 from keeper.settings.addresses import PAPER
 from keeper.settings.feeds import RecordedFeed, SyntheticFeed
+from keeper.settings.fees import Dealing
 from keeper.settings.keys import dotted
 from keeper.settings.secrets import account_fingerprint
 from keeper.settings.sources import Settings
@@ -111,10 +112,10 @@ async def open_desk(settings: Settings, name: str, *, acting: bool) -> AsyncIter
 
 @asynccontextmanager
 async def open_daemon(settings: Settings, names: Sequence[str], env: Mapping[str, str]) -> AsyncIterator[Daemon]:
-    """The daemon of funds ``names``, each with a schedule; this process alone may trade their accounts until it is closed.
+    """The daemon of funds ``names``, each acting by itself; this process alone may trade their accounts until it is closed.
 
     env: of the process, for its service manager. AccountBusy when another process holds one of the accounts, ConfigError for
-    a fund without a schedule or on a feed whose time nobody can wait for. No venue is asked yet.
+    a fund that only acts when asked or on a feed whose time nobody can wait for. No venue is asked yet.
     """
     from keeper.bells import Tower
 
@@ -190,7 +191,7 @@ async def check_venues(settings: Settings) -> None:
     venues = Venues(settings)
     for name in (name for name, venue in settings.venues.items() if venue.exchange == PAPER):
         funds = {fund: its for fund, its in settings.funds.items() if its.venue == name}
-        if any(its.schedule is not None for its in funds.values()):
+        if any(its.acts_by_itself for its in funds.values()):
             problems += filter(None, [timeless(settings, name)])
         try:
             venue = venues.made(name)
@@ -213,8 +214,8 @@ def _keeper(settings: Settings, name: str, venues: Venues, journal: Journal, tow
 def _charge(settings: Settings, name: str, venues: Venues, journal: Journal, tower: "Tower", replay: Replay) -> Charge:
     configured = settings.funds[name]
     schedule = configured.schedule_value()
-    if schedule is None:
-        remedy = f'say when: schedule = {{ at = "00:15" }}; without one, use `keeper rebalance {name}`'
+    if schedule is None and configured.intraday.value() is None:
+        remedy = f'say when: schedule = {{ at = "00:15" }}, or intraday; without either, use `keeper rebalance {name}`'
         raise ConfigError(problem(settings, ("funds", name, "schedule"), "(unset)", remedy))
     venue = venues.made(configured.venue, daily=True)
     return Charge(
@@ -295,7 +296,8 @@ async def open_books(settings: Settings, name: str, *, writing: bool) -> AsyncIt
         venue = Venues(settings).made(configured.venue)
         await stack.enter_async_context(_entered(settings, name, venue))
         observer = await _observer(settings, name, venue, fund_of(settings, name))
-        yield Bookkeeper(name, journal, observer, venue.clock, configured.fees.terms(), SystemEntropy())
+        at_rest = configured.dealing is Dealing.AT_REST
+        yield Bookkeeper(name, journal, observer, venue.clock, configured.fees.terms(), SystemEntropy(), at_rest=at_rest)
 
 
 def fund_of(settings: Settings, name: str) -> Fund:
@@ -309,6 +311,7 @@ def fund_of(settings: Settings, name: str) -> Fund:
         breakers=configured.breakers_value(),
         rules=settings.rules_of(name),
         emergency=configured.emergency_value(),
+        intraday=configured.intraday.value(),
     )
 
 

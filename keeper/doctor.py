@@ -111,6 +111,7 @@ async def _premises(settings: Settings, name: str, venue: Venue) -> tuple[Premis
         free=shutil.disk_usage(there).free,
         held=held,
         schedule=settings.funds[name].schedule_value(),
+        strays=settings.funds[name].intraday.value() is not None,
     ), pins
 
 

@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 def run(
     context: typer.Context,
-    fund: list[str] = typer.Option([], help="Only this fund; may be given more than once. Default: all with a schedule."),
+    fund: list[str] = typer.Option([], help="Only this fund; may be given more than once. Default: all that act by themselves."),
 ) -> None:
     """Keep funds by their schedule until SIGTERM or Ctrl-C. `rebalance`, `halt`, `resume` and `status` work beside it."""
     import asyncio
@@ -33,9 +33,9 @@ def run(
     options.start_log(default="info")
     settings = options.settings()
     names = sorted({one_fund(settings, name) for name in fund})
-    names = names or sorted(name for name, found in settings.funds.items() if found.schedule is not None)
+    names = names or sorted(name for name, found in settings.funds.items() if found.acts_by_itself)
     if not names:
-        raise typer.BadParameter('no fund has a schedule: give one a schedule, such as schedule = { at = "00:15" }')
+        raise typer.BadParameter('no fund acts by itself: give one a schedule, such as schedule = { at = "00:15" }, or intraday')
     try:
         asyncio.run(_run(settings, names))
     except asyncio.CancelledError:

@@ -17,7 +17,7 @@ from keeper.planning.costs import estimate
 from keeper.planning.crowding import crowding
 from keeper.planning.exposure import Gap, gaps, paid_in_coin, reducing
 from keeper.planning.levels import levels
-from keeper.planning.limits import Refusal
+from keeper.planning.limits import BETWEEN_SLOTS, Refusal
 from keeper.planning.no_trade import resolved
 from keeper.planning.plan import Plan, PlanLeg
 from keeper.planning.soundness import unsound
@@ -90,7 +90,7 @@ def build(brief: Brief, observation: Observation) -> Plan:
         notes=notes,
         written="" if brief.written is None else brief.written.digest,
         braking=brief.emergency is not None,
-        bound=(*(binding if lesser else ()), *(left if legs else ())),
+        bound=(*(one for one in binding if lesser and one.code != BETWEEN_SLOTS), *(left if legs else ())),
     )
 
 

@@ -16,6 +16,10 @@ BOUND = "reduce_only_state"
 """Code of the refusal of what would add risk while a fund may only reduce it."""
 
 
+BETWEEN_SLOTS = "between_slots"
+"""Code of the refusal of what would add risk between the slots of a fund that only reduces there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What no order may exceed.

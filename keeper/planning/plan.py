@@ -24,6 +24,8 @@ FLATTEN = "flatten:"
 """How the trigger of a run begins that takes every exposure to zero, whatever the mandate says."""
 EMERGENCY = "emergency:"
 """How the trigger of a run begins that only takes leverage off, since that could not wait."""
+INTRADAY = "intraday:"
+"""How the trigger of a run begins that a mandate wants between slots, although there is no emergency."""
 WENT = (RunStatus.COMPLETED, RunStatus.NOTHING_DUE, RunStatus.INCOMPLETE)
 """How runs end that went somewhere: what was refused or missed never did, and one that is open has not yet."""
 
@@ -176,7 +178,12 @@ def digest(document: Mapping[str, object]) -> str:
 
 def last_targets(run: Run | None) -> dict[str, Decimal] | None:
     """The targets (multiples of NAV by symbol) that ``run`` went to; None if that is not known."""
-    return None if run is None else _read_targets(run.plan.get("targets"))
+    return None if run is None else _read_figures(run.plan.get("targets"))
+
+
+def marks_of(run: Run | None) -> dict[str, Decimal]:
+    """The marks (quote per base by symbol) that ``run`` was planned at first; none where that is not known."""
+    return {} if run is None else _read_figures(run.plan.get("marks")) or {}
 
 
 def goals_begun(run: Run | None) -> dict[str, Decimal]:
@@ -188,12 +195,12 @@ def goals_begun(run: Run | None) -> dict[str, Decimal]:
     return goals
 
 
-def _read_targets(document: object) -> dict[str, Decimal] | None:
-    """Targets as ``Plan.document`` writes them; None for a plan of before they were written, or that nobody can read."""
+def _read_figures(document: object) -> dict[str, Decimal] | None:
+    """Figures by symbol as ``Plan.document`` writes them; None for a plan of before they were written, or that none can read."""
     if not isinstance(document, Mapping) or not document:
         return None
     try:
-        return {str(symbol): parse_plain(str(target)) for symbol, target in document.items()}
+        return {str(symbol): parse_plain(str(figure)) for symbol, figure in document.items()}
     except ValueError:
         return None
 

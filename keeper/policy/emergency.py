@@ -54,7 +54,8 @@ class Reading:
     nav: units of ``currency``; net, gross: multiples of NAV; distance: the least that a position has to where the venue
     liquidates it, fraction of its mark, None where the venue does not say; moves: by symbol the move (fraction) of that
     market alone that leads to an emergency, where one does; room: the move of all markets against the fund that does, None
-    where none does; danger: why it is one now, empty when it is none.
+    where none does; danger: why it is one now, empty when it is none; stray: why a run is due although it is
+    none, empty when none is.
     """
 
     nav: Decimal
@@ -65,6 +66,7 @@ class Reading:
     moves: Mapping[str, Decimal]
     room: Decimal | None
     danger: str
+    stray: str = ""
 
     @property
     def near(self) -> bool:

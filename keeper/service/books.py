@@ -84,15 +84,29 @@ class Deal:
 
 
 class Bookkeeper:
-    """Keeps the books of ``fund``. clock: the venue's; terms: what it is configured to charge."""
+    """Keeps the books of ``fund``.
 
-    def __init__(self, fund: str, journal: Journal, observer: Observer, clock: Clock, terms: FeeTerms, entropy: Entropy) -> None:
+    clock: the venue's; terms: what it is configured to charge; at_rest: nobody subscribes or redeems while a run is at work.
+    """
+
+    def __init__(
+        self,
+        fund: str,
+        journal: Journal,
+        observer: Observer,
+        clock: Clock,
+        terms: FeeTerms,
+        entropy: Entropy,
+        *,
+        at_rest: bool = False,
+    ) -> None:
         self.fund = fund
         self._journal = journal
         self._observer = observer
         self._clock = clock
         self._terms = terms
         self._entropy = entropy
+        self._at_rest = at_rest
 
     async def view(self) -> View:
         """The books now. VenueUnavailable, VenueRefused or StaleData where the account can't be read or valued."""
@@ -124,6 +138,9 @@ class Bookkeeper:
         ledger = await self._journal.ledger(self.fund)
         if (done := ledger.entry(entry_id)) is not None:
             return _done(ledger, done, is_same=_is_same(done, request))
+        if self._at_rest and isinstance(request, Subscription | Redemption) and await self._journal.unended_runs(self.fund):
+            message = f"a run of {self.fund} is at work, and funds.{self.fund}.dealing is at_rest: ask again once it is over"
+            raise refused(BookFault.BUSY, message)
         stamp, books = self._stamp(await self._read(), entry_id, reason), folded(ledger)
         first: BookEntry | None
         if books is None:

@@ -9,7 +9,7 @@ from keeper.domain.fund import Neighbour
 from keeper.domain.observation import Observation
 from keeper.planning.brief import Brief
 from keeper.planning.build import build
-from keeper.planning.limits import Refusal
+from keeper.planning.limits import BETWEEN_SLOTS, Refusal
 from keeper.planning.plan import Plan, last_targets
 from keeper.ports import Environment, Journal, VenueInfo
 from keeper.service.fund import Fund
@@ -68,13 +68,19 @@ async def brief_of(fund: Fund, info: VenueInfo, journal: Journal, now: datetime,
         last_targets=last_targets(await journal.last_gone(fund.name)),
         approved_jump=approved_jump,
         blocked=tuple(blocked),
-        binding=() if fund.urgent else known.binding,
+        binding=() if fund.urgent else (*known.binding, *_between_slots(fund)),
         urgent=fund.urgent,
         emptied=await emptied(journal, footing.standing),
         account=info.account,
         rules=fund.rules,
         emergency=fund.braking,
     )
+
+
+def _between_slots(fund: Fund) -> tuple[Refusal, ...]:
+    """That nothing may be added between slots, where the mandate does not say both ways."""
+    words = 'between its slots the fund only reduces, since intraday.direction is not "both"'
+    return (Refusal(BETWEEN_SLOTS, words),) if fund.only_reduces else ()
 
 
 def planned(brief: Brief, observation: Observation, known: Sequence[Refusal]) -> Plan:

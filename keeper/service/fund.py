@@ -8,6 +8,7 @@ from keeper.execution.pacing import Pacing, Style
 from keeper.planning.limits import Limits
 from keeper.policy.breakers import Breakers
 from keeper.policy.emergency import Emergency, emergency_of
+from keeper.policy.intraday import Direction, Intraday
 from keeper.policy.mandate import Mandate
 
 AT_ONCE = Pacing(style=Style.URGENT, horizon=timedelta(minutes=2), slices=1, max_depth=Decimal(1))
@@ -20,7 +21,8 @@ class Fund:
 
     emergency: when it is to be de-levered between slots, None as its mandate has it; urgent: what it trades can't wait for
     outcomes that are not known, and only reduces; rules: fingerprint of what it and its venue are configured to, empty where
-    nobody told; braking: the emergency that it is taken out of, None in the ordinary way.
+    nobody told; braking: the emergency that it is taken out of, None in the ordinary way; intraday: what else makes it act
+    between its slots, None where nothing does; only_reduces: what it trades now adds no risk, since no slot asked for it.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Fund:
     urgent: bool = False
     rules: str = ""
     braking: Emergency | None = None
+    intraday: Intraday | None = None
+    only_reduces: bool = False
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -51,6 +55,12 @@ class Fund:
     def watched(self) -> Emergency:
         """When the fund is to be de-levered between slots."""
         return self.emergency or emergency_of(self.mandate, safe_distance=self.limits.min_liquidation_distance)
+
+    @property
+    def between_slots(self) -> "Fund":
+        """The same fund, acting between its slots as its mandate has it."""
+        both = self.intraday is not None and self.intraday.direction is Direction.BOTH
+        return replace(self, only_reduces=not both)
 
     def braked(self, *, going_on: bool) -> "Fund":
         """The same fund, wanting out of an emergency at once, whatever else is not known. going_on: it has begun before."""

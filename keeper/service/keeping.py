@@ -15,18 +15,18 @@ import structlog
 from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueRefused
 from keeper.domain.fund import FundState
 from keeper.domain.run import Command, CommandKind, Run, Slot
-from keeper.planning.plan import EMERGENCY, FLATTEN
+from keeper.planning.plan import FLATTEN, INTRADAY
 from keeper.planning.written import Unusable, WrittenPlan, from_document
 from keeper.policy.agenda import Agenda
-from keeper.policy.schedule import Occurrence
 from keeper.service.charge import Charge
 from keeper.service.emergencies import LONGEST_PAUSE, again_at, trigger_at, unfinished
 from keeper.service.flattening import unfinished as unfinished_flattening
 from keeper.service.guard import Guard
+from keeper.service.intraday import trigger_between
 from keeper.service.monitor import Monitor
 from keeper.service.progress import Unwatched
 from keeper.service.rebalancer import Rebalancer, lacking
-from keeper.service.slots import SlotLedger
+from keeper.service.slots import SlotLedger, was_asked_for, why_missed
 from keeper.service.trouble import LONGEST_REFUSED, LONGEST_RETRY, Trouble
 from keeper.service.watch import Watch
 
@@ -65,6 +65,7 @@ class FundKeeper:
         self._watch = Watch(charge.clock, charge.bell, lambda: self._working, self._cut)
         self._announced: datetime | None = None
         self._unsettled = self._doubted = False
+        self._stray = ""
         self._monitor: Monitor | None = None
         self._in_hand: Command | None = None
         self._busy: tuple[datetime, datetime] | None = None
@@ -152,10 +153,14 @@ class FundKeeper:
         if left is not None and (left.again_at is None or left.again_at <= now):
             await self._flatten_on()
             return self.clock.now()
-        warm_from = agenda.opens_at - WARM_UP
+        (stray, self._stray), warm_from = (self._stray, ""), agenda.opens_at - WARM_UP
         if agenda.slot is not None and await self._may_run():
             await self._run_slot(agenda.slot, agenda.ends_by)
             await self._trouble.over()
+            return self.clock.now()
+        if stray and left is None:
+            await self._be_fresh()
+            await self._work(trigger_between(self.clock.now()), None, ends_by=agenda.opens_at, asked=stray)
             return self.clock.now()
         if (self._make is None or now >= warm_from or self._unsettled) and await self._be_fresh():
             return self.clock.now()  # what was settled may be due again
@@ -192,21 +197,23 @@ class FundKeeper:
         approved_jump: bool = False,
         by: WrittenPlan | None = None,
         ends_by: datetime | None = None,
+        asked: str = "",
     ) -> Run | None:
         """Plan and run under ``trigger``, in the row of ``begun`` where there is one; None when stopped before.
 
-        by: a written plan that it carries out; ends_by: when the run is over at the latest, whatever its horizon.
+        by: a written plan that it carries out; ends_by: when the run is over at the latest, whatever its horizon; asked: why.
         """
         made = self._new_rebalancer()
         if self._doubted and not trigger.startswith(FLATTEN):
             raise lacking()
+        made = made.between_slots() if trigger.startswith(INTRADAY) else made
         self._working = rebalancer = made.flat() if trigger.startswith(FLATTEN) else made.ending(ends_by)
         try:
             plan = await rebalancer.plan(approved_jump=approved_jump, begun=begun, by=by)
             if self._why_stopping or (rebalancer.fund.urgent and not (await self._journal.standing(self.fund)).flattened):
                 return None
             if begun is None:
-                return await rebalancer.execute(plan, trigger, Unwatched())
+                return await rebalancer.execute(plan, trigger, Unwatched(), asked)
             if plan.refusals:
                 raise VenueRefused("refused", "; ".join(refusal.message for refusal in plan.refusals))
             return await rebalancer.take_up(begun, plan, Unwatched())
@@ -222,6 +229,9 @@ class FundKeeper:
         reading = await monitor.look(going_on=begun is not None)
         # one that has begun is ended in its row, wherever leverage is by now
         rest_until = await self._take_out(reading.danger, begun) if reading.danger or begun is not None else None
+        self._stray = reading.stray
+        if reading.stray and not await self._may_run():
+            self._stray, rest_until = "", self.clock.now() + LONGEST_PAUSE
         self._watch.looked(near=reading.near, rest_until=rest_until)
 
     async def _take_out(self, danger: str, begun: Run | None) -> datetime | None:
@@ -308,7 +318,7 @@ class FundKeeper:
         self._watch.connect(self._monitor)
         await self._settle()
         self._connected_at = self.clock.now()
-        await self._ledger.read(self.clock.now())
+        await self._ledger.read(self._connected_at)
         return True
 
     async def _settle(self, *, goes_on: bool = True) -> None:
@@ -334,14 +344,10 @@ class FundKeeper:
     async def _go_on(self, run_id: str) -> None:
         """Take up a run that a human asked for, and that a crash or an unknown outcome cut, while its time lasts.
 
-        The runs of slots are due by themselves, and so are a flattening and an emergency; what was asked for since goes first.
-        A written plan was looked at for what the account held before its run, so that nothing goes on with one.
+        What was asked for since goes first.
         """
         run = await self._journal.run(run_id)
-        by_itself = run is None or run.key.day is not None or run.key.trigger.startswith((FLATTEN, EMERGENCY))
-        if run is None or by_itself or self._in_hand or self._asked:
-            return
-        if run.plan.get("written"):
+        if run is None or not was_asked_for(run) or self._in_hand or self._asked:
             return
         if (await self._journal.standing(self.fund)).flattened:
             return
@@ -380,18 +386,12 @@ class FundKeeper:
 
     async def _record_missed(self, agenda: Agenda, now: datetime) -> None:
         for missed in agenda.missed:
-            await self._ledger.record_missed(missed, await self._why_missed(missed), now)
+            standing, closes = await self._journal.standing(self.fund), self._ledger.window_of(missed)[1]
+            why = why_missed(standing, self._busy, missed.slot.at, closes)
+            why = why or self._trouble.before(closes) or "Keeper did not run, or slept, while its window was open"
+            await self._ledger.record_missed(missed, why, now)
         if agenda.missed:
             await self._ledger.read(now)
-
-    async def _why_missed(self, missed: Occurrence) -> str:
-        standing = await self._journal.standing(self.fund)
-        opens, closes = missed.slot.at, self._ledger.window_of(missed)[1]
-        if standing.halted and standing.at is not None and standing.at <= closes:
-            return f"the fund was halted ({standing.reason or 'no reason given'})"
-        if self._busy is not None and self._busy[0] < closes and opens < self._busy[1]:
-            return "a run that was asked for was at work while its window was open"
-        return self._trouble.before(closes) or "Keeper did not run, or slept, while its window was open"
 
     async def _halt(self, error: InvariantViolation) -> None:
         """Our own bug: nothing more is sent until a human has looked."""

@@ -6,6 +6,7 @@ after runs, near an emergency, and every so often, so that a deposit, a forced t
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -19,10 +20,12 @@ from keeper.planning.agreement import apart
 from keeper.planning.gate import EMERGENCY_SLACK
 from keeper.planning.soundness import unsound
 from keeper.policy.emergency import Emergency, Reading, assess
+from keeper.policy.intraday import strayed
 from keeper.ports import Clock, Journal, Venue
 from keeper.service.emergencies import LOOKED
 from keeper.service.fund import Fund
 from keeper.service.guard import Guard
+from keeper.service.intraday import Before, before_now
 from keeper.service.observer import Observer
 from keeper.service.positions import PositionBook
 
@@ -53,6 +56,7 @@ class Monitor:
         self._read_at: datetime | None = None
         self._judged: Mapping[str, Decimal] = {}
         self._noted: tuple[datetime, bool] | None = None
+        self._before: Before | None = None
         digest = hashlib.sha256(f"{venue.info.account}\x1f{fund.name}".encode()).digest()
         self._minute = EPOCH + ACCOUNT_EVERY * (int.from_bytes(digest[:4], "big") / 2**32)
 
@@ -65,10 +69,11 @@ class Monitor:
     def idle(self) -> bool:
         """Whether there is nothing to watch: coins that are paid for can't be liquidated."""
         spot = all(market.kind is MarketKind.SPOT for market in self._observer.markets.values())
-        return spot and self.rules.max_leverage is None
+        return spot and self.rules.max_leverage is None and self._fund.intraday is None
 
     def saw(self, observation: Observation) -> None:
         """Go by the account of ``observation``, which a run has just read."""
+        self._before = None
         if observation.markets.keys() == self._observer.markets.keys():
             self._account, self._read_at = observation, self._clock.now()
 
@@ -88,7 +93,7 @@ class Monitor:
         account: as a run at work has it.
         """
         before = account or self._account
-        return None if before is None else assess(self.rules, self._believed(await self._observer.marked(before)))
+        return None if before is None else await self._judged_as(self._believed(await self._observer.marked(before)))
 
     async def look(self, *, going_on: bool = False) -> Reading:
         """How far an emergency is by the account as it is now. No run may be at work meanwhile.
@@ -104,7 +109,7 @@ class Monitor:
             return reading
         observation = await self._positions.caught_up(shown)
         self._account, self._read_at = observation, self._clock.now()
-        reading = assess(self.rules, self._believed(observation))
+        reading = await self._judged_as(self._believed(observation))
         await self._note(reading, observation)
         if not reading.danger:
             await self._judge_positions(shown)
@@ -121,6 +126,18 @@ class Monitor:
             return None
         await self._note(reading, observation)
         return reading
+
+    async def _judged_as(self, observation: Observation) -> Reading:
+        """How far an emergency is by ``observation``, and what else makes the fund act, once it has rested from the last time."""
+        reading, rule = assess(self.rules, observation), self._fund.intraday
+        if rule is None or reading.danger:
+            return reading
+        if self._before is None:
+            self._before = await before_now(self._journal, self._fund.name)
+        if self._before.rests(self._clock.now(), rule.cooldown):
+            return reading
+        valuation = observation.valuation()
+        return replace(reading, stray=strayed(rule, self._fund.mandate, valuation, observation.marks, self._before.marks))
 
     def _believed(self, observation: Observation) -> Observation:
         """``observation`` if its figures are some, and its prices agree as far as an order in an emergency asks of them."""

@@ -19,7 +19,8 @@ class Premises:
     """What this machine tells.
 
     journal: in words; begun: whether there is one; fault: why it can't be used, empty where it can; broken: places where its
-    chain does not hold; free: bytes left on its disk; held: whether a process holds the account; schedule: None without one.
+    chain does not hold; free: bytes left on its disk; held: whether a process holds the account; schedule: None without one;
+    strays: whether the fund acts without one, too.
     """
 
     journal: str
@@ -29,6 +30,7 @@ class Premises:
     free: int
     held: bool
     schedule: Schedule | None
+    strays: bool = False
 
 
 def premises(told: Premises, fund: str, now: datetime) -> Iterator[Finding]:
@@ -42,7 +44,7 @@ def premises(told: Premises, fund: str, now: datetime) -> Iterator[Finding]:
     else:
         yield ok("disk", free)
     yield ok("lock", "a process keeps the account" if told.held else "no process keeps the account")
-    yield _schedule(told.schedule, fund, now)
+    yield _schedule(told.schedule, fund, now, strays=told.strays)
 
 
 def _journal(told: Premises) -> Iterator[Finding]:
@@ -57,9 +59,11 @@ def _journal(told: Premises) -> Iterator[Finding]:
         yield ok("journal", f"{told.journal}: not begun yet, the first run does that")
 
 
-def _schedule(schedule: Schedule | None, fund: str, now: datetime) -> Finding:
+def _schedule(schedule: Schedule | None, fund: str, now: datetime, *, strays: bool) -> Finding:
     if schedule is None:
-        return ok("schedule", f"none: only `keeper rebalance {fund}` trades")
+        return ok(
+            "schedule", f"none: only {'what the fund does between slots, and ' if strays else ''}`keeper rebalance {fund}` trades"
+        )
     coming = next_slot(schedule, now)
     local = coming.astimezone(schedule.zone)
     words = f"next slot {local:%Y-%m-%d %H:%M} {schedule.zone} ({coming:%Y-%m-%d %H:%M} UTC)"

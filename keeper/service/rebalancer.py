@@ -82,6 +82,10 @@ class Rebalancer:
         """One whose runs are over by ``at`` (aware), whatever their horizon."""
         return Rebalancer(self.fund.ending(at), self._venue, self._journal, self._observer, self._preflight)
 
+    def between_slots(self) -> "Rebalancer":
+        """One whose runs go no further than the fund's mandate has it between slots."""
+        return Rebalancer(self.fund.between_slots, self._venue, self._journal, self._observer, self._preflight)
+
     def braked(self, *, going_on: bool) -> "Rebalancer":
         """One that takes the same fund out of an emergency, which has begun before where it goes on, and does nothing else."""
         return Rebalancer(self.fund.braked(going_on=going_on), self._venue, self._journal, self._observer.partial)

@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfoNotFoundError
 import structlog
 
 from keeper.domain.errors import InvariantViolation
-from keeper.domain.fund import FirstStart
+from keeper.domain.fund import FirstStart, Standing
 from keeper.domain.run import Run, RunKey, RunStatus
+from keeper.planning.plan import EMERGENCY, FLATTEN, INTRADAY
 from keeper.policy.agenda import Agenda, Ledger, SlotRecord, due
-from keeper.policy.schedule import Occurrence, Schedule, window
+from keeper.policy.schedule import DAY, Occurrence, Schedule, window
 from keeper.ports import Journal, VenueInfo
 from keeper.service.emergencies import overtook
 from keeper.service.followed import Followed, daily_before, history_of, named_at, note
@@ -26,10 +27,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotOwner:
-    """Whose slots they are. currency: what the fund counts in."""
+    """Whose slots they are. schedule: None where there are none; currency: what the fund counts in."""
 
     fund: str
-    schedule: Schedule
+    schedule: Schedule | None
     venue: VenueInfo
     currency: str
 
@@ -62,6 +63,28 @@ def recorded(
     return rows
 
 
+def was_asked_for(run: Run) -> bool:
+    """Whether only a human's word stands behind ``run``, so that nothing but that word has it go on once it was cut.
+
+    The runs of slots are due by themselves, and so are a flattening, an emergency and what a mandate wants between slots. A
+    written plan was looked at for what the account held before its run, so that nothing goes on with one.
+    """
+    by_itself = run.key.day is not None or run.key.trigger.startswith((FLATTEN, EMERGENCY, INTRADAY))
+    return not by_itself and not run.plan.get("written")
+
+
+def why_missed(standing: Standing, busy: tuple[datetime, datetime] | None, opens: datetime, closes: datetime) -> str:
+    """Why a slot with a window from ``opens`` to ``closes`` was missed, as far as the fund itself was the cause; empty if not.
+
+    busy: from when to when a run that was asked for was at work.
+    """
+    if standing.halted and standing.at is not None and standing.at <= closes:
+        return f"the fund was halted ({standing.reason or 'no reason given'})"
+    if busy is not None and busy[0] < closes and opens < busy[1]:
+        return "a run that was asked for was at work while its window was open"
+    return ""
+
+
 class SlotLedger:
     """What was done about the slots of one fund.
 
@@ -82,13 +105,15 @@ class SlotLedger:
 
     async def begin(self, seed: str, now: datetime) -> None:
         """Record the fund's first start, if this is it, and read the journal."""
+        if self._owner.schedule is None:
+            return
         start = await self._journal.first_start(FirstStart(fund=self._owner.fund, seed=seed, since=now))
         self._history = await history_of(self._journal, self._owner.fund)
         before = self._history[0] if self._history else await daily_before(self._journal, self._owner.fund)
         self.is_behind = not self._history
         if before is not None:
             try:
-                self._schedule = before.schedule(self._owner.schedule)
+                self._schedule = before.schedule(self._named)
                 self.is_behind = self.is_behind or self._schedule != self._owner.schedule
             except (ZoneInfoNotFoundError, ValueError, OSError) as error:
                 self.is_behind = True
@@ -98,13 +123,16 @@ class SlotLedger:
 
     async def follow(self, now: datetime) -> None:
         """Go by the schedule as it is, and write down that it is followed from ``now`` on."""
-        told = await note(self._journal, self._owner.fund, self._owner.schedule, now)
-        self._history, self._schedule, self.is_behind = (told, *self._history), self._owner.schedule, False
+        self._schedule = self._owner.schedule
+        told = await note(self._journal, self._owner.fund, self._named, now)
+        self._history, self.is_behind = (told, *self._history), False
         self._ledger = replace(self._begun(), followed=now)
         await self.read(now)
 
     async def read(self, now: datetime) -> None:
         """Read the journal anew."""
+        if self._schedule is None:
+            return
         ledger = self._begun()
         if self._rested_until is not None and self._rested_until > now:
             self._rested_until = None  # the clock was ahead when that was said
@@ -119,6 +147,8 @@ class SlotLedger:
 
     async def agenda(self, now: datetime) -> Agenda:
         """What is due at ``now``. The journal is read when the local date has changed, and before anything is called due."""
+        if self._schedule is None:
+            return Agenda(slot=None, ends_by=None, missed=(), opens_at=now + DAY, next_at=now + DAY)
         if self._read_on == now.astimezone(self._schedule.zone).date():
             ledger = self._begun()
             if self._nothing_due is not None:
@@ -162,7 +192,14 @@ class SlotLedger:
 
     def window_of(self, coming: Occurrence) -> tuple[datetime, datetime]:
         """When a slot may be run, from when to when (aware UTC)."""
-        return window(self._schedule, self._begun().seed, coming)
+        return window(self._named, self._begun().seed, coming)
+
+    @property
+    def _named(self) -> Schedule:
+        if self._schedule is None:
+            message = f"{self._owner.fund} has no schedule, and is asked about a slot"
+            raise InvariantViolation(message)
+        return self._schedule
 
     def _begun(self) -> Ledger:
         if self._ledger is None:

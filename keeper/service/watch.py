@@ -36,6 +36,7 @@ class Watch:
         self._failures = 0
         self._alarmed = False
         self._near = False
+        self._strays = False
         self._rest_until: datetime | None = None
 
     @property
@@ -72,7 +73,7 @@ class Watch:
 
     def looked(self, *, near: bool, rest_until: datetime | None = None) -> None:
         """The keeper has looked. near: an emergency is; rest_until: when it is to look next, None once that is due by itself."""
-        self._alarmed, self._failures, self._near, self._rest_until = False, 0, near, rest_until
+        self._alarmed, self._failures, self._near, self._rest_until, self._strays = False, 0, near, rest_until, False
 
     def wake(self) -> None:
         """Let nothing rest any more."""
@@ -106,6 +107,8 @@ class Watch:
             if self._working() is not None:
                 log.error("emergency.seen", why=danger)
                 self._cut(f"emergency: {danger}")
+        if self._strays and self._working() is None:
+            self._alarmed = True
         if self._alarmed or self._failures >= MOST_FAILURES or (self._working() is None and self.is_wanted):
             self._alarmed = True
             self._bell.ring()
@@ -121,7 +124,7 @@ class Watch:
             return ""
         if reading is None:
             return ""
-        self._failures, self._near = 0, reading.near
+        self._failures, self._near, self._strays = 0, reading.near, bool(reading.stray)
         return reading.danger
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator
@@ -37,6 +38,13 @@ Day = Annotated[
 ]
 _Rate = Annotated[Ratio, Within(at_least=0, at_most=1)]
 _OfFlow = Annotated[Ratio, Within(at_least=0, below=1)]
+
+
+class Dealing(StrEnum):
+    """When somebody may subscribe or redeem."""
+
+    ALWAYS = "always"
+    AT_REST = "at_rest"
 
 
 class FeeSettings(Section):

@@ -242,8 +242,8 @@ class ScheduleSettings(Section):
                 at=("schedule", self._closest),
             )
 
-    def counted(self, runs_per_hour: int) -> None:
-        """A fault where slots alone come to more than ``runs_per_hour`` within an hour."""
+    def counted(self, runs_per_hour: int) -> int:
+        """How many slots there are within an hour at the most; a fault where that is more than ``runs_per_hour``."""
         gap = shortest_gap(_times(self.at, self.every))
         within = HOUR // gap + 1
         if not within <= runs_per_hour:
@@ -252,6 +252,7 @@ class ScheduleSettings(Section):
                 f" {runs_per_hour}: put them further apart, or allow more runs",
                 at=("schedule", self._closest),
             )
+        return within
 
     @property
     def _closest(self) -> str:

@@ -25,7 +25,8 @@ from keeper.settings.addresses import PAPER, Exchange, Host, JournalUrl, Loopbac
 from keeper.settings.bands import BandSettings, EmergencySettings, check_bands, check_emergency, mandate_of
 from keeper.settings.credentials import CredentialsSettings
 from keeper.settings.feeds import AccountSettings, Feed, Section, feed_markets
-from keeper.settings.fees import FeeSettings
+from keeper.settings.fees import Dealing, FeeSettings
+from keeper.settings.intraday import IntradaySettings, check_intraday
 from keeper.settings.limits import LEVERAGE_CEILING, BreakerSettings, LimitSettings
 from keeper.settings.schedules import ScheduleSettings
 from keeper.settings.symbols import Assets, Symbol, symbol_parts
@@ -164,12 +165,17 @@ class FundSettings(Section):
     emergency: EmergencySettings | None = Field(
         default=None, validate_default=True, description="unset: leverage once a third of the way to liquidation is gone"
     )
+    intraday: IntradaySettings = Field(default=IntradaySettings(), description="when else it acts between its slots")
     execution: ExecutionSettings = Field(default=ExecutionSettings(), validate_default=True, description="how orders are spread")
     limits: LimitSettings = Field(default=LimitSettings(), validate_default=True, description="what no order may exceed")
     breakers: BreakerSettings = Field(
         default=BreakerSettings(), validate_default=True, description="when it may only reduce, or not trade at all"
     )
     fees: FeeSettings = Field(default=FeeSettings(), description="what its holders are charged")
+    dealing: Annotated[Dealing, chosen(Dealing)] = Field(
+        default=Dealing.ALWAYS,
+        description='when somebody may subscribe or redeem: "always", or "at_rest": while no run is at work',
+    )
 
     @field_validator("target")
     @classmethod
@@ -239,6 +245,14 @@ class FundSettings(Section):
             check_emergency(target, bands, emergency)
         return emergency
 
+    @field_validator("intraday")
+    @classmethod
+    def _with_a_band_to_leave(cls, intraday: IntradaySettings, info: ValidationInfo) -> IntradaySettings:
+        target, bands = info.data.get("target"), info.data.get("bands")
+        if target and bands:
+            check_intraday(target, bands, intraday)
+        return intraday
+
     @field_validator("execution")
     @classmethod
     def _over_before_the_next(cls, execution: ExecutionSettings, info: ValidationInfo) -> ExecutionSettings:
@@ -285,9 +299,10 @@ class FundSettings(Section):
     @field_validator("breakers")
     @classmethod
     def _room_for_slots(cls, breakers: BreakerSettings, info: ValidationInfo) -> BreakerSettings:
-        schedule = info.data.get("schedule")
-        if schedule:
-            schedule.counted(breakers.runs_per_hour)
+        schedule, intraday = info.data.get("schedule"), info.data.get("intraday")
+        slots = schedule.counted(breakers.runs_per_hour) if schedule else 0
+        if intraday:
+            intraday.counted(slots, breakers.runs_per_hour)
         return breakers
 
     def mandate(self) -> Mandate:
@@ -331,6 +346,11 @@ class FundSettings(Section):
             slices=self.execution.slices,
             max_depth=self.execution.max_depth,
         )
+
+    @property
+    def acts_by_itself(self) -> bool:
+        """Whether a daemon has anything to do for the fund that nobody asks for."""
+        return self.schedule is not None or self.intraday.value() is not None
 
     def schedule_value(self) -> Schedule | None:
         """When the fund acts by itself; None where it only acts when asked."""

@@ -25,7 +25,7 @@ class Kept:
     venue: ScriptedVenue
     journal: SqlJournal
     venues: Venues
-    schedule: Schedule = DAILY
+    schedule: Schedule | None = DAILY
     overseer: Overseer = field(default_factory=Overseer)
     poll: timedelta = timedelta(seconds=20)
     heartbeat: timedelta = timedelta(seconds=30)

@@ -87,7 +87,12 @@ def fund_of(name: str = "btc3l", targets: Mapping[str, str] | None = None, *, ch
 
 
 def charge_of(
-    venues: Venues, schedule: Schedule, *, bell: Bell | None = None, heartbeat: timedelta = timedelta(seconds=30), seed: str = "7"
+    venues: Venues,
+    schedule: Schedule | None,
+    *,
+    bell: Bell | None = None,
+    heartbeat: timedelta = timedelta(seconds=30),
+    seed: str = "7",
 ) -> Charge:
     venue = venues.venue
     return Charge(

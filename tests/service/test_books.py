@@ -12,7 +12,7 @@ import pytest
 from keeper.accounting.dealing import Consolidation, Movement, Payment, Redemption, Request, Subscription
 from keeper.domain.errors import BookRefused, InvariantViolation
 from keeper.domain.ledger import EntryKind, FeeTerms, Ledger
-from keeper.domain.run import NavPoint
+from keeper.domain.run import NavPoint, RunStatus
 from keeper.journal import Mode, SqlJournal
 from keeper.service.book_documents import deal_document, view_document
 from keeper.service.books import GOOD_FOR, Bookkeeper, folded, keep_terms, left_by
@@ -201,3 +201,18 @@ def _point(nav: str, run: str, office: Office) -> NavPoint:
 def test_books_that_do_not_add_up_are_nobodys_request() -> None:
     with pytest.raises(InvariantViolation, match="keeper db verify"):
         folded(Ledger((opening(), opening())))
+
+
+async def test_nobody_deals_while_a_run_is_at_work_where_the_fund_deals_at_rest_only(office: Office) -> None:
+    await office.begin()
+    at_rest = Bookkeeper("btc3l", office.journal, office.observer, office.venue.clock, NO_FEES, SystemEntropy(), at_rest=True)
+    asked = Subscription(holder="ben", amount=D(1000), moved=False)
+    assert (await at_rest.deal(asked, entry_id="", reason="")).entries
+    run = a_run()
+    await office.journal.open_run(run)
+    with pytest.raises(BookRefused, match="a run of btc3l is at work"):
+        await at_rest.deal(asked, entry_id="", reason="")
+    assert (await at_rest.deal(Consolidation(ratio=D(10)), entry_id="", reason="")).entries
+    assert await office.ask(asked)
+    await office.journal.close_run(run.id, RunStatus.COMPLETED, reason="", result={}, at=START)
+    assert (await at_rest.deal(asked, entry_id="", reason="")).entries

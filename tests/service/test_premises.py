@@ -77,3 +77,8 @@ def test_the_worst_line_is_the_verdict_and_the_first_that_fails_the_exit_code() 
     assert (verdict_of([line(OK), line(WARN)]), exit_code([line(OK), line(WARN)])) == (WARN, 0)
     many = [line(WARN), line(FAIL, 78), line(FAIL, 69), line(OK)]
     assert (verdict_of(many), exit_code(many)) == (FAIL, 78)
+
+
+def test_a_fund_without_a_schedule_is_said_to_act_only_when_asked_or_when_it_strays() -> None:
+    assert said(SOUND, "schedule").found == "none: only `keeper rebalance btc3l` trades"
+    assert "what the fund does between slots, and" in said(replace(SOUND, strays=True), "schedule").found

@@ -1,0 +1,46 @@
+"""What was last done for a fund between its slots, and from which prices it strays: told from the journal's rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from keeper.domain.run import Run, RunStatus
+from keeper.planning.plan import INTRADAY, marks_of
+from keeper.ports import Journal
+
+MOST_RUNS = 50
+"""How far back a run is looked for that ended well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What a fund comes from.
+
+    marks: quote per base by symbol, of the last run that ended well, none where there is none; ended_at: when it last acted
+    between its slots, aware UTC, None where it never did.
+    """
+
+    marks: Mapping[str, Decimal] = field(default_factory=dict)
+    ended_at: datetime | None = None
+
+    def rests(self, now: datetime, cooldown: timedelta) -> bool:
+        """Whether ``cooldown`` is not over at ``now``; a clock that was set back makes nobody wait longer."""
+        return self.ended_at is not None and timedelta(0) <= now - self.ended_at < cooldown
+
+
+async def before_now(journal: Journal, fund: str) -> Before:
+    """What ``fund`` comes from."""
+    runs = await journal.runs(fund=fund, limit=MOST_RUNS)
+    well = next((run for run in runs if run.status in (RunStatus.COMPLETED, RunStatus.NOTHING_DUE)), None)
+    acted = next((run for run in runs if _is_between(run)), None)
+    return Before(marks=marks_of(well), ended_at=None if acted is None else acted.ended_at)
+
+
+def trigger_between(now: datetime) -> str:
+    """The trigger of a run that begins between slots at ``now``: no two begin in the same microsecond."""
+    return f"{INTRADAY}{now:%Y%m%dT%H%M%S}-{now:%f}"
+
+
+def _is_between(run: Run) -> bool:
+    return run.key.trigger.startswith(INTRADAY)
