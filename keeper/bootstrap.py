@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from keeper.connecting import Venues, owns_its_clock, problem, unfit, warming
 from keeper.domain.errors import ConfigError, Problem, VenueRefused
 from keeper.domain.run import Command, CommandKind
+from keeper.funds import fund_of, source_of
 from keeper.journal.database import directory_of, exists, is_read_only
 from keeper.journal.lock import AccountLock
 from keeper.journal.store import Mode, SqlJournal
@@ -24,6 +26,7 @@ from keeper.service.observer import Observer
 from keeper.service.preflight import Preflight
 from keeper.service.rebalancer import Rebalancer
 from keeper.service.slots import SlotOwner
+from keeper.service.steering import Helm, Pending, approved
 from keeper.settings.addresses import PAPER
 from keeper.settings.feeds import RecordedFeed, SyntheticFeed
 from keeper.settings.fees import Dealing
@@ -182,6 +185,16 @@ async def order(settings: Settings, names: Sequence[str], kind: CommandKind, rea
     return journal.doubt
 
 
+async def approve(settings: Settings, name: str, wanted: Pending) -> datetime:
+    """Record that a human approves of the targets of fund ``name`` that wait for one; until when that holds is returned."""
+    journal = SqlJournal.open(settings.journal_url, mode=Mode.WRITER)
+    try:
+        lasts = settings.funds[name].target_from.approval
+        return await approved(journal, name, wanted, at=SystemClock().now(), lasts=lasts)
+    finally:
+        await journal.close()
+
+
 async def check_venues(settings: Settings) -> None:
     """Judge every venue as connecting to it would, and open those on paper, recordings included.
 
@@ -264,7 +277,9 @@ async def _connected(
         replay.judge(venue)
         observer = await _observer(settings, name, venue, fund)
         preflight = Preflight(fund, venue, observer)  # looks when something is planned: to flatten waits for nothing
-        yield lambda: Rebalancer(fund, venue, journal, observer, preflight.known)
+        helm = Helm(fund, journal, source_of(settings, name, venue.clock))
+        await helm.begin()
+        yield lambda: Rebalancer(helm.fund, venue, journal, observer, preflight.known, helm)
 
 
 @asynccontextmanager
@@ -298,21 +313,6 @@ async def open_books(settings: Settings, name: str, *, writing: bool) -> AsyncIt
         observer = await _observer(settings, name, venue, fund_of(settings, name))
         at_rest = configured.dealing is Dealing.AT_REST
         yield Bookkeeper(name, journal, observer, venue.clock, configured.fees.terms(), SystemEntropy(), at_rest=at_rest)
-
-
-def fund_of(settings: Settings, name: str) -> Fund:
-    """The rules of fund ``name``."""
-    configured = settings.funds[name]
-    return Fund(
-        name=name,
-        mandate=configured.mandate(),
-        limits=configured.limits_value(),
-        pacing=configured.pacing(),
-        breakers=configured.breakers_value(),
-        rules=settings.rules_of(name),
-        emergency=configured.emergency_value(),
-        intraday=configured.intraday.value(),
-    )
 
 
 async def _observer(settings: Settings, name: str, venue: Venue, fund: Fund) -> Observer:

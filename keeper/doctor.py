@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from keeper.bootstrap import account_of, fund_of
+from keeper.bootstrap import account_of
 from keeper.domain.errors import JournalError, StaleData, VenueError, VenueRefused
+from keeper.funds import fund_of
 from keeper.inspectable import Inspectable
 from keeper.journal.database import describe, directory_of, exists
 from keeper.journal.lock import AccountLock, is_held

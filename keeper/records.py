@@ -15,6 +15,7 @@ from keeper.domain.fund import Standing
 from keeper.domain.ledger import Ledger as BookLedger
 from keeper.domain.order import Child, Fill
 from keeper.domain.run import Run
+from keeper.funds import fund_of
 from keeper.journal.backup import back_up, restore
 from keeper.journal.database import describe, directory_of, exists
 from keeper.journal.lock import is_held
@@ -31,12 +32,14 @@ from keeper.service.documents import (
     run_document,
     runs_document,
     status_document,
+    target_document,
     with_books,
 )
 from keeper.service.emergencies import LOOKED
 from keeper.service.followed import history_of
 from keeper.service.period import Moves, Period
 from keeper.service.slots import LOOK_BACK, recorded
+from keeper.service.steering import Pending, in_force, pending
 from keeper.settings.feeds import RecordedFeed
 from keeper.settings.sources import Settings
 from keeper.system import SystemClock
@@ -100,7 +103,10 @@ async def status_of(settings: Settings, clock: Clock | None = None) -> Document:
                 is_trading=bool(runs) and is_held(directory_of(settings.journal_url), runs[0].account),
             )
             looked = await journal.last_event(LOOKED, name) if journal else None
-            status |= {"emergency": emergency_document(fund.emergency_value(), looked)}
+            rules = fund_of(settings, name)
+            rules = await in_force(journal, rules) if journal else rules
+            waiting = await pending(journal, name) if journal else None
+            status |= {"emergency": emergency_document(rules.watched, looked), "target": target_document(rules, waiting)}
             funds.append(status if books is None else with_books(status, books.nav_per_unit, tuple(books.transit)))
     return status_document(funds)
 
@@ -117,6 +123,12 @@ async def _slots(journal: Journal | None, fund: str, schedule: Schedule | None, 
         )
     coming = coming_slots(schedule, ledger, now, SLOTS_SHOWN)
     return Slots(coming=tuple(slot.at.astimezone(schedule.zone) for slot in coming), open_until=open_until(schedule, ledger, now))
+
+
+async def pending_of(settings: Settings, fund: str) -> Pending | None:
+    """The targets of ``fund`` that wait for a human, None where there are none."""
+    async with _reading(settings) as journal:
+        return await pending(journal, fund) if journal else None
 
 
 async def standing_of(settings: Settings, fund: str) -> Standing:

@@ -4,7 +4,20 @@ import sys
 
 import typer
 
-from keeper.cli import acting, configuring, demo, doctoring, journaling, killing, nav, reading, running, settling, starting
+from keeper.cli import (
+    acting,
+    approving,
+    configuring,
+    demo,
+    doctoring,
+    journaling,
+    killing,
+    nav,
+    reading,
+    running,
+    settling,
+    starting,
+)
 from keeper.cli.options import Options
 from keeper.cli.screen import let_go, take_hold
 
@@ -26,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for module in (demo, starting, doctoring, acting, running, killing, settling, nav, reading, configuring, journaling):
+for module in (demo, starting, doctoring, acting, approving, running, killing, settling, nav, reading, configuring, journaling):
     module.add_to(app)
 
 

@@ -193,10 +193,21 @@ def _notes(fund: Document) -> list[tuple[str, str]]:
     for word, slot in zip(("next at", "then at", "and at"), fund["next_slots"], strict=False):
         notes.append((f"{word} {figures.moment(slot['utc'])} ({slot['local']})", "dim"))
     notes += [(f"next: {step}", "bold") for step in fund["next"]]
+    notes += _waiting(fund["fund"], fund["target"]["waiting"])
     notes += _emergency(fund["emergency"], halted=standing["state"] == "halted")
     if fund["as_of"]:
         notes.append((f"NAV as of {figures.moment(fund['as_of'])}", "dim"))
     return notes
+
+
+def _waiting(fund: str, told: Document | None) -> list[tuple[str, str]]:
+    """Targets that wait for a human, or for the next run."""
+    if told is None:
+        return []
+    targets = ", ".join(f"{market} at {target}x" for market, target in told["targets"].items())
+    if told["approved_until"] is not None:
+        return [(f"{targets} ({told['source']}) is approved of until {figures.moment(told['approved_until'])}", "yellow")]
+    return [(f"{targets} ({told['source']}) waits: `keeper approve {fund}` once it is meant", "yellow")]
 
 
 def _emergency(told: Document, *, halted: bool) -> list[tuple[str, str]]:

@@ -16,7 +16,9 @@ from keeper.domain.numbers import ZERO, exact, plain, rounded
 from keeper.domain.order import Child, ChildState, Fill
 from keeper.domain.run import Event, NavPoint, Run, RunStatus
 from keeper.policy.emergency import Emergency
+from keeper.service.fund import Fund
 from keeper.service.standings import meaning, next_steps
+from keeper.service.steering import Pending
 
 Document = dict[str, Any]
 
@@ -196,6 +198,25 @@ def fund_status(
 def with_books(status: Document, nav_per_unit: Decimal, in_transit: Sequence[str]) -> Document:
     """The ``status`` of a fund that has books. nav_per_unit: as last read; in_transit: ids of entries whose money is."""
     return status | {"nav_per_unit": unit_price(nav_per_unit), "in_transit": list(in_transit)}
+
+
+def target_document(fund: Fund, waiting: Pending | None) -> Document:
+    """The targets in force (multiples of NAV by symbol), and those that wait for a human, null where there are none."""
+    return {
+        "in_force": _figures(fund.mandate.targets),
+        "waiting": None
+        if waiting is None
+        else {
+            "targets": _figures(waiting.targets),
+            "source": waiting.source,
+            "at": waiting.at.isoformat(),
+            "approved_until": None if waiting.until is None else waiting.until.isoformat(),
+        },
+    }
+
+
+def _figures(targets: Mapping[str, Decimal]) -> Document:
+    return {symbol: plain(target) for symbol, target in targets.items()}
 
 
 def emergency_document(rules: Emergency, looked: Event | None) -> Document:

@@ -1,5 +1,6 @@
 """A fund as the service runs it: what it is to hold, within which limits, how fast, and what takes its right to trade."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,6 +11,7 @@ from keeper.policy.breakers import Breakers
 from keeper.policy.emergency import Emergency, emergency_of
 from keeper.policy.intraday import Direction, Intraday
 from keeper.policy.mandate import Mandate
+from keeper.policy.steering import Steering
 
 AT_ONCE = Pacing(style=Style.URGENT, horizon=timedelta(minutes=2), slices=1, max_depth=Decimal(1))
 """An emergency takes whatever the book has inside the collar; one that did not come to its end by then is planned anew."""
@@ -22,7 +24,8 @@ class Fund:
     emergency: when it is to be de-levered between slots, None as its mandate has it; urgent: what it trades can't wait for
     outcomes that are not known, and only reduces; rules: fingerprint of what it and its venue are configured to, empty where
     nobody told; braking: the emergency that it is taken out of, None in the ordinary way; intraday: what else makes it act
-    between its slots, None where nothing does; only_reduces: what it trades now adds no risk, since no slot asked for it.
+    between its slots, None where nothing does; is_between: no slot asked for what it trades now;
+    steering: what targets that are named elsewhere may be, None where the mandate's are all.
     """
 
     name: str
@@ -35,7 +38,8 @@ class Fund:
     rules: str = ""
     braking: Emergency | None = None
     intraday: Intraday | None = None
-    only_reduces: bool = False
+    is_between: bool = False
+    steering: Steering | None = None
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -51,6 +55,20 @@ class Fund:
         """The same fund, whose runs are over by ``at`` (aware) at the latest."""
         return replace(self, pacing=replace(self.pacing, ends_by=at))
 
+    def holding(self, targets: Mapping[str, Decimal], before: Mapping[str, Decimal] | None = None) -> "Fund":
+        """The same fund, which is to hold ``targets``, multiples of NAV by symbol; its emergency follows from them.
+
+        before: what it comes from, as long as it is on its way: what either of them allows is no emergency yet.
+        """
+        mandate = replace(self.mandate, targets=dict(targets))
+        if self.emergency is None or self.steering is None:
+            return replace(self, mandate=mandate)
+        coming = replace(self.mandate, targets=dict(before or targets))
+        levels = [level for level in (mandate.emergency, coming.emergency) if level is not None]
+        ends_at = self.steering.ends_at
+        to = max(mandate.gross_target, coming.gross_target) if ends_at is None else ends_at
+        return replace(self, mandate=mandate, emergency=replace(self.emergency, max_leverage=max(levels, default=None), to=to))
+
     @property
     def watched(self) -> Emergency:
         """When the fund is to be de-levered between slots."""
@@ -58,9 +76,14 @@ class Fund:
 
     @property
     def between_slots(self) -> "Fund":
-        """The same fund, acting between its slots as its mandate has it."""
+        """The same fund, acting between its slots."""
+        return replace(self, is_between=True)
+
+    @property
+    def only_reduces(self) -> bool:
+        """Whether what it trades now may add no risk, since its mandate does not say so between slots."""
         both = self.intraday is not None and self.intraday.direction is Direction.BOTH
-        return replace(self, only_reduces=not both)
+        return self.is_between and not both
 
     def braked(self, *, going_on: bool) -> "Fund":
         """The same fund, wanting out of an emergency at once, whatever else is not known. going_on: it has begun before."""

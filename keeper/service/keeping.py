@@ -27,6 +27,7 @@ from keeper.service.monitor import Monitor
 from keeper.service.progress import Unwatched
 from keeper.service.rebalancer import Rebalancer, lacking
 from keeper.service.slots import SlotLedger, was_asked_for, why_missed
+from keeper.service.steering import lacks_targets
 from keeper.service.trouble import LONGEST_REFUSED, LONGEST_RETRY, Trouble
 from keeper.service.watch import Watch
 
@@ -72,10 +73,8 @@ class FundKeeper:
 
     def ask(self, command: Command) -> None:
         """Deal with a command that this process took."""
-        if command.kind is CommandKind.FLATTEN:
-            self._asked.appendleft(command)
-        else:
-            self._asked.append(command)
+        add = self._asked.appendleft if command.kind is CommandKind.FLATTEN else self._asked.append
+        add(command)
         fund = None if self._working is None else self._working.fund
         if command.kind is CommandKind.RESUME and fund is not None and fund.urgent and fund.braking is None:
             self._cut("the flattening was called off")
@@ -214,7 +213,7 @@ class FundKeeper:
                 return None
             if begun is None:
                 return await rebalancer.execute(plan, trigger, Unwatched(), asked)
-            if plan.refusals:
+            if plan.refusals and not lacks_targets(plan):
                 raise VenueRefused("refused", "; ".join(refusal.message for refusal in plan.refusals))
             return await rebalancer.take_up(begun, plan, Unwatched())
         finally:
@@ -297,8 +296,8 @@ class FundKeeper:
             await self._journal.end_command(command.id, at=self.clock.now(), exit_code=error.exit_code, answer=answer)
             raise
         self._busy = began, self.clock.now()
-        answer = "" if ended else "it was stopped before it began"
-        await self._journal.end_command(command.id, at=self.clock.now(), exit_code=None if ended else BUSY, answer=answer)
+        code, answer = (None, "") if ended else (BUSY, "it was stopped before it began")
+        await self._journal.end_command(command.id, at=self.clock.now(), exit_code=code, answer=answer)
 
     async def _be_fresh(self) -> bool:
         """Have a connection whose markets, fees and clock were loaded lately, and nothing left open; whether it is new."""

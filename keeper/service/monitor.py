@@ -28,6 +28,7 @@ from keeper.service.guard import Guard
 from keeper.service.intraday import Before, before_now
 from keeper.service.observer import Observer
 from keeper.service.positions import PositionBook
+from keeper.service.steering import Helm
 
 ACCOUNT_EVERY = timedelta(minutes=5)
 """How often the account is read while nothing is near; each fund has its own minute for that."""
@@ -41,12 +42,12 @@ log = structlog.get_logger()
 
 
 class Monitor:
-    """The monitor of one fund."""
+    """The monitor of one fund. helm: says what it is to hold."""
 
     def __init__(
-        self, fund: Fund, venue: Venue, journal: Journal, observer: Observer, positions: PositionBook, guard: Guard
+        self, helm: Helm, venue: Venue, journal: Journal, observer: Observer, positions: PositionBook, guard: Guard
     ) -> None:
-        self._fund = fund
+        self._helm = helm
         self._clock: Clock = venue.clock
         self._journal = journal
         self._observer = observer
@@ -57,8 +58,12 @@ class Monitor:
         self._judged: Mapping[str, Decimal] = {}
         self._noted: tuple[datetime, bool] | None = None
         self._before: Before | None = None
-        digest = hashlib.sha256(f"{venue.info.account}\x1f{fund.name}".encode()).digest()
+        digest = hashlib.sha256(f"{venue.info.account}\x1f{helm.fund.name}".encode()).digest()
         self._minute = EPOCH + ACCOUNT_EVERY * (int.from_bytes(digest[:4], "big") / 2**32)
+
+    @property
+    def _fund(self) -> Fund:
+        return self._helm.fund
 
     @property
     def rules(self) -> Emergency:

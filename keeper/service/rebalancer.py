@@ -38,6 +38,7 @@ from keeper.service.recovery import recover
 from keeper.service.results import amended
 from keeper.service.run_book import RunBook, carried_on
 from keeper.service.sender import Sender, Sent
+from keeper.service.steering import Bearing, Helm
 from keeper.service.waiting import Waiting
 
 SHOWN = 5
@@ -56,9 +57,17 @@ class Rebalancer:
     """
 
     def __init__(
-        self, fund: Fund, venue: Venue, journal: Journal, observer: Observer, preflight: Preflight = nothing_known
+        self,
+        fund: Fund,
+        venue: Venue,
+        journal: Journal,
+        observer: Observer,
+        preflight: Preflight = nothing_known,
+        helm: Helm | None = None,
     ) -> None:
         self.fund = fund
+        self._helm = helm or Helm(fund, journal)
+        self._bearing = Bearing(fund=fund)
         self._venue = venue
         self._journal = journal
         self._clock: Clock = venue.clock
@@ -80,7 +89,7 @@ class Rebalancer:
 
     def ending(self, at: datetime | None) -> "Rebalancer":
         """One whose runs are over by ``at`` (aware), whatever their horizon."""
-        return Rebalancer(self.fund.ending(at), self._venue, self._journal, self._observer, self._preflight)
+        return Rebalancer(self.fund.ending(at), self._venue, self._journal, self._observer, self._preflight, self._helm)
 
     def between_slots(self) -> "Rebalancer":
         """One whose runs go no further than the fund's mandate has it between slots."""
@@ -92,7 +101,7 @@ class Rebalancer:
 
     def monitor(self) -> Monitor:
         """What watches the same fund over the same connection."""
-        return Monitor(self.fund, self._venue, self._journal, self._observer, self._positions, self._guard)
+        return Monitor(self._helm, self._venue, self._journal, self._observer, self._positions, self._guard)
 
     def stop(self, why: str) -> None:
         """Send nothing more; the run ends as incomplete."""
@@ -152,14 +161,17 @@ class Rebalancer:
         reading = asyncio.ensure_future(self._observer.observe(with_stats=True))
         try:  # what the journal has is read while the venue's answers are on their way
             known, info = await self._preflight(), self._venue.info
-            brief = await brief_of(self.fund, info, self._journal, now, approved_jump=approved_jump, known=known)
+            bearing = await self._helm.bearing(self.fund, now, approved=approved_jump, by=by)
+            known = replace(known, blocked=(*known.blocked, *bearing.refusals))
+            brief = await brief_of(bearing.fund, info, self._journal, now, approved_jump=bearing.approved, known=known)
             brief = replace(brief, begun=goals_begun(begun), written=by, mute=self._observer.mute_for(PATIENCE))
             observation = await self._seen(await reading)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)  # what it raised was raised above, or is not wanted any more
         plan = planned(brief, observation, known.blocked)
-        self._planned = plan, observation
+        plan = replace(plan, notes=(*bearing.notes, *plan.notes))
+        self._planned, self._bearing = (plan, observation), bearing
         return plan
 
     def written(self, tolerance_bps: Decimal) -> dict[str, object]:
@@ -202,7 +214,10 @@ class Rebalancer:
     async def _begin(self, run: Run, plan: Plan, progress: Progress, *, sequence: int = 0) -> Run:
         """Work on a run whose row is open. sequence: the highest that a child of it has."""
         with structlog.contextvars.bound_contextvars(run=run.id, fund=self.fund.name, venue=run.venue):
-            return await self._opened(run, plan, progress, sequence)
+            await self._helm.follow(self._bearing, run.id, self._clock.now())
+            ended = await self._opened(run, plan, progress, sequence)
+            await self._helm.ended(self._bearing, ended, self._clock.now())
+            return ended
 
     async def _opened(self, run: Run, plan: Plan, progress: Progress, sequence: int) -> Run:
         log.info("run.opened", legs=len(plan.legs), nav=f"{plan.nav:.2f}", leverage=f"{plan.leverage:.4f}")

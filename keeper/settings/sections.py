@@ -20,6 +20,7 @@ from keeper.policy.breakers import Breakers
 from keeper.policy.emergency import CHECK_EVERY, Emergency, emergency_of
 from keeper.policy.mandate import Mandate
 from keeper.policy.schedule import Schedule
+from keeper.policy.steering import Steering
 from keeper.ports import Environment
 from keeper.settings.addresses import PAPER, Exchange, Host, JournalUrl, Loopback
 from keeper.settings.bands import BandSettings, EmergencySettings, check_bands, check_emergency, mandate_of
@@ -29,6 +30,7 @@ from keeper.settings.fees import Dealing, FeeSettings
 from keeper.settings.intraday import IntradaySettings, check_intraday
 from keeper.settings.limits import LEVERAGE_CEILING, BreakerSettings, LimitSettings
 from keeper.settings.schedules import ScheduleSettings
+from keeper.settings.steering import SteeringSettings, check_steering
 from keeper.settings.symbols import Assets, Symbol, symbol_parts
 from keeper.settings.values import (
     Duration,
@@ -171,6 +173,7 @@ class FundSettings(Section):
     breakers: BreakerSettings = Field(
         default=BreakerSettings(), validate_default=True, description="when it may only reduce, or not trade at all"
     )
+    target_from: SteeringSettings = Field(default=SteeringSettings(), validate_default=True, description="who names the targets")
     fees: FeeSettings = Field(default=FeeSettings(), description="what its holders are charged")
     dealing: Annotated[Dealing, chosen(Dealing)] = Field(
         default=Dealing.ALWAYS,
@@ -305,6 +308,14 @@ class FundSettings(Section):
             intraday.counted(slots, breakers.runs_per_hour)
         return breakers
 
+    @field_validator("target_from")
+    @classmethod
+    def _going_with_the_rest(cls, target_from: SteeringSettings, info: ValidationInfo) -> SteeringSettings:
+        target, bands, limits = (info.data.get(key) for key in ("target", "bands", "limits"))
+        if target and bands and limits and "emergency" in info.data:
+            check_steering(target_from, target, bands, info.data["emergency"], limits)
+        return target_from
+
     def mandate(self) -> Mandate:
         """What the fund holds."""
         return mandate_of(self.target, self.bands, self.emergency)
@@ -318,6 +329,10 @@ class FundSettings(Section):
             safe_distance=self.limits.min_liquidation_distance,
             check_every=told.check_every if told else CHECK_EVERY,
         )
+
+    def steering_value(self) -> Steering | None:
+        """What targets that are named elsewhere may be; None where none are."""
+        return self.target_from.value(self.emergency.to if self.emergency else None)
 
     def own_assets(self) -> frozenset[str] | None:
         """The assets that are the fund's; None where all of the account is, as with derivatives."""

@@ -161,5 +161,5 @@ def _line(name: str, known: Known, chosen: Starter) -> list[str]:
 
 
 def _literal(default: str) -> str:
-    plain = default.replace(".", "", 1).isdigit()
+    plain = default.replace(".", "", 1).isdigit() or default in ("true", "false")
     return default if plain else f'"{default}"'

@@ -123,6 +123,7 @@ def test_a_fee_that_nothing_prices_is_told() -> None:
     assert "fees of 0.0123 BNB" in shown(80, lambda console: run_summary(document, console))
 
 
+STEADY: dict[str, object] = {"in_force": {}, "waiting": None}
 UNSEEN = emergency_document(Emergency(max_leverage=D(4), to=D(3)), None)
 
 
@@ -145,7 +146,9 @@ def test_a_status_shows_how_far_a_fund_is_from_an_emergency(width: int, *, halte
             slots=Slots(),
             is_trading=True,
         )
-        return shown(width, lambda console: status_table(status_document([fund | {"emergency": told}]), console))
+        return shown(
+            width, lambda console: status_table(status_document([fund | {"emergency": told, "target": STEADY}]), console)
+        )
 
     text = of("")
     assert "emergency at 4.000x gross, down to 3.000x: BTC/USDT:USDT at 47,123.40 (-5.00%)" in text
@@ -198,7 +201,7 @@ def test_a_status_shows_every_fund_and_what_blocks_it(width: int) -> None:
             is_trading=False,
         ),
     ]
-    funds = [fund | {"emergency": UNSEEN} for fund in funds]
+    funds = [fund | {"emergency": UNSEEN, "target": STEADY} for fund in funds]
     text = shown(width, lambda console: status_table(status_document(funds), console))
     for essential in (
         *("btc3l blocked 114,987.41 2.967x Incomplete", "USDT 3.100x gross", "2024-08-09 00:22:32"),

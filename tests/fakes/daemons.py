@@ -22,6 +22,7 @@ from keeper.service.keeping import FundKeeper
 from keeper.service.observer import Observer
 from keeper.service.rebalancer import Rebalancer
 from keeper.service.slots import SlotOwner
+from keeper.service.steering import Helm
 from tests.fakes.desks import LIMITS, TWAP
 from tests.fakes.paper import PERP
 
@@ -52,13 +53,15 @@ class Overseer:
 class Venues:
     """Makes the connections of one fund.
 
-    down, unfit: what raises instead of connecting, and instead of getting ready, while it is there; opened, warmed: when.
+    helm: what says the fund's targets, where the fund itself does not; down, unfit: what raises instead of connecting, and
+    instead of getting ready, while it is there; opened, warmed: when.
     """
 
     def __init__(self, venue: Venue, journal: Journal, fund: Fund) -> None:
         self.venue = venue
         self.journal = journal
         self.fund = fund
+        self.helm: Helm | None = None
         self.down: BaseException | None = None
         self.unfit: BaseException | None = None
         self.opened: list[datetime] = []
@@ -71,7 +74,9 @@ class Venues:
             raise self.down
         async with self.venue as venue:
             observer = await Observer.on(venue, self.fund.symbols, None, venue.clock)
-            yield lambda: Rebalancer(self.fund, venue, self.journal, observer)
+            helm = self.helm or Helm(self.fund, self.journal)
+            await helm.begin()
+            yield lambda: Rebalancer(helm.fund, venue, self.journal, observer, helm=helm)
 
     async def warm(self) -> None:
         self.warmed.append(self.venue.clock.now())

@@ -7,9 +7,9 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from keeper import bootstrap
 from keeper.domain.account import Valuation, value
 from keeper.domain.run import CommandKind, Run
+from keeper.funds import fund_of
 from keeper.service.fund import Fund
 from keeper.settings import load
 from tests.fakes.daemon_desks import Kept, kept
@@ -61,7 +61,7 @@ class Product:
 async def kept_product(file: str, name: str, change: Callable[[Fund], Fund] = lambda fund: fund) -> AsyncIterator[Product]:
     """Fund ``name`` of ``file``, or what ``change`` makes of it, kept since an hour in which it was found on its target."""
     settings = load(PRODUCTS / f"{file}.toml", {})
-    fund = change(bootstrap.fund_of(settings, name))
+    fund = change(fund_of(settings, name))
     [(symbol, target)] = fund.mandate.targets.items()
     currency = symbol.partition("/")[2].partition(":")[0]
     account = opening({currency: str(NAV)}, {symbol: (str(target * NAV / FIRST), str(FIRST))})

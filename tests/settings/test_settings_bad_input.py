@@ -294,6 +294,44 @@ FUND_BROKEN = [
     ("bands = { deadband = -0.1 }", "bands.deadband", "-0.1", "must be at least 0 and below 1"),
     ('bands = { to = "egde" }', "bands.to", '"egde"', 'must be "target" or "edge" or "recenter"; did you mean "edge"?'),
     *BANDS,
+    *(
+        (f"target_from = {{ {line} }}", f"target_from.{key}", value, words)
+        for line, key, value, words in (
+            ('file = "t.toml"', "bounds", "(missing)", "is required beside file or command"),
+            (f"bounds = {{ {B} = [-1, 3] }}", "bounds", f"{{ {B} = (an array) }}", "has no use without a file or a command"),
+            (
+                f'file = "t", command = ["/x"], bounds = {{ {B} = [-1, 3] }}',
+                "command",
+                "(an array)",
+                "stands beside file: keep one",
+            ),
+            ('command = "x"', "command", '"x"', "must be an array of a program and its arguments"),
+            ('command = ["signal"]', "command", "(an array)", "must begin with the whole path of a program"),
+            (f'file = "t", bounds = {{ {B} = [3, 3] }}', f"bounds.{B}", "(an array)", "lowest < highest must hold, but 3 >= 3"),
+            (f'file = "t", bounds = {{ {B} = 3 }}', f"bounds.{B}", "3", "such as [-1, 3]"),
+            (f'file = "t", bounds = {{ {B} = [-1, 2] }}', f"bounds.{B}", "(an array)", "3 is not within -1 to 2: move one"),
+            (f'file = "t", bounds = {{ {B} = [-1, 3] }}, max_jump = 2.5', "max_jump", "2.5", "must hold, but 2.5 > 2: lower it"),
+            (f'file = "t", bounds = {{ {B} = [-1, 3] }}, timeout = "6m"', "timeout", '"6m"', "at most"),
+        )
+    ),
+    (
+        f'limits = {{ max_leverage = 5 }}\ntarget_from = {{ file = "t", bounds = {{ {B} = [-1, 5.1] }} }}',
+        "limits.max_leverage",
+        "5",
+        "must hold, but 5 is not >= 5.1: raise it, or narrow the bounds",
+    ),
+    (
+        f'emergency = {{ max_leverage = 4 }}\ntarget_from = {{ file = "t", bounds = {{ {B} = [-4, 3] }} }}',
+        "emergency.max_leverage",
+        "4",
+        "must hold, but 4 is not > 4: raise it, or narrow the bounds",
+    ),
+    (
+        f'bands = {{ min = {{ {B} = 2 }}, max = {{ {B} = 4 }} }}\ntarget_from = {{ file = "t", bounds = {{ {B} = [-1, 3] }} }}',
+        "bands.min",
+        f"{{ {B} = 2 }}",
+        "does not go with target_from, since edges stay",
+    ),
     ("intraday = { band = true }", "intraday.band", "true", "does not hold for BTC/USDT:USDT: there is no band to leave"),
     (
         'intraday = { band = true }\nbands = { deadband = "auto", aversion = 5, to = "edge" }',
