@@ -28,7 +28,7 @@ def _db() -> None:
 def upgrade(context: typer.Context) -> None:
     """Create the journal, or bring an older one to this version's schema."""
     from keeper.journal.database import describe
-    from keeper.journal.store import upgrade as bring_up
+    from keeper.journal.soundness import upgrade as bring_up
 
     options: Options = context.obj
     options.start_log()

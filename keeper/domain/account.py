@@ -109,8 +109,9 @@ class Account:
 class Valuation:
     """What an account is worth at one set of marks.
 
-    nav, exposures (by symbol of the market that carries them) and foreign (gross worth of the positions and coins that no
-    market of the fund carries): units of ``currency``; prices: ``currency`` per unit of each asset.
+    nav, exposures (by symbol of the market that carries them), foreign (gross worth of the positions and coins that no
+    market of the fund carries) and beside (what coins that none carries come to, signed, by asset, dollars included): units of
+    ``currency``; prices: ``currency`` per unit of each asset.
     """
 
     currency: str
@@ -118,6 +119,7 @@ class Valuation:
     exposures: Mapping[str, Decimal]
     foreign: Decimal
     prices: Mapping[str, Decimal]
+    beside: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     @exact
@@ -181,10 +183,12 @@ def value(
         exposures[symbol] += market.notional(position.contracts, marks[symbol]) * _price_of(market.quote, prices, currency)
         if market.kind is MarketKind.INVERSE:
             _carry(exposures, traded, market.base, profit * prices[market.base])
+    beside = {}
     for asset, amount in account.balances.items():
         if amount and asset != currency and not _carry(exposures, traded, asset, amount * prices[asset]):
-            foreign += ZERO if {asset, currency} <= DOLLARS else abs(amount * prices[asset])
-    return Valuation(currency=currency, nav=nav, exposures=exposures, foreign=foreign, prices=prices)
+            beside[asset] = amount * prices[asset]
+            foreign += ZERO if {asset, currency} <= DOLLARS else abs(beside[asset])
+    return Valuation(currency=currency, nav=nav, exposures=exposures, foreign=foreign, prices=prices, beside=beside)
 
 
 def asset_prices(markets: Iterable[Market], marks: Mapping[str, Decimal], currency: str) -> dict[str, Decimal]:

@@ -130,7 +130,7 @@ class Run:
 
 
 class NavCause(StrEnum):
-    """What a NAV point is taken for: at the start of a run, whether it trades or not, or at the end of one that trades (AFTER).
+    """What a NAV point is taken for: at the start of a run, whether it trades or not, once a day, or at the end of a run (AFTER).
 
     BEFORE where markets and positions are those of the point before, MOVED where they are not or nobody can tell, ANEW where
     none were recorded on this account although the fund has a history on another one.
@@ -144,7 +144,11 @@ class NavCause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NavPoint:
-    """NAV of a fund at one instant. nav: units of ``currency``; leverages: multiples of NAV; cause: what it was taken for."""
+    """NAV of a fund at one instant. nav: units of ``currency``; leverages: multiples of NAV; cause: what it was taken for.
+
+    run: empty where it was taken to close a day; exposures: currency, signed, by market or asset; prices: currency per unit of
+    what each of those is counted in; both None for a point of before they were kept.
+    """
 
     fund: str
     run: str
@@ -154,6 +158,8 @@ class NavPoint:
     currency: str
     net_leverage: Decimal
     gross_leverage: Decimal
+    exposures: Mapping[str, Decimal] | None = None
+    prices: Mapping[str, Decimal] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,10 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, Table, Text, select, type_coerce
 
 from keeper.domain.errors import JournalError
+from keeper.journal.columns import Document, canonical
 from keeper.journal.events import BOOKING, GENESIS, Head, digest
 from keeper.journal.schema import (
-    Document,
     book_entries,
-    canonical,
     chain_head,
     children,
     commands,
@@ -26,12 +25,13 @@ from keeper.journal.schema import (
     fund_states,
     nav_points,
     pins,
+    postings,
     runs,
     settled,
 )
 from keeper.ports import ChainFault
 
-_TABLES = (runs, children, fills, nav_points, commands, fund_states, first_starts, settled, pins, book_entries)
+_TABLES = (runs, children, fills, nav_points, commands, fund_states, first_starts, settled, pins, book_entries, postings)
 BOOKED = {table.name: table for table in _TABLES}
 _CANDIDATES = 200
 """How many numbers a displaced event is tried under."""

@@ -38,7 +38,7 @@ from keeper.journal.schema import metadata
 R = TypeVar("R")
 _Begin = Callable[[], AbstractContextManager[Connection]]
 
-HEAD = "0006"
+HEAD = "0008"
 """The revision of the tables that this version of Keeper reads and writes."""
 
 LOOKS = 5

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Table, bindparam, column, insert, select, tab
 
 from keeper.domain.errors import InvariantViolation, JournalError
 from keeper.domain.run import Event
-from keeper.journal.schema import canonical, chain_head, events, instant_text
+from keeper.journal.columns import canonical, instant_text
+from keeper.journal.schema import chain_head, events
 from keeper.journal.statements import Statement
 
 GENESIS = "0" * 64
@@ -36,9 +37,11 @@ FUND_CHANGED = "fund.changed"
 FUND_SETTLED = "fund.settled"
 MARKET_PINNED = "market.pinned"
 BOOKS_ENTERED = "books.entered"
+LEDGER_BOOKED = "ledger.booked"
 BOOKING = frozenset(
     {RUN_OPENED, RUN_CLOSED, CHILD_INTENDED, CHILD_ADVANCED, NAV_RECORDED, COMMAND_SUBMITTED, COMMAND_TAKEN}
-    | {COMMAND_ENDED, RUN_AMENDED, RUN_REOPENED, FUND_STARTED, FUND_CHANGED, FUND_SETTLED, MARKET_PINNED, BOOKS_ENTERED},
+    | {COMMAND_ENDED, RUN_AMENDED, RUN_REOPENED, FUND_STARTED, FUND_CHANGED, FUND_SETTLED, MARKET_PINNED, BOOKS_ENTERED}
+    | {LEDGER_BOOKED},
 )
 """Kinds whose payload is what was written to other tables: by table, the columns of each row."""
 

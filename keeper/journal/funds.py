@@ -15,8 +15,9 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from keeper.domain.errors import InvariantViolation
 from keeper.domain.fund import FirstStart, Footing, FundState, Neighbour, Settled, Standing
 from keeper.journal import children, events
+from keeper.journal.columns import plain_value
 from keeper.journal.events import Chain
-from keeper.journal.schema import first_starts, fund_states, pins, plain_value, runs, settled
+from keeper.journal.schema import first_starts, fund_states, pins, runs, settled
 from keeper.journal.statements import Statement
 
 _STATE = Statement(select(fund_states).where(fund_states.c.fund == bindparam("of_fund")))

@@ -1,6 +1,8 @@
 """NAV points: what a fund was worth, as it was measured. Never computed here, never changed afterwards."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from decimal import Decimal
 
 from sqlalchemy import Connection, bindparam, insert, select
 
@@ -44,4 +46,8 @@ def since(connection: Connection, fund: str, seq: int) -> list[tuple[int, NavPoi
 
 def _point(row: Row) -> NavPoint:
     del row["event"]
-    return NavPoint(**row)
+    return NavPoint(**row | {name: _numbers(row[name]) for name in ("exposures", "prices")})
+
+
+def _numbers(document: Mapping[str, object] | None) -> dict[str, Decimal] | None:
+    return None if document is None else {name: Decimal(str(amount)) for name, amount in document.items()}

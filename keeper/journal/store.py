@@ -21,9 +21,9 @@ from keeper.domain.fund import FirstStart, Footing, FundState, Lately, Neighbour
 from keeper.domain.ledger import BookEntry, Ledger
 from keeper.domain.order import Child, ChildState, Fill, OrderReport
 from keeper.domain.run import Command, CommandKind, Event, NavPoint, Run, RunStatus
-from keeper.journal import audit, books, children, commands, database, events, funds, lately, nav, runs
+from keeper.domain.statement import Booked
+from keeper.journal import audit, books, children, commands, database, events, funds, lately, nav, postings, runs, soundness
 from keeper.journal.events import Chain
-from keeper.journal.failures import DAMAGED
 from keeper.journal.writing import Writer
 from keeper.ports import ChainFault
 
@@ -82,7 +82,7 @@ class SqlJournal:
             if mode is not Mode.AUDITOR:
                 base.check_structure()
                 base.check_chain()
-                doubt = _doubt(base, mode)
+                doubt = soundness.doubt(base, tolerant=mode is Mode.HALTER)
         except JournalError:
             base.close()
             raise
@@ -195,6 +195,16 @@ class SqlJournal:
     async def ledger(self, fund: str) -> Ledger:
         """What the books of a fund are folded from."""
         return await self._read(books.ledger, fund)
+
+    async def book_ledger(
+        self, fund: str, told: Sequence[Booked], entries: Sequence[BookEntry], *, last: int, at: datetime
+    ) -> bool:
+        """Book postings and the entries that follow, all or none; False where one is booked, or the ledger has grown."""
+        return await self._write(postings.book, fund, told, entries, last=last, at=at)
+
+    async def postings(self, fund: str, since: datetime) -> tuple[Booked, ...]:
+        """What venues' ledgers told of a fund from ``since`` on, oldest first."""
+        return await self._read(postings.since, fund, since)
 
     async def note(self, kind: str, *, fund: str, run: str, at: datetime, payload: Mapping[str, object]) -> None:
         """Append an event that changes no other table. InvariantViolation for a kind that does."""
@@ -368,32 +378,3 @@ class SqlJournal:
         if self._closed:
             message = f"{self._base.where}: closed already"
             raise JournalError(message)
-
-
-def upgrade(url: str) -> None:
-    """Make the journal at ``url``, or bring it to this version's tables. JournalError when it is newer, damaged or no journal."""
-    base = database.Database(url, writes=True)
-    try:
-        base.upgrade()
-        base.check_structure()
-        if faults := base.read_as_it_stands(audit.verify):
-            message = f"{base.where}: its tables are of this version, but its chain is broken at event {faults[0].seq}"
-            raise JournalError(f"{message} ({faults[0].what}): {DAMAGED}")
-        base.check_chain()
-        base.check_end()
-    finally:
-        base.close()
-
-
-def _doubt(base: database.Database, mode: Mode) -> str:
-    """Why the journal may not be the one that was kept here; empty where it goes through all that is known.
-
-    JournalError where whoever wants it in ``mode`` may not use it so.
-    """
-    try:
-        base.check_end()
-    except JournalError as error:
-        if mode is not Mode.HALTER:
-            raise
-        return str(error)
-    return ""

@@ -10,6 +10,7 @@ from keeper.domain.fund import FirstStart, Footing, FundState, Lately, Neighbour
 from keeper.domain.ledger import BookEntry, Ledger
 from keeper.domain.order import Child, ChildState, Fill, OrderReport
 from keeper.domain.run import Command, CommandKind, Event, NavPoint, Run, RunStatus
+from keeper.domain.statement import Booked
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,19 @@ class Journal(Protocol):
 
     async def ledger(self, fund: str) -> Ledger:
         """What the books of a fund are folded from: its entries, and the NAV points from the first of them on."""
+        ...
+
+    async def book_ledger(
+        self, fund: str, told: Sequence[Booked], entries: Sequence[BookEntry], *, last: int, at: datetime
+    ) -> bool:
+        """Book what the venue's ledger told, and the entries of the books that follow from it, all or none.
+
+        False, and nothing written, where a posting is booked already, or the fund's ledger does not end with event ``last``.
+        """
+        ...
+
+    async def postings(self, fund: str, since: datetime) -> tuple[Booked, ...]:
+        """What venues' ledgers told of a fund from ``since`` on, oldest first."""
         ...
 
     async def note(self, kind: str, *, fund: str, run: str, at: datetime, payload: Mapping[str, object]) -> None:

@@ -99,19 +99,25 @@ class RunBook:
         """Add a NAV point. cause: what it is taken for."""
         if observation.unpriced:
             return  # what leaves assets out is no NAV
-        valuation = observation.valuation()
-        await self._journal.record_nav(
-            NavPoint(
-                fund=self._fund,
-                run=run.id,
-                cause=cause,
-                at=observation.at,
-                nav=valuation.nav,
-                currency=valuation.currency,
-                net_leverage=valuation.net_leverage,
-                gross_leverage=valuation.gross_leverage,
-            )
-        )
+        await self._journal.record_nav(nav_point(self._fund, run.id, cause, observation))
+
+
+def nav_point(fund: str, run: str, cause: NavCause, observation: Observation) -> NavPoint:
+    """What a fund is worth as ``observation`` shows it, and what that is made of. run: empty where none takes it."""
+    valuation = observation.valuation()
+    beside = {asset: valuation.prices[asset] for asset in valuation.beside}
+    return NavPoint(
+        fund=fund,
+        run=run,
+        cause=cause,
+        at=observation.at,
+        nav=valuation.nav,
+        currency=valuation.currency,
+        net_leverage=valuation.net_leverage,
+        gross_leverage=valuation.gross_leverage,
+        exposures={**valuation.exposures, **valuation.beside},
+        prices={**observation.marks, **beside},
+    )
 
 
 def carried_on(before: Mapping[str, object], now: Mapping[str, object]) -> Mapping[str, object]:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from keeper.domain.market import Side
 from keeper.domain.order import Child, ChildState, Fill, OrderReport, OrderRequest
 from keeper.domain.run import Command, CommandKind, NavCause, NavPoint, Run, RunKey, RunStatus
+from keeper.domain.statement import Booked, Posting, PostingKind
 
 AT = datetime(2024, 3, 31, 0, 15, tzinfo=UTC)
 BTC = "BTC/USDT:USDT"
@@ -90,7 +91,16 @@ def a_nav(run: str = "r1", *, fund: str = "btc3l", cause: NavCause = NavCause.BE
         currency="USDT",
         net_leverage=Decimal("2.7391"),
         gross_leverage=Decimal("2.7391"),
+        exposures={BTC: Decimal("315000.0000000000000000000000000001"), "BNB": Decimal(12)},
+        prices={BTC: Decimal(105000), "BNB": Decimal(600)},
     )
+
+
+def a_posting(
+    posting_id: str = "f1", *, kind: PostingKind = PostingKind.FUNDING, amount: str = "-1.25", at: datetime = AT, entry: str = ""
+) -> Booked:
+    posting = Posting(id=posting_id, kind=kind, at=at, asset="USDT", amount=Decimal(amount), symbol=BTC)
+    return Booked(posting=posting, account="acc1", fund="btc3l", currency="USDT", value=Decimal(amount), entry=entry)
 
 
 def a_command(command_id: str = "c1") -> Command:

@@ -13,7 +13,7 @@ from keeper.domain.run import NavCause, RunStatus
 from keeper.journal import Mode, SqlJournal
 from keeper.ports import ChainFault
 from tests.fakes.book_values import BOTH_FEES, opening
-from tests.fakes.journal_values import AT, BTC, a_child, a_command, a_fill, a_nav, a_report, a_run, later
+from tests.fakes.journal_values import AT, BTC, a_child, a_command, a_fill, a_nav, a_posting, a_report, a_run, later
 
 HISTORY = (
     "command.submitted",
@@ -33,6 +33,7 @@ HISTORY = (
     "fund.settled",
     "market.pinned",
     "books.entered",
+    "ledger.booked",
 )
 
 
@@ -69,6 +70,8 @@ async def _write(path: Path) -> None:
     await journal.record_settled("btc3l", "r1", {BTC: Decimal("1.5")}, at=later(7), account="acc")
     await journal.pin("acc1", BTC, {"contract_size": Decimal(1), "settled_in": "USDT"}, at=later(8))
     await journal.enter("btc3l", [opening(terms=BOTH_FEES)], last=0)
+    last = (await journal.ledger("btc3l")).last
+    assert await journal.book_ledger("btc3l", [a_posting()], [], last=last, at=later(9))
     assert await journal.verify() == ()
     await journal.close()
 

@@ -15,7 +15,8 @@ from sqlalchemy import Engine, create_engine, select, text
 from keeper.domain.errors import InvariantViolation, JournalError
 from keeper.domain.order import ChildState, Fill
 from keeper.journal import Mode, SqlJournal
-from keeper.journal.schema import Unreadable, Unstorable, canonical, instant_text, nav_points, number_text, plain_value, runs
+from keeper.journal.columns import Unreadable, Unstorable, canonical, instant_text, number_text, plain_value
+from keeper.journal.schema import nav_points, runs
 from tests.fakes.journal_values import AT, a_child, a_fill, a_nav, a_run
 
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, min_value=Decimal("-1e40"), max_value=Decimal("1e40"))

@@ -11,7 +11,7 @@ import pytest
 from keeper.domain.fund import FundState
 from keeper.domain.order import ChildState, VenueOrder
 from keeper.domain.run import RunStatus
-from keeper.journal.schema import instant_text
+from keeper.journal.columns import instant_text
 from keeper.policy.breakers import Cause
 from keeper.service.guard import Guard, emptied
 from keeper.service.progress import Unwatched
