@@ -3,10 +3,10 @@
 A journal that does not exist yet is an empty one here: nothing was done so far.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from keeper.domain.fund import Standing
 from keeper.domain.ledger import Ledger as BookLedger
 from keeper.domain.order import Child, Fill
 from keeper.domain.run import Run
+from keeper.domain.statement import Booked
 from keeper.funds import fund_of
 from keeper.journal.backup import back_up, restore
 from keeper.journal.database import describe, directory_of, exists
@@ -24,6 +25,7 @@ from keeper.policy.agenda import Ledger, coming_slots, open_until
 from keeper.policy.schedule import Schedule
 from keeper.ports import Clock, Journal
 from keeper.service.books import beside, left_by
+from keeper.service.causes import Past
 from keeper.service.documents import (
     Document,
     Slots,
@@ -37,7 +39,7 @@ from keeper.service.documents import (
 )
 from keeper.service.emergencies import LOOKED
 from keeper.service.followed import history_of
-from keeper.service.period import Moves, Period
+from keeper.service.period import Period
 from keeper.service.slots import LOOK_BACK, recorded
 from keeper.service.steering import Pending, in_force, pending
 from keeper.settings.feeds import RecordedFeed
@@ -47,6 +49,7 @@ from keeper.system import SystemClock
 EVERY = 10**9
 """More runs than a fund ever has."""
 SLOTS_SHOWN = 3
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 MOST_ACCEPTED = 1000
 """How many accepted comparisons, of all funds, are looked at for a fund's own."""
 
@@ -68,7 +71,7 @@ class RunRecord:
 
 
 @asynccontextmanager
-async def _reading(settings: Settings, mode: Mode = Mode.READER) -> AsyncIterator[Journal | None]:
+async def _reading(settings: Settings, mode: Mode = Mode.READER) -> AsyncIterator[SqlJournal | None]:
     url = settings.journal_url
     if not exists(url):
         yield None
@@ -171,24 +174,41 @@ async def run_of(settings: Settings, run_id: str) -> RunRecord | None:
 
 @dataclass(frozen=True, slots=True)
 class PeriodRecord:
-    """What a fund did in a period. fills: where they were asked for, each with its run and its order's client id.
+    """What a fund did in a period. fills: each with its run and its order's client id; postings: what the venue's ledger told.
 
-    moves: when money came into its account (above 0) or left it, as its books have it, ever.
+    past: all that its days are made from, ever.
     """
 
-    runs: Sequence[Run]
+    runs: Sequence[Run] = ()
     fills: Sequence[tuple[Run, str, Fill]] = ()
-    moves: Moves = ()
+    postings: Sequence[Booked] = ()
+    past: Past = field(default_factory=Past)
 
 
-async def period_of(settings: Settings, fund: str, period: Period, *, with_fills: bool) -> PeriodRecord:
+async def period_of(settings: Settings, fund: str, period: Period) -> PeriodRecord:
     """What a fund did in a period."""
     async with _reading(settings) as journal:
         if journal is None:
-            return PeriodRecord(())
-        found = [run for run in await journal.runs(fund=fund, limit=EVERY) if period.holds(run.started_at)]
-        fills = [(run, *pair) for run in reversed(found) for pair in await journal.fills(run.id)] if with_fills else []
-        return PeriodRecord(found, fills, (await journal.ledger(fund)).moves)
+            return PeriodRecord()
+        runs = await journal.runs(fund=fund, limit=EVERY)
+        fills, postings = await journal.fills_of(fund), await journal.postings(fund, EARLIEST)
+        by_id = {run.id: run for run in runs}
+        markets: dict[str, Mapping[str, object]] = {}
+        for account in sorted({run.account for run in runs}):
+            markets |= await journal.pins(account)
+        return PeriodRecord(
+            runs=[run for run in runs if period.holds(run.started_at)],
+            fills=[(by_id[run], child, fill) for run, child, fill in fills if period.holds(by_id[run].started_at)],
+            postings=[one for one in postings if period.holds(one.posting.at)],
+            past=Past(
+                points=(await journal.nav_points(fund, limit=EVERY))[::-1],
+                runs=by_id,
+                fills=[(run, fill) for run, _, fill in fills],
+                markets=markets,
+                postings=postings,
+                ledger=await journal.ledger(fund),
+            ),
+        )
 
 
 def _is_trading(settings: Settings, run: Run) -> bool:

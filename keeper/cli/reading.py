@@ -92,14 +92,18 @@ def show_run(
         run_summary(document, console(), plan=plan, orders=True)
 
 
-def report(
+def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     context: typer.Context,
     run: str = typer.Argument("", help="A run's id; none for a period."),
     fund: str = typer.Option("", help="The fund whose period is reported, where there are several."),
     period: str = typer.Option("", help="2026, 2026-03, 2026-03-05, 2026-03-01..2026-03-15 or all; days in UTC."),
     html: Path | None = typer.Option(None, "--html", help="Write the report to this file, one page that needs nothing else."),
     table: Path | None = typer.Option(None, "--csv", help="Write the period's runs to this file."),
+    days: Path | None = typer.Option(None, "--days", help="Write each day's change by cause to this file, as CSV."),
     fills: Path | None = typer.Option(None, "--fills", help="Write the period's fills and fees to this file, as CSV."),
+    funding: Path | None = typer.Option(
+        None, "--funding", help="Write what the exchange's ledger told (funding, fees, flows) to this file, as CSV."
+    ),
     *,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
@@ -110,9 +114,10 @@ def report(
         message = "name a run, or a period with --period, and not both"
         raise typer.BadParameter(message)
     if period:
-        _report_period(options, fund, period, {"html": html, "csv": table, "fills": fills}, as_json=as_json)
+        files = {"html": html, "csv": table, "days": days, "fills": fills, "funding": funding}
+        _report_period(options, fund, period, files, as_json=as_json)
         return
-    if html is None or table or fills or as_json:
+    if html is None or table or days or fills or funding or as_json:
         message = "the report of one run is a page: name its file with --html; `keeper runs show --json` prints what is in it"
         raise typer.BadParameter(message)
     from keeper.service.report_page import report_page
@@ -126,7 +131,8 @@ def _report_period(options: Options, fund: str, asked: str, files: "Mapping[str,
     import asyncio
 
     from keeper.records import period_of
-    from keeper.service.period import fills_as_csv, parse_period, period_document, rows_as_csv
+    from keeper.service.causes import causes_as_csv, causes_document, flows_of
+    from keeper.service.period import fills_as_csv, parse_period, period_document, postings_as_csv, rows_as_csv
     from keeper.service.period_page import period_page
 
     try:
@@ -135,12 +141,15 @@ def _report_period(options: Options, fund: str, asked: str, files: "Mapping[str,
         raise typer.BadParameter(str(error), param_hint="--period") from error
     settings = options.settings(keys=False)
     name = fund or one_fund(settings, "")  # of one that is configured no more there may be runs
-    record = asyncio.run(period_of(settings, name, period, with_fills=files["fills"] is not None))
-    document = period_document(name, record.runs, period, record.moves)
+    record = asyncio.run(period_of(settings, name, period))
+    flows = flows_of(record.past.ledger, record.past.postings)
+    document = period_document(name, record.runs, period, flows, causes_document(record.past, period.holds))
     texts = {
         "html": lambda: period_page(document, asked),
         "csv": lambda: rows_as_csv(document),
+        "days": lambda: causes_as_csv(document),
         "fills": lambda: fills_as_csv(record.fills),
+        "funding": lambda: postings_as_csv(record.postings),
     }
     for kind, path in files.items():
         if path is not None:

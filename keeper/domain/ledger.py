@@ -153,11 +153,11 @@ class Ledger:
         return tuple(item for item in self.items if isinstance(item, BookEntry))
 
     @property
-    def moves(self) -> tuple[tuple[datetime, Decimal], ...]:
-        """When money of the entries came into the account (above 0) or left it (below 0), currency; none that is in transit."""
+    def moves(self) -> tuple[tuple[BookEntry, Decimal], ...]:
+        """What money came into the account (above 0) or left it (below 0) with an entry, currency; none that is in transit."""
         flows = {entry.id: entry.flow for entry in self.entries}
         return tuple(
-            (entry.at, flows.get(entry.about, ZERO) if entry.kind is EntryKind.MOVED else entry.flow)
+            (entry, flows.get(entry.about, ZERO) if entry.kind is EntryKind.MOVED else entry.flow)
             for entry in self.entries
             if not entry.in_transit and (entry.flow or entry.kind is EntryKind.MOVED)
         )

@@ -94,6 +94,12 @@ _FILLS_OF_RUN = Statement(
     .where(children.c.run == bindparam("of_run"))
     .order_by(fills.c.at, children.c.event, fills.c.position)
 )
+_FILLS_OF_FUND = Statement(
+    select(fills, children.c.run)
+    .join(children, children.c.client_id == fills.c.client_id)
+    .where(bindparam("of_fund") == _FUND)
+    .order_by(fills.c.at, children.c.event, fills.c.position)
+)
 _FILLS_SINCE = Statement(
     select(fills)
     .join(children, children.c.client_id == fills.c.client_id)
@@ -274,6 +280,12 @@ def fills_of_run(connection: Connection, run_id: str) -> tuple[tuple[str, Fill],
     """Every fill of a run with the client id of its child, oldest first."""
     found = _FILLS_OF_RUN.all(connection, of_run=run_id)
     return tuple((row["client_id"], _fill(row)) for row in found)
+
+
+def fills_of_fund(connection: Connection, fund: str) -> tuple[tuple[str, str, Fill], ...]:
+    """Every fill of a fund with the ids of its run and its child, oldest first."""
+    found = _FILLS_OF_FUND.all(connection, of_fund=fund)
+    return tuple((row.pop("run"), row["client_id"], _fill(row)) for row in found)
 
 
 def fills_since(connection: Connection, fund: str, kind: str) -> tuple[Fill, ...]:

@@ -321,6 +321,10 @@ class SqlJournal:
         """Every fill of a run with the client id of its child, oldest first."""
         return await self._read(children.fills_of_run, run_id)
 
+    async def fills_of(self, fund: str) -> tuple[tuple[str, str, Fill], ...]:
+        """Every fill of a fund with the ids of its run and its child, oldest first."""
+        return await self._read(children.fills_of_fund, fund)
+
     async def nav_points(self, fund: str, *, limit: int = 50) -> tuple[NavPoint, ...]:
         """The latest NAV points, newest first."""
         return await self._read(nav.latest, fund, limit=limit)

@@ -3,8 +3,6 @@
 Made from the runs that the journal holds; each of them recorded NAV, prices and targets as it began.
 """
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +15,9 @@ from keeper.accounting.tracking import Mark, Step, Tracking, track
 from keeper.domain.numbers import BPS, ZERO, exact, plain, rounded
 from keeper.domain.order import Fill
 from keeper.domain.run import Run
+from keeper.domain.statement import Booked
 from keeper.service.documents import PARTS, Document, utc_text
+from keeper.service.spreadsheet import csv_text
 
 Moves = Sequence[tuple[datetime, Decimal]]
 _PERIOD = re.compile(r"([0-9]{4})(?:-([0-9]{2}))?(?:-([0-9]{2}))?")
@@ -27,6 +27,7 @@ COLUMNS = (
     *("run", "at", "status", "nav", "leverage_before", "leverage_after", "gross_leverage_before", "gross_leverage_after"),
     *("flow", "traded", "fund_return", "ideal_return", "difference_bps", *PARTS, "cost"),
 )
+POSTING_COLUMNS = ("at", "kind", "market", "asset", "amount", "value", "currency", "id")
 FILL_COLUMNS = ("at", "market", "side", "amount", "price", "fee", "fee_asset", "trade_id", "client_id", "run")
 
 
@@ -72,10 +73,13 @@ def _bounds(text: str) -> tuple[datetime, datetime]:
 
 
 @exact
-def period_document(fund: str, runs: Iterable[Run], period: Period, moves: Moves = ()) -> Document:
+def period_document(
+    fund: str, runs: Iterable[Run], period: Period, moves: Moves = (), attribution: Document | None = None
+) -> Document:
     """The period of one fund: what `report --period --json` prints.
 
-    runs: of that fund, in any order; moves: when money came into the account (above 0) or left it, currency.
+    runs: of that fund, in any order; moves: when money came into the account (above 0) or left it, currency; attribution: of
+    the changes of its equity, as ``causes`` makes it.
     """
     inside = sorted((run for run in runs if period.holds(run.started_at)), key=lambda run: (run.started_at, run.id))
     looked = [(run, mark) for run in inside if (mark := _mark(run)) is not None]
@@ -105,13 +109,32 @@ def period_document(fund: str, runs: Iterable[Run], period: Period, moves: Moves
             "total": _in_bps(sum(cost.values(), ZERO), mean),
         },
         "tracking": _tracking(tracking),
+        "attribution": attribution,
         "rows": [_row(run, steps.get(run.id), flows.get(run.id, ZERO)) for run in inside],
     }
 
 
 def rows_as_csv(document: Mapping[str, Any]) -> str:
     """The rows of a period, one run each, with a head line."""
-    return _csv(COLUMNS, document["rows"])
+    return csv_text(COLUMNS, document["rows"])
+
+
+def postings_as_csv(postings: Iterable[Booked]) -> str:
+    """What the venue's ledger told, for whoever does the taxes: funding, fees, interest, money that moved."""
+    rows = (
+        {
+            "at": utc_text(one.posting.at),
+            "kind": str(one.posting.kind),
+            "market": one.posting.symbol,
+            "asset": one.posting.asset,
+            "amount": plain(one.posting.amount),
+            "value": "" if one.value is None else plain(one.value),
+            "currency": one.currency,
+            "id": one.posting.id,
+        }
+        for one in postings
+    )
+    return csv_text(POSTING_COLUMNS, rows)
 
 
 def fills_as_csv(fills: Iterable[tuple[Run, str, Fill]]) -> str:
@@ -131,22 +154,7 @@ def fills_as_csv(fills: Iterable[tuple[Run, str, Fill]]) -> str:
         }
         for run, client_id, fill in fills
     )
-    return _csv(FILL_COLUMNS, rows)
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    written = io.StringIO()
-    writer = csv.DictWriter(written, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _harmless(value) for key, value in row.items()} for row in rows)
-    return written.getvalue()
-
-
-def _harmless(value: object) -> object:
-    """Text that a spreadsheet would take for a formula, as text: what a venue names is not ours."""
-    if isinstance(value, str) and value[:1] in ("=", "@", "\t", "\r"):
-        return f"'{value}"
-    return value
+    return csv_text(FILL_COLUMNS, rows)
 
 
 def _mark(run: Run) -> Mark | None:

@@ -15,7 +15,7 @@ from keeper.service.svg import Scale, day_ticks, drawing, element, label, path, 
 WIDTH = 960.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 84.0, 14.0, 30.0
 _HEIGHT = 300.0
-_MOST_BARS = 62
+MOST_BARS = 62
 _APART = 14.0
 Rows = Sequence[Mapping[str, Any]]
 
@@ -73,11 +73,16 @@ def leverage_chart(rows: Rows) -> str:
 
 def cost_chart(rows: Rows) -> str:
     """What trading cost by cause, a bar for each day, or month where days would be too many: gains below the line."""
-    form = "%Y-%m-%d" if len({_at(row).date() for row in rows}) <= _MOST_BARS else "%Y-%m"
+    form = "%Y-%m-%d" if len({_at(row).date() for row in rows}) <= MOST_BARS else "%Y-%m"
     bars = {
         name: {part: sum(float(row[part]) for row in group) for part in PARTS}
         for name, group in ((name, list(group)) for name, group in groupby(rows, lambda row: _at(row).strftime(form)))
     }
+    return stack_chart(bars, PARTS, "What trading cost, by cause")
+
+
+def stack_chart(bars: Mapping[str, Mapping[str, float]], kinds: Sequence[str], title: str) -> str:
+    """A bar for each of ``bars``, its values stacked in the order of ``kinds``: gains below the line. Empty where all are 0."""
     ends = [sum(value for value in bar.values() if value * side > 0) for bar in bars.values() for side in (-1, 1)]
     if not any(ends):
         return ""
@@ -86,7 +91,7 @@ def cost_chart(rows: Rows) -> str:
     parts = [*_grid(up, ",.2f", "")]
     for index, (name, bar) in enumerate(bars.items()):
         left, reached = _LEFT + index * width, {-1: 0.0, 1: 0.0}
-        for part in PARTS:
+        for part in kinds:
             if not (value := bar[part]):
                 continue
             side = 1 if value > 0 else -1
@@ -100,7 +105,7 @@ def cost_chart(rows: Rows) -> str:
         if index % max(1, round(len(bars) / 8)) == 0:
             parts.append(label(name, x=left + width / 2, y=_HEIGHT - _BOTTOM + 20, text_anchor="middle"))
     parts.append(element("line", class_="axis", x1=_LEFT, x2=WIDTH - _RIGHT, y1=up(0), y2=up(0)))
-    return drawing(WIDTH, _HEIGHT, "What trading cost, by cause", parts)
+    return drawing(WIDTH, _HEIGHT, title, parts)
 
 
 def _at(row: Mapping[str, Any]) -> datetime:

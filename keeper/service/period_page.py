@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keeper.service import figures
+from keeper.service.causes_page import causes_section
 from keeper.service.documents import PARTS
 from keeper.service.page import cell, fact, page, table
 from keeper.service.period_charts import cost_chart, leverage_chart, worth_chart
@@ -23,6 +24,7 @@ def period_page(document: Mapping[str, Any], name: str) -> str:
         _header(document, title),
         _drawn("Worth", "What 100 became since the first run of the period.", worth_chart(document["rows"])),
         _drawn("Leverage", "Net, before and after each run.", leverage_chart(document["rows"])),
+        causes_section(document["attribution"], document["currency"] or ""),
         _costs(document),
         _runs(document),
         element("footer", element("p", "Funding is not part of the cost of a run. Keeper.")),

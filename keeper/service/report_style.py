@@ -92,5 +92,15 @@ footer p { margin: 0 0 .35rem; overflow-wrap: anywhere; }
 @media print { :root { --paper: #fff; } main { max-width: none; padding: 0; } section { break-inside: avoid; } }
 """
 
+STYLE += "".join(
+    f".{cause} {{ fill: var(--{colour}); }} .chip.{cause} {{ background: var(--{colour}); }}\n"
+    for cause, colour in (
+        ("trading", "impact"),
+        ("whipsaw", "sell"),
+        ("funding", "delay"),
+        ("borrow", "timing"),
+        ("path", "spread"),
+    )
+)
 _CHIPS = ("delay", "spread", "impact", "timing", "fees")
 STYLE += "\n".join(f".chip.{part} {{ background: var(--{part}); }}" for part in _CHIPS) + "\n"

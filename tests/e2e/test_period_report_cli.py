@@ -34,15 +34,20 @@ def test_a_period_is_a_table_a_page_two_lists_and_a_document(kept: CommandLine, 
     period = f"{SystemClock().now():%Y}"
     table = kept("report", "--period", period)
     assert table.code == 0
-    assert all(word in table.out for word in ("ideal multiple", "+3.00%", "Bps of NAV", "tracking error"))
+    told = ("ideal multiple", "+3.00%", "Bps of NAV", "tracking error", "Why it changed", "drift from target", "since start")
+    assert all(word in table.out for word in told)
 
-    written = kept("report", "--period", "all", "--html", "p.html", "--csv", "p.csv", "--fills", "f.csv", "--json")
+    ledgers = ("--days", "d.csv", "--funding", "l.csv")
+    written = kept("report", "--period", "all", "--html", "p.html", "--csv", "p.csv", "--fills", "f.csv", "--json", *ledgers)
     document = json.loads(written.out)
     assert document["tracking"]["underlying"] == {"BTC/USDT:USDT": "0.01"}
     assert document["tracking"]["ideal"] == "0.03"
     assert read((tmp_path / "p.html").read_text()).count("path", "worth") == 4
     runs = [row["run"] for row in csv.DictReader((tmp_path / "p.csv").read_text().splitlines())]
     assert runs == [row["run"] for row in document["rows"]]
+    [day] = csv.DictReader((tmp_path / "d.csv").read_text().splitlines())
+    assert (day["unexplained"], day["change"]) == ("0", document["attribution"]["total"]["change"])
+    assert (tmp_path / "l.csv").read_text().startswith("at,kind,market,")
     assert {row["run"] for row in csv.DictReader((tmp_path / "f.csv").read_text().splitlines())} <= set(runs)
 
 
