@@ -52,12 +52,12 @@ def opened(settings: Settings, name: str, feed: RecordedFeed) -> "recorded.Recor
     from keeper.venues.feeds import bars, order_books, recorded, recording
     from keeper.venues.feeds.market_spec import MarketSpec
 
+    specs = {symbol: MarketSpec(**dict(rules)) for symbol, rules in feed.markets.items()}
     window = recording.Window(start=feed.start, end=feed.end)
     played: dict[str, recording.Recording] = {}
     problems = []
     for symbol, files in feed.files.items():
-        spec = MarketSpec(**dict(feed.markets[symbol])) if symbol in feed.markets else MarketSpec()
-        market, path = spec.market(symbol), settings.anchored(files.path)
+        market, path = specs.get(symbol, MarketSpec()).market(symbol), settings.anchored(files.path)
         try:
             if files.name is None:
                 played[symbol] = bars.BarRecording(path, market, window=window, seed=feed.seed, spread_bps=feed.spread_bps)
@@ -68,7 +68,7 @@ def opened(settings: Settings, name: str, feed: RecordedFeed) -> "recorded.Recor
     if problems:
         raise ConfigError(*problems)
     try:
-        return recorded.RecordedFeed(played, speed=None if feed.speed is None else float(feed.speed))
+        return recorded.RecordedFeed(played, speed=None if feed.speed is None else float(feed.speed), specs=specs)
     except ValueError as error:
         raise ConfigError(_problem(settings, ("venues", name, "feed", "files"), ", ".join(played), str(error))) from None
 

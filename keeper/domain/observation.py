@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from keeper.domain.account import Account, Valuation, value
@@ -16,6 +16,14 @@ class MarketStats:
 
     volume: Decimal
     volatility: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundingRate:
+    """What longs of a perpetual pay shorts (below 0: get from them). rate: fraction of notional, each time; every: how often."""
+
+    rate: Decimal
+    every: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

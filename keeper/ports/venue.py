@@ -10,8 +10,9 @@ from typing import Protocol, Self
 
 from keeper.domain.account import Account
 from keeper.domain.market import Market
-from keeper.domain.observation import MarketStats, Quote
+from keeper.domain.observation import FundingRate, MarketStats, Quote
 from keeper.domain.order import Fill, OrderReport, OrderRequest, Outcome, VenueOrder
+from keeper.domain.statement import Posting
 from keeper.ports.process import Clock
 
 
@@ -54,6 +55,10 @@ class MarketData(Protocol):
 
     async def stats(self, symbol: str) -> MarketStats:
         """A day's volume and volatility of one market. VenueUnavailable or StaleData."""
+        ...
+
+    async def funding(self, symbol: str) -> FundingRate | None:
+        """What longs of a market pay shorts; None where the venue tells of none. VenueUnavailable or StaleData."""
         ...
 
     async def price(self, asset: str, currency: str) -> Decimal:
@@ -131,6 +136,13 @@ class Venue(MarketData, Protocol):
 
         The answer proves nothing: what was filled, and whether it still rests, is asked for afterwards. VenueUnavailable
         when the venue does not answer.
+        """
+        ...
+
+    async def ledger(self, since: datetime) -> tuple[Posting, ...] | None:
+        """What the venue's own ledger tells from ``since`` on, oldest first; None where this exchange does not tell.
+
+        VenueUnavailable when the venue does not answer, or can't tell all of it.
         """
         ...
 

@@ -72,6 +72,9 @@ class MarketSettings(Section):
         default=FeeAsset.SETTLE,
         description='what fees are taken in: "settle" (the quote, on spot) or "received" (a spot buy pays in coins)',
     )
+    funding_bps: FeeBps = Field(
+        default=ZERO, description="what longs pay shorts every eight hours, bps of notional; negative where shorts pay"
+    )
 
 
 Markets = Mapping[Symbol, MarketSettings]
@@ -85,6 +88,8 @@ def agreeing(markets: Markets, known: Mapping[str, object] | None, lack: str) ->
         kind = symbol_parts(symbol).kind
         if market.kind not in (None, kind):
             raise fault(f'must be "{kind}" or left out: that is what the symbol\'s form says', at=("markets", symbol, "kind"))
+        if kind is MarketKind.SPOT and market.funding_bps:
+            raise fault("must be 0 or left out: a spot market has no funding", at=("markets", symbol, "funding_bps"))
     return markets
 
 

@@ -17,6 +17,7 @@ from keeper.domain.errors import InvariantViolation, StaleData, UnfitAccount, Ve
 from keeper.domain.market import Market
 from keeper.domain.numbers import plain
 from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Unknown, VenueOrder
+from keeper.domain.statement import Posting
 from keeper.ports import Clock, VenueInfo
 from keeper.venues import parsing, verdicts
 from keeper.venues.access import Exchanges
@@ -257,6 +258,12 @@ class CcxtVenue(Inspected):
         self._known(symbol)
         question = self._own(f"cancel of order {client_id}", Priority.CANCEL, attempts=1)
         await self._whole(question, lambda wire: self._speech.cancel(wire, symbol, client_id))
+
+    async def ledger(self, since: datetime) -> tuple[Posting, ...] | None:
+        """What the exchange's own ledger tells from ``since`` on, oldest first; None where this exchange does not tell."""
+        start = min(since, since - self._offset)
+        told = await self._whole(self._own("ledger", Priority.READ), lambda wire: self._speech.ledger(wire, start))
+        return None if told is None else tuple(sorted(told, key=lambda posting: (posting.at, posting.id)))
 
     async def dead_man(self, symbols: Sequence[str], within: timedelta | None) -> bool:
         """Have the venue cancel what rests in these markets unless asked again ``within``; None takes that off.

@@ -12,7 +12,7 @@ from typing import TypeVar
 from keeper.domain.book import OrderBook
 from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.market import Market
-from keeper.domain.observation import MarketStats, Quote
+from keeper.domain.observation import FundingRate, MarketStats, Quote
 from keeper.venues.concurrency import together
 from keeper.venues.connection import Connection, Question
 from keeper.venues.speech.base import Mark, Wire
@@ -80,6 +80,11 @@ class PublicData(Connection):
         """The last 24 hours of one market."""
         self._known(symbol)
         return await self._public(f"day of {symbol}", lambda wire: self._dialect.speech.stats(wire, symbol))
+
+    async def funding(self, symbol: str) -> FundingRate | None:
+        """What longs of a market pay shorts next; None where the exchange tells of none."""
+        self._known(symbol)
+        return await self._public(f"funding of {symbol}", lambda wire: self._dialect.speech.funding(wire, symbol))
 
     async def price(self, asset: str, currency: str) -> Decimal:
         """What a unit of an asset is worth, no older than MAX_AGE."""

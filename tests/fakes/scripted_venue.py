@@ -17,8 +17,9 @@ from keeper.domain.account import Account
 from keeper.domain.errors import VenueUnavailable
 from keeper.domain.market import Market, Side
 from keeper.domain.numbers import ZERO
-from keeper.domain.observation import MarketStats, Quote
+from keeper.domain.observation import FundingRate, MarketStats, Quote
 from keeper.domain.order import Accepted, ChildState, Fill, OrderReport, OrderRequest, Outcome, Rejected, Unknown, VenueOrder
+from keeper.domain.statement import Posting
 from keeper.ports import Clock, VenueInfo
 from keeper.venues.paper.ledger import Booked
 from keeper.venues.paper.venue import PaperVenue
@@ -181,6 +182,12 @@ class ScriptedVenue:
 
     async def stats(self, symbol: str) -> MarketStats:
         return await self._read("stats", lambda: self.inner.stats(symbol))
+
+    async def funding(self, symbol: str) -> FundingRate | None:
+        return await self._read("funding", lambda: self.inner.funding(symbol))
+
+    async def ledger(self, since: datetime) -> tuple[Posting, ...] | None:
+        return await self._read("ledger", lambda: self.inner.ledger(since))
 
     async def price(self, asset: str, currency: str) -> Decimal:
         return await self._read("price", lambda: self.inner.price(asset, currency))

@@ -61,6 +61,8 @@ class OnTheWall:
         self.cancel = inner.cancel
         self.time = inner.time
         self.dead_man = inner.dead_man
+        self.ledger = inner.ledger
+        self.funding = inner.funding
 
     async def __aenter__(self) -> Self:
         await self.inner.__aenter__()

@@ -139,3 +139,12 @@ def test_the_spot_example_is_sound_once_its_secrets_are_there(tmp_path: Path) ->
     assert (settings.venues["spot"].exchange, settings.venues["spot"].environment) == ("binance", Environment.TESTNET)
     assert fund.mandate().targets == {"BTC/USDT": Decimal("0.6"), "ETH/USDT": Decimal("0.4")}
     assert fund.own_assets() == frozenset({"BTC", "ETH", "USDT"})
+
+
+def test_a_spot_market_has_no_funding(tmp_path: Path) -> None:
+    text = PAPER.replace("600 } }", '600 }, markets = { "BTC/USDT" = { funding_bps = "1" } } }')
+    [problem] = problems(tmp_path, text)
+    assert (problem.key, "a spot market has no funding" in problem.remedy) == (
+        'venues.sim.feed.markets."BTC/USDT".funding_bps',
+        True,
+    )

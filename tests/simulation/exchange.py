@@ -12,6 +12,7 @@ from random import Random
 
 from keeper.domain.market import Market, MarketKind, Side
 from keeper.domain.order import ChildState
+from keeper.domain.statement import Posting, PostingKind
 from tests.simulation.prices import Ladder, Prices
 
 ZERO = Decimal(0)
@@ -141,6 +142,7 @@ class Exchange:
         self.orders: list[Order] = []
         self.cash = cash
         self.positions: dict[str, tuple[Decimal, Decimal]] = {}
+        self.statement: list[Posting] = []
         self.history = [Holdings(clock(), cash, {})]
         self._mute: dict[str, datetime] = {}
         self._silences: dict[str, list[tuple[datetime, datetime]]] = {}
@@ -306,7 +308,19 @@ class Exchange:
 
     def deposit(self, amount: Decimal) -> None:
         self.cash += amount
+        kind = PostingKind.DEPOSIT if amount > 0 else PostingKind.WITHDRAWAL
+        self.statement.append(
+            Posting(id=f"flow-{len(self.statement)}", kind=kind, at=self.now(), asset=self.currency, amount=amount)
+        )
         self._remember(f"deposit {amount:.2f}", None)
+
+    @property
+    def currency(self) -> str:
+        return next(iter(self.markets.values())).quote
+
+    def ledger(self, since: datetime) -> tuple[Posting, ...]:
+        """What moved the account beside prices and trades, from ``since`` on."""
+        return tuple(posting for posting in self.statement if posting.at >= since)
 
     def under(self, client_id: str) -> list[Order]:
         return [order for order in self.orders if order.client_id == client_id]

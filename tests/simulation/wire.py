@@ -17,8 +17,9 @@ from keeper.domain.book import Level, OrderBook
 from keeper.domain.errors import StaleData, VenueError, VenueRefused, VenueUnavailable
 from keeper.domain.market import Market
 from keeper.domain.numbers import plain
-from keeper.domain.observation import MarketStats, Quote
+from keeper.domain.observation import FundingRate, MarketStats, Quote
 from keeper.domain.order import Accepted, ChildState, Fill, OrderReport, OrderRequest, Outcome, Unknown, VenueOrder
+from keeper.domain.statement import Posting
 from keeper.ports import Clock, VenueInfo
 from keeper.simulation.clock import VirtualLoop
 from keeper.venues import listing, verdicts
@@ -201,6 +202,14 @@ class Wire:
             "exchange", "canceled" if self._exchange.cancel(client_id) else "nothing to cancel", f"{client_id} of {symbol}"
         )
         await self._travel()
+
+    async def ledger(self, since: datetime) -> tuple[Posting, ...] | None:
+        await self._answer(f"ledger since {since}")
+        return self._exchange.ledger(since)
+
+    async def funding(self, symbol: str) -> FundingRate | None:
+        await self._answer(f"funding of {symbol}")
+        return None
 
     async def dead_man(self, symbols: Sequence[str], within: timedelta | None) -> bool:
         await self._answer(f"dead man of {symbols}, {within}")

@@ -9,7 +9,7 @@ from typing import Protocol
 from keeper.domain.book import OrderBook
 from keeper.domain.errors import VenueRefused
 from keeper.domain.market import Market, Side
-from keeper.domain.observation import MarketStats
+from keeper.domain.observation import FundingRate, MarketStats
 from keeper.ports import Clock
 
 
@@ -55,6 +55,10 @@ class Feed(Protocol):
 
     async def stats(self, symbol: str, at: datetime) -> MarketStats:
         """Volume (base units in 24 h) and volatility (of a day's return) of the time before ``at``."""
+        ...
+
+    async def funding(self, symbol: str, at: datetime) -> FundingRate | None:
+        """What longs pay shorts; None where nobody pays."""
         ...
 
     async def resume(self, prices: Mapping[str, Decimal], at: datetime) -> None:

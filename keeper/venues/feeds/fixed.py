@@ -7,7 +7,7 @@ from decimal import Decimal
 from keeper.domain.book import Level, OrderBook
 from keeper.domain.market import Market
 from keeper.domain.numbers import BPS, ZERO, exact
-from keeper.domain.observation import MarketStats
+from keeper.domain.observation import FundingRate, MarketStats
 from keeper.ports import Clock
 from keeper.venues.feeds.feed import known_market
 from keeper.venues.feeds.market_spec import MarketSpec, markets_of
@@ -37,7 +37,8 @@ class FixedFeed:
         clock: Clock | None = None,
     ) -> None:
         self._prices = dict(prices)
-        self._markets = markets_of(self._prices, dict(markets or {}))
+        self._specs = dict(markets or {})
+        self._markets = markets_of(self._prices, self._specs)
         if not (spread_bps.is_finite() and 0 <= spread_bps < BPS):
             message = f"spread_bps is {spread_bps}: write basis points of the price, 0 or more"
             raise ValueError(message)
@@ -74,6 +75,10 @@ class FixedFeed:
         """A market that stands: nothing is traded, nothing varies."""
         known_market(self._markets, symbol)
         return MarketStats(volume=ZERO, volatility=ZERO)
+
+    async def funding(self, symbol: str, at: datetime) -> FundingRate | None:  # noqa: ARG002 - the same at any time
+        """What longs pay shorts, as configured."""
+        return self._specs[symbol].funding if symbol in self._specs else None
 
     async def resume(self, prices: Mapping[str, Decimal], at: datetime) -> None:  # noqa: ARG002 - prices stand as configured
         """Move the clock on to ``at``; the prices stand."""

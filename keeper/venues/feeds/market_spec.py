@@ -2,11 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
 from keeper.domain.market import FeeAsset, Market, MarketKind
 from keeper.domain.numbers import BPS, ONE, ZERO, exact
+from keeper.domain.observation import FundingRate
 
+FUNDING_EVERY = timedelta(hours=8)
 _UNIFIED = re.compile(r"(?P<base>[A-Z0-9]{1,20})/(?P<quote>[A-Z0-9]{1,20})(:(?P<settle>[A-Z0-9]{1,20})(-[0-9]{6})?)?", re.ASCII)
 
 
@@ -16,7 +19,7 @@ class MarketSpec:
 
     kind: must agree with the symbol; contract_size: base per contract (inverse: quote per contract); tick: quote per
     base; lot, min_amount: contracts; min_cost: quote; taker_bps, maker_bps: of notional, a negative one is a rebate; fee_in:
-    what they are taken in.
+    what they are taken in; funding_bps: of notional, what longs pay shorts every eight hours, a negative one is paid to longs.
     """
 
     kind: MarketKind | None = None
@@ -28,6 +31,13 @@ class MarketSpec:
     taker_bps: Decimal = ZERO
     maker_bps: Decimal = ZERO
     fee_in: FeeAsset = FeeAsset.SETTLE
+    funding_bps: Decimal = ZERO
+
+    @property
+    @exact
+    def funding(self) -> FundingRate | None:
+        """What longs pay; None where nobody pays."""
+        return FundingRate(rate=self.funding_bps / BPS, every=FUNDING_EVERY) if self.funding_bps else None
 
     @exact
     def market(self, symbol: str) -> Market:
@@ -47,7 +57,10 @@ class MarketSpec:
             if not (number.is_finite() and number >= 0):
                 message = f"{name} of {symbol} is {number}: write 0 or more"
                 raise ValueError(message)
-        for name, fee in (("taker_bps", self.taker_bps), ("maker_bps", self.maker_bps)):
+        if self.funding_bps and kind is MarketKind.SPOT:
+            message = f"funding_bps of {symbol} is {self.funding_bps}: a spot market has no funding, leave it out"
+            raise ValueError(message)
+        for name, fee in (("taker_bps", self.taker_bps), ("maker_bps", self.maker_bps), ("funding_bps", self.funding_bps)):
             if not (fee.is_finite() and abs(fee) < BPS):
                 message = f"{name} of {symbol} is {fee}: write basis points of notional, such as 5"
                 raise ValueError(message)

@@ -9,7 +9,7 @@ from typing import Protocol, Self
 
 from keeper.domain.book import OrderBook
 from keeper.domain.market import Market
-from keeper.domain.observation import MarketStats, Quote
+from keeper.domain.observation import FundingRate, MarketStats, Quote
 from keeper.ports import Clock, MarketData
 
 
@@ -74,6 +74,10 @@ class PublicFeed:
     async def stats(self, symbol: str, at: datetime) -> MarketStats:  # noqa: ARG002 - an exchange tells of now only
         """The last 24 hours."""
         return await self._exchange.stats(symbol)
+
+    async def funding(self, symbol: str, at: datetime) -> FundingRate | None:  # noqa: ARG002 - an exchange tells of now only
+        """What longs pay shorts next."""
+        return await self._exchange.funding(symbol)
 
     async def resume(self, prices: Mapping[str, Decimal], at: datetime) -> None:
         """Nothing to take up: the market went on by itself."""

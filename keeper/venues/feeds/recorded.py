@@ -7,8 +7,9 @@ from decimal import Decimal
 from keeper.domain.book import OrderBook
 from keeper.domain.errors import StaleData
 from keeper.domain.market import Market
-from keeper.domain.observation import MarketStats
+from keeper.domain.observation import FundingRate, MarketStats
 from keeper.venues.feeds.feed import known_market
+from keeper.venues.feeds.market_spec import MarketSpec
 from keeper.venues.feeds.recording import Recording
 from keeper.venues.paper.clock import AcceleratedClock
 
@@ -21,11 +22,14 @@ class RecordedFeed:
     The clock starts at the latest of their first times. ValueError when there is no time that all of them hold.
     """
 
-    def __init__(self, recordings: Mapping[str, Recording], *, speed: float | None = None) -> None:
+    def __init__(
+        self, recordings: Mapping[str, Recording], *, speed: float | None = None, specs: Mapping[str, MarketSpec] | None = None
+    ) -> None:
         if not recordings:
             message = "the feed has no recordings: name at least one market"
             raise ValueError(message)
         self._recordings = dict(recordings)
+        self._specs = dict(specs or {})
         self._markets = {symbol: recording.market for symbol, recording in recordings.items()}
         self._starts_at = max(recording.first for recording in recordings.values())
         self._ends_at = min(recording.last for recording in recordings.values())
@@ -75,6 +79,10 @@ class RecordedFeed:
     async def stats(self, symbol: str, at: datetime) -> MarketStats:
         """A day's volume and volatility. StaleData outside of the recording."""
         return self._recording(symbol, at).stats(self._within(at))
+
+    async def funding(self, symbol: str, at: datetime) -> FundingRate | None:  # noqa: ARG002 - the same at any time
+        """What longs pay shorts, as configured: recordings tell of none."""
+        return self._specs[symbol].funding if symbol in self._specs else None
 
     async def resume(self, prices: Mapping[str, Decimal], at: datetime) -> None:  # noqa: ARG002 - the recording has the prices
         """Go on from ``at``."""

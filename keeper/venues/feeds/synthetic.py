@@ -8,7 +8,7 @@ from decimal import Decimal
 from keeper.domain.book import OrderBook
 from keeper.domain.market import Market, Side
 from keeper.domain.numbers import exact, price_within, rounded
-from keeper.domain.observation import MarketStats
+from keeper.domain.observation import FundingRate, MarketStats
 from keeper.ports import Clock
 from keeper.venues.feeds.depth import REFERENCE_DAILY_VALUE, displayed
 from keeper.venues.feeds.feed import Trade, known_market
@@ -43,7 +43,8 @@ class SyntheticFeed:
         markets: Mapping[str, MarketSpec] | None = None,
     ) -> None:
         self._prices = dict(prices)
-        self._markets = markets_of(self._prices, dict(markets or {}))
+        self._specs = dict(markets or {})
+        self._markets = markets_of(self._prices, self._specs)
         for symbol, price in self._prices.items():
             tick = self._markets[symbol].tick
             if price < tick * _FEWEST_TICKS:
@@ -119,6 +120,10 @@ class SyntheticFeed:
                     lots = market.whole_lots(market.to_contracts(Decimal(repr(trade.value)), price))
                     found.append(Trade(symbol=symbol, side=side, amount=max(market.lot, lots), price=price, at=at))
         return tuple(found)
+
+    async def funding(self, symbol: str, at: datetime) -> FundingRate | None:  # noqa: ARG002 - the same at any time
+        """What longs pay shorts, as configured."""
+        return self._specs[symbol].funding if symbol in self._specs else None
 
     async def resume(self, prices: Mapping[str, Decimal], at: datetime) -> None:
         """Go on from ``prices`` at ``at`` or, when the clock is past it, now; what follows is a new stretch of the market."""

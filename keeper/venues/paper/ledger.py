@@ -9,6 +9,7 @@ from keeper.domain.account import Account
 from keeper.domain.market import Market, MarketKind, Side
 from keeper.domain.numbers import ZERO, exact
 from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, VenueOrder, average_price
+from keeper.domain.statement import Posting
 from keeper.venues.paper.matching import Taking
 
 
@@ -58,13 +59,16 @@ class Ledger:
     """What the exchange knows.
 
     account: as of its last change; orders: by client id, in the order they came; prices: last mark by symbol, quote per
-    base; at: venue time of the last change, aware UTC.
+    base; at: venue time of the last change, aware UTC; postings: funding, oldest first; funded_at: when that was last looked
+    at, None before.
     """
 
     account: Account
     at: datetime
     orders: Mapping[str, Booked] = field(default_factory=dict)
     prices: Mapping[str, Decimal] = field(default_factory=dict)
+    postings: tuple[Posting, ...] = ()
+    funded_at: datetime | None = None
 
 
 @exact

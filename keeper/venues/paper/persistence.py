@@ -18,6 +18,8 @@ from keeper.domain.account import Account, Position
 from keeper.domain.errors import VenueUnavailable
 from keeper.domain.market import Side
 from keeper.domain.order import ChildState, Fill, OrderReport
+from keeper.domain.statement import Posting, PostingKind
+from keeper.venues.paper.funding import postings_document
 from keeper.venues.paper.ledger import Asked, Booked, Ledger
 
 _VERSION = 1
@@ -98,6 +100,8 @@ def _document(ledger: Ledger) -> dict[str, object]:
             for symbol, position in ledger.account.positions.items()
         },
         "orders": {client_id: _order_document(booked) for client_id, booked in ledger.orders.items()},
+        "postings": postings_document(ledger.postings),
+        "funded_at": None if ledger.funded_at is None else ledger.funded_at.isoformat(),
     }
 
 
@@ -145,6 +149,19 @@ def _ledger(document: Any) -> Ledger:
         orders={client_id: _booked(client_id, order) for client_id, order in document["orders"].items()},
         prices=_numbers(document["prices"]),
         at=at,
+        postings=tuple(_posting(one) for one in document.get("postings", ())),
+        funded_at=_time(document["funded_at"]) if document.get("funded_at") else None,
+    )
+
+
+def _posting(document: Any) -> Posting:
+    return Posting(
+        id=str(document["id"]),
+        kind=PostingKind(document["kind"]),
+        at=_time(document["at"]),
+        asset=str(document["asset"]),
+        amount=_number(document["amount"]),
+        symbol=str(document["symbol"]),
     )
 
 

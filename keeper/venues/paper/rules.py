@@ -1,6 +1,6 @@
 """What the paper exchange refuses, in the order in which it looks. Pure: it reads the ledger and changes nothing.
 
-Not modelled: funding, liquidation, margin tiers. Equity counts collateral at full value.
+Not modelled: liquidation, margin tiers. Equity counts collateral at full value.
 """
 
 from collections.abc import Mapping

@@ -17,11 +17,13 @@ from typing import Self
 from keeper.domain.account import Account
 from keeper.domain.errors import StaleData, VenueError, VenueRefused
 from keeper.domain.market import Market, MarketKind
-from keeper.domain.observation import MarketStats, Quote
+from keeper.domain.observation import FundingRate, MarketStats, Quote
 from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Rejected, Unknown, VenueOrder
+from keeper.domain.statement import Posting
 from keeper.ports import Clock, VenueInfo
 from keeper.venues.feeds.feed import Feed, known_market
 from keeper.venues.paper.clock import AcceleratedClock
+from keeper.venues.paper.funding import funded, instants, statement
 from keeper.venues.paper.ledger import Ledger, book_order
 from keeper.venues.paper.matching import REFILL_HALF_LIFE, Liquidity
 from keeper.venues.paper.persistence import PaperStore
@@ -65,6 +67,7 @@ class PaperVenue:
         self._arrivals: set[asyncio.Task[Outcome]] = set()
         self._connected = False
         self._traded = False
+        self._funded_at = start.at
 
     @property
     def info(self) -> VenueInfo:
@@ -97,6 +100,7 @@ class PaperVenue:
             if saved is not None:
                 self._ledger = saved
                 await self._feed.resume(saved.prices, saved.at)
+            self._funded_at = self._ledger.funded_at or self.clock.now()
             self._connected = True
         for symbol in self._ledger.account.positions:
             if known_market(self._markets, symbol).kind is MarketKind.SPOT:
@@ -137,6 +141,7 @@ class PaperVenue:
     async def account(self) -> Account:
         """Balances and positions at the current mark. Nothing ever rests here."""
         at = self.clock.now()
+        await self._pay_funding(at)
         account = self._ledger.account
         positions = {
             symbol: replace(position, mark=await self._feed.mark(symbol, at)) for symbol, position in account.positions.items()
@@ -188,6 +193,33 @@ class PaperVenue:
         """There is no such switch, since nothing ever rests here."""
         return False
 
+    async def ledger(self, since: datetime) -> tuple[Posting, ...]:
+        """Funding, and the fee of each trade: nothing else moves the account beside prices."""
+        await self._pay_funding(self.clock.now())
+        return statement(self._ledger, since)
+
+    async def funding(self, symbol: str) -> FundingRate | None:
+        """What longs pay shorts, as the feed tells it."""
+        return await self._feed.funding(symbol, self.clock.now())
+
+    async def _pay_funding(self, now: datetime) -> None:
+        if _hour(self._funded_at) != _hour(now):  # nobody pays more often
+            async with self._arriving:
+                await self._fund(now)
+
+    async def _fund(self, now: datetime) -> None:
+        """Pay what fell due since funding was last looked at, at the marks of now."""
+        ledger = self._ledger
+        for symbol in self._ledger.account.positions:
+            if (rate := await self._feed.funding(symbol, now)) is not None:
+                for at in instants(self._funded_at, now, rate.every):
+                    ledger = funded(ledger, self._markets[symbol], rate, await self._feed.mark(symbol, now), at)
+        if ledger is not self._ledger:
+            ledger = replace(ledger, funded_at=now)
+            await self._save(ledger)
+            self._ledger = ledger
+        self._funded_at = max(now, self._funded_at)
+
     async def _arrive(self, request: OrderRequest, at: datetime) -> Outcome:
         async with self._arriving:
             try:
@@ -199,6 +231,7 @@ class PaperVenue:
         market = self._markets.get(request.symbol)
         if market is None:
             return Rejected("unknown_symbol", f"the paper exchange has no market {request.symbol}")
+        await self._fund(at)
         marks = await self._marks(at)
         floor = Floor(markets=self._markets, marks=marks, ledger=self._ledger, borrow=self._borrow, at=at)
         judged = judge(request, market, floor)
@@ -206,7 +239,7 @@ class PaperVenue:
             return judged
         book = await self._feed.book(request.symbol, at)
         takings = self._liquidity.match(market, book, side=request.side, amount=judged, limit=request.price)
-        ledger = replace(book_order(self._ledger, market, request, takings, at), prices=marks)
+        ledger = replace(book_order(self._ledger, market, request, takings, at), prices=marks, funded_at=self._funded_at)
         await self._save(ledger)
         self._ledger = ledger
         self._traded = True
@@ -226,3 +259,7 @@ class PaperVenue:
     def _delay(self, client_id: str) -> timedelta:
         digest = hashlib.sha256(f"{self._seed}\x1f{client_id}".encode()).digest()
         return self._latency * (0.5 + int.from_bytes(digest[:4], "big") / 2**32)
+
+
+def _hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)

@@ -17,8 +17,9 @@ from keeper.domain.book import OrderBook
 from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes, Setting
 from keeper.domain.market import FeeAsset, Market
-from keeper.domain.observation import MarketStats
+from keeper.domain.observation import FundingRate, MarketStats
 from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, VenueOrder
+from keeper.domain.statement import Posting
 from keeper.venues import listing, parsing
 from keeper.venues.concurrency import together
 from keeper.venues.listing import OrderRow
@@ -166,6 +167,10 @@ class Speech(ABC):
     async def stats(self, wire: Wire, symbol: str) -> MarketStats:
         """The last 24 hours."""
 
+    async def funding(self, _wire: Wire, _symbol: str) -> FundingRate | None:
+        """What longs of a market pay shorts next; None where the exchange tells of none."""
+        return None
+
     async def price(self, wire: Wire, asset: str, currency: str) -> Mark:
         """What a unit of ``asset`` is worth in ``currency``; VenueRefused where no market of the venue tells."""
         known = wire.exchange.markets
@@ -283,6 +288,10 @@ class Speech(ABC):
     @abstractmethod
     async def cancel(self, wire: Wire, symbol: str, client_id: str) -> None:
         """Ask for the order under a client id to be canceled; nothing happens when the venue says that it does not rest."""
+
+    async def ledger(self, _wire: Wire, _since: datetime) -> tuple[Posting, ...] | None:
+        """What the exchange's own ledger has of the account from ``since`` on, each posting once; None where it does not tell."""
+        return None
 
     async def dead_man(self, _wire: Wire, _symbols: Sequence[str], _within: timedelta | None) -> bool:
         """Have the venue cancel what rests unless asked again ``within``; None takes that off. False where it has no switch."""
