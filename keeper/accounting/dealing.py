@@ -78,7 +78,15 @@ class Movement:
     of: str
 
 
-Request = Subscription | Redemption | Payment | Consolidation | Movement
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The flow of entry ``of``, which nobody announced, is of ``holder``."""
+
+    of: str
+    holder: str
+
+
+Request = Subscription | Redemption | Payment | Consolidation | Movement | Assignment
 
 
 @exact
@@ -118,6 +126,8 @@ def dealt(books: Books, request: Request, stamp: Stamp) -> BookEntry:
                 message = f"a ratio of {plain(request.ratio)} old units in a new one: between 0.000001 and 1000000, and not 1"
                 raise refused(BookFault.RATIO, message)
             entry = replace(_stamped(EntryKind.CONSOLIDATED, books.fund, stamp), ratio=request.ratio)
+        case Assignment():
+            entry = replace(_stamped(EntryKind.ASSIGNED, books.fund, stamp), about=request.of, party=request.holder)
         case _:
             entry = replace(_stamped(EntryKind.MOVED, books.fund, stamp), about=request.of)
     enter(books, entry)  # what can't follow is refused before it is written
@@ -127,6 +137,7 @@ def dealt(books: Books, request: Request, stamp: Stamp) -> BookEntry:
 def _subscribed(books: Books, request: Subscription, stamp: Stamp) -> BookEntry:
     _dealable(request.amount, "the amount")
     moved = request.amount if request.moved else ZERO
+    _undetected(books, moved)
     now = before(books, stamp.at, stamp.equity, moved)
     if now.units:
         _valuable(now, stamp, moved)
@@ -151,6 +162,7 @@ def _subscribed(books: Books, request: Subscription, stamp: Stamp) -> BookEntry:
 
 def _redeemed(books: Books, request: Redemption, stamp: Stamp) -> BookEntry:
     moved = _gone(request)
+    _undetected(books, moved)
     now = before(books, stamp.at, stamp.equity, moved)
     held = now.holders.get(request.holder, ZERO)
     if not held:
@@ -168,6 +180,35 @@ def _redeemed(books: Books, request: Redemption, stamp: Stamp) -> BookEntry:
         price=now.nav_per_unit,
         in_transit=not request.moved,
     )
+
+
+def flowed(books: Books, stamp: Stamp, amount: Decimal) -> BookEntry:
+    """The entry that money which nobody announced comes to: units of nobody by name, at the NAV before it and without a fee.
+
+    amount: currency, above 0 where it came, below where it left; the reading of ``stamp`` shows it. BookRefused where it can't
+    be dealt.
+    """
+    now = before(books, stamp.at, stamp.equity, amount)
+    if now.units:
+        _valuable(now, stamp, amount)
+        units = (amount * now.units / now.nav).quantize(STEP, ROUND_FLOOR)
+    elif amount > 0:
+        units = ((amount + now.nav) / now.nav_per_unit).quantize(STEP, ROUND_FLOOR)
+    else:
+        raise refused(BookFault.TOO_FEW_UNITS, f"{_money(-amount, now)} left {now.fund}, which has no units")
+    if not now.units + units > 0:
+        message = f"{_money(-amount, now)} left {now.fund}, whose NAV was {_money(now.nav, now)} before that"
+        raise refused(BookFault.TOO_LARGE, message)
+    entry = _stamped(EntryKind.FLOWED, books.fund, stamp)
+    return replace(entry, units=units, amount=amount, price=now.nav_per_unit)
+
+
+def _undetected(books: Books, moved: Decimal) -> None:
+    """Money that is announced as moved must not be what the venue has told of already."""
+    for entry_id, flow in books.unassigned.items():
+        if moved and flow.amount == moved:
+            message = f"the exchange has told of {_money(abs(moved), books)} already, and the books have it as {entry_id}"
+            raise refused(BookFault.DETECTED, f"{message}: say whose it is with `keeper nav assign {books.fund} {entry_id}`")
 
 
 def _gone(request: Redemption | Payment) -> Decimal:

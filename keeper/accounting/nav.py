@@ -36,6 +36,14 @@ YEAR = Decimal(365 * 86_400)
 _TICK = timedelta(microseconds=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Unassigned:
+    """A flow that nobody announced. units, amount (currency): above 0 where money came, below where it left."""
+
+    units: Decimal
+    amount: Decimal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
     """The books of one fund as they stand.
@@ -44,7 +52,8 @@ class Books:
     older one tells of an account from before it; transit: money on its way into the account (above 0) or out of it, by entry;
     holders: units; owed: fees that are owed, by payee, provisional ones aside; high_water: NAV per unit; last_price: NAV per
     unit after the last entry, at which units begin anew where none are left; coming: terms that hold from ``coming_at`` on, and
-    for the performance fee from the first reading after it; ids: of entries.
+    for the performance fee from the first reading after it; ids: of entries; unassigned: flows that nobody announced, by
+    entry: until they are assigned the holder without a name has their units, fewer than none where money left.
     """
 
     fund: str
@@ -61,6 +70,7 @@ class Books:
     coming: FeeTerms | None = None
     coming_at: datetime | None = None
     ids: frozenset[str] = frozenset()
+    unassigned: Mapping[str, Unassigned] = field(default_factory=dict)
 
     @property
     @exact
@@ -216,6 +226,8 @@ def _effect(books: Books, entry: BookEntry) -> Books:
             return replace(books, holders=_with_units(books, entry.party, entry.units), high_water=mark)
         case EntryKind.REDEEMED:
             return replace(books, holders=_with_units(books, entry.party, -entry.units))
+        case EntryKind.FLOWED | EntryKind.ASSIGNED:
+            return _flowed(books, entry) if entry.kind is EntryKind.FLOWED else _assigned(books, entry)
         case EntryKind.PAID:
             return replace(books, owed=_added(books.owed, {entry.party: -entry.amount}))
         case EntryKind.CONSOLIDATED:
@@ -226,15 +238,40 @@ def _effect(books: Books, entry: BookEntry) -> Books:
 
 def _consolidated(books: Books, ratio: Decimal) -> Books:
     holders = {holder: units / ratio for holder, units in books.holders.items()}
-    return replace(books, holders=holders, high_water=books.high_water * ratio, last_price=books.last_price * ratio)
+    unassigned = {name: replace(flow, units=flow.units / ratio) for name, flow in books.unassigned.items()}
+    mark, price = books.high_water * ratio, books.last_price * ratio
+    return replace(books, holders=holders, unassigned=unassigned, high_water=mark, last_price=price)
+
+
+def _flowed(books: Books, entry: BookEntry) -> Books:
+    """``books`` with a flow that nobody announced: the holder without a name has its units, or fewer than none."""
+    mark = books.high_water if books.units else entry.price
+    unassigned = {**books.unassigned, entry.id: Unassigned(entry.units, entry.amount)}
+    return replace(books, holders=_given(books.holders, "", entry.units), high_water=mark, unassigned=unassigned)
+
+
+def _assigned(books: Books, entry: BookEntry) -> Books:
+    """``books`` in which the units of a flow that nobody announced are somebody's."""
+    flow = books.unassigned.get(entry.about)
+    if flow is None:
+        raise refused(BookFault.NOT_UNASSIGNED, f"entry {entry.about} of {books.fund} is no flow that is yet to be assigned")
+    left = {name: one for name, one in books.unassigned.items() if name != entry.about}
+    without = replace(books, holders=_given(books.holders, "", -flow.units), unassigned=left)
+    return replace(without, holders=_with_units(without, entry.party, flow.units))
+
+
+def _given(holders: Mapping[str, Decimal], holder: str, units: Decimal) -> Mapping[str, Decimal]:
+    """``holders`` once ``units`` (signed) more are of ``holder``, who may have fewer than none by then."""
+    held = holders.get(holder, ZERO) + units
+    others = {name: amount for name, amount in holders.items() if name != holder}
+    return {**others, holder: held} if held else others
 
 
 def _with_units(books: Books, holder: str, units: Decimal) -> Mapping[str, Decimal]:
     held = books.holders.get(holder, ZERO) + units
     if held < 0:
         raise refused(BookFault.TOO_FEW_UNITS, f"{holder or 'the holder without a name'} has {-held} units less than that")
-    others = {name: amount for name, amount in books.holders.items() if name != holder}
-    return {**others, holder: held} if held else others
+    return _given(books.holders, holder, units)
 
 
 def _has_come(books: Books, at: datetime) -> bool:

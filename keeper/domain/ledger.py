@@ -25,7 +25,8 @@ class EntryKind(StrEnum):
 
     OPENED: the books begin, with what is in the account; TERMS: other fees; SUBSCRIBED, REDEEMED: units for money, money for
     units; PAID: a payee got fees; CONSOLIDATED: each unit is another number of them; MOVED: the money of an entry, which was on
-    its way, has come or gone.
+    its way, has come or gone; FLOWED: the venue tells of money that nobody announced, units for it are nobody's by name;
+    ASSIGNED: they are somebody's.
     """
 
     OPENED = "opened"
@@ -35,6 +36,8 @@ class EntryKind(StrEnum):
     PAID = "paid"
     CONSOLIDATED = "consolidated"
     MOVED = "moved"
+    FLOWED = "flowed"
+    ASSIGNED = "assigned"
 
 
 class BookFault(StrEnum):
@@ -52,6 +55,8 @@ class BookFault(StrEnum):
     NOT_OWED = "not_owed"
     RATIO = "ratio"
     NOT_IN_TRANSIT = "not_in_transit"
+    NOT_UNASSIGNED = "not_unassigned"
+    DETECTED = "detected"
     BUSY = "busy"
 
 
@@ -104,7 +109,8 @@ class BookEntry:
     id: unique in the fund, so that nothing is booked twice; at: aware UTC; equity: what the account was worth then, units of
     ``currency``, 0 for TERMS, for which nobody looks; party: holder or payee, empty for the holder without a name; units: given
     or taken; amount: money that comes or goes, currency; price: NAV per unit that was dealt at; in_transit: the money was not in
-    the account yet, or had not left it; ratio: old units in a new one; about: id of the entry whose money moved. What an entry's
+    the account yet, or had not left it; ratio: old units in a new one; about: id of the entry whose money moved, or whose
+    units are assigned; units and amount of one that FLOWED are signed, above 0 where money came. What an entry's
     kind has no use for keeps its default.
     """
 
@@ -128,7 +134,7 @@ class BookEntry:
     def flow(self) -> Decimal:
         """Money that this entry brings into the account (above 0) or takes out of it, currency."""
         match self.kind:
-            case EntryKind.SUBSCRIBED:
+            case EntryKind.SUBSCRIBED | EntryKind.FLOWED:
                 return self.amount
             case EntryKind.REDEEMED | EntryKind.PAID:
                 return -self.amount
