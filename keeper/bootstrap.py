@@ -20,9 +20,11 @@ from keeper.replay import Replay, timeless, too_short
 from keeper.service.books import Bookkeeper, keep_terms
 from keeper.service.charge import Charge
 from keeper.service.daemon import Daemon
+from keeper.service.day_book import DayBook
 from keeper.service.fund import Fund
 from keeper.service.keeping import FundKeeper
 from keeper.service.observer import Observer
+from keeper.service.positions import PositionBook
 from keeper.service.preflight import Preflight
 from keeper.service.rebalancer import Rebalancer
 from keeper.service.slots import SlotOwner
@@ -310,9 +312,13 @@ async def open_books(settings: Settings, name: str, *, writing: bool) -> AsyncIt
             journal = await stack.enter_async_context(open_journal(settings, name))
         venue = Venues(settings).made(configured.venue)
         await stack.enter_async_context(_entered(settings, name, venue))
-        observer = await _observer(settings, name, venue, fund_of(settings, name))
+        fund = fund_of(settings, name)
+        observer = await _observer(settings, name, venue, fund)
+        days = DayBook(name, venue, journal, observer, PositionBook(fund, venue, journal, observer))
+        follow = days.follow if writing else None
         at_rest = configured.dealing is Dealing.AT_REST
-        yield Bookkeeper(name, journal, observer, venue.clock, configured.fees.terms(), SystemEntropy(), at_rest=at_rest)
+        terms = configured.fees.terms()
+        yield Bookkeeper(name, journal, observer, venue.clock, terms, SystemEntropy(), follow, at_rest=at_rest)
 
 
 async def _observer(settings: Settings, name: str, venue: Venue, fund: Fund) -> Observer:

@@ -55,12 +55,21 @@ def books_table(document: Document, console: "Console") -> None:
         since = document["coming_fees"]["from"]
         when = f"from {figures.moment(since)}" if since else "once they are recorded"
         say(console, f"{when[0].upper()}{when[1:]}: {_charged(document['coming_fees'])}", style="dim")
+    _open_ends(document, console)
+    say(console, f"Books since {figures.moment(document['opened_at'])}", style="dim")
+
+
+def _open_ends(document: Document, console: "Console") -> None:
+    """Money on its way, and money that nobody has named, each with what to type."""
     for one in document["transit"]:
         whose = f" ({one['party']})" if one["party"] else ""
         due = "is yet to come in" if one["way"] == "in" else "is yet to leave"
         say(console, f"{figures.money(one['amount'], document['currency'])}{whose} {due} since {figures.moment(one['at'])}:")
         say(console, f"`keeper nav moved {document['fund']} {one['id']}` once it has", style="bold")
-    say(console, f"Books since {figures.moment(document['opened_at'])}", style="dim")
+    for one in document["unassigned"]:
+        way = "came in" if one["way"] == "in" else "left"
+        say(console, f"{figures.money(one['amount'], document['currency'])} {way} on {figures.moment(one['at'])}, unannounced:")
+        say(console, f"`keeper nav assign {document['fund']} {one['id']} --holder NAME` says whose it is", style="bold")
 
 
 def entries_table(document: Document, console: "Console") -> None:
@@ -113,6 +122,8 @@ def _told(entry: Document) -> str:
         "paid": f"{who} gets {money} of what is owed, {going}",
         "consolidated": f"{figures.amount(entry['ratio'])} old units become a new one",
         "moved": f"The money of entry {entry['about']} has come or gone",
+        "flowed": f"The exchange tells of {money} that nobody announced: {units} at {price} that are nobody's by name",
+        "assigned": f"The money of entry {entry['about']} was {who}'s",
     }
     return f"{sentences[entry['kind']]}."
 

@@ -208,6 +208,26 @@ def moved(
     _request(settings, name, "moved", Movement(_text(entry, "ID")), entry_id, reason, yes=yes, as_json=as_json)
 
 
+@nav.command("assign")
+def assign(
+    context: typer.Context,
+    fund: str = typer.Argument(help="Fund."),
+    entry: str = typer.Argument(help="Id of the flow that nobody announced, as `keeper nav show` names it."),
+    *,
+    holder: str = typer.Option(..., "--holder", help="Whose money it was."),
+    entry_id: str = _ID,
+    reason: str = _REASON,
+    yes: bool = _YES,
+    as_json: bool = _JSON,
+) -> None:
+    """Say whose money it was that came or left and that nobody announced: its units are theirs."""
+    from keeper.accounting.dealing import Assignment
+
+    settings, name = _chosen(context, fund)
+    request = Assignment(_text(entry, "ID"), _text(holder, "--holder"))
+    _request(settings, name, "assign", request, entry_id, reason, yes=yes, as_json=as_json)
+
+
 @nav.command("consolidate")
 def consolidate(
     context: typer.Context,

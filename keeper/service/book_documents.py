@@ -22,7 +22,7 @@ def view_document(view: View, place: Mapping[str, str]) -> Document:
     if view.books is None:
         equity, currency = money(view.reading.equity), view.reading.currency
         figures = dict.fromkeys(("in_transit", "owed", "nav", "units", "nav_per_unit", "high_water_mark", "opened_at", "fees"))
-        lists: Document = {"coming_fees": None, "payees": [], "holders": [], "transit": []}
+        lists: Document = {"coming_fees": None, "payees": [], "holders": [], "transit": [], "unassigned": []}
         return {**head, "currency": currency, "equity": equity, **figures, **lists}
     return {
         **head,
@@ -31,6 +31,7 @@ def view_document(view: View, place: Mapping[str, str]) -> Document:
         "fees": terms_document(view.books.terms),
         "coming_fees": None if view.coming is None else terms_document(view.coming),
         "transit": _transit(view.books, view.ledger),
+        "unassigned": _unassigned(view.books, view.ledger),
     }
 
 
@@ -108,6 +109,21 @@ def _entries(deal: Deal | None) -> Sequence[BookEntry]:
     if deal is None:
         return ()
     return deal.entries or (deal.entry,)
+
+
+def _unassigned(books: Books, ledger: Ledger) -> list[Mapping[str, object]]:
+    """Flows that nobody announced and that are yet to be assigned, oldest first."""
+    return [
+        {
+            "id": entry.id,
+            "way": "in" if entry.amount > 0 else "out",
+            "amount": money(abs(entry.amount)),
+            "units": money(books.unassigned[entry.id].units),
+            "at": utc_text(entry.at),
+        }
+        for entry in ledger.entries
+        if entry.id in books.unassigned
+    ]
 
 
 def _transit(books: Books, ledger: Ledger) -> list[Mapping[str, object]]:

@@ -4,6 +4,7 @@ It reads the venue and writes the journal, and sends no order, so that it needs 
 whoever trades it. What was reckoned on books that changed meanwhile is not booked, but reckoned anew.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,6 +13,7 @@ import structlog
 
 from keeper.accounting.dealing import (
     PLACES,
+    Assignment,
     Consolidation,
     Movement,
     Payment,
@@ -40,6 +42,7 @@ KINDS: dict[type[Request], EntryKind] = {
     Payment: EntryKind.PAID,
     Consolidation: EntryKind.CONSOLIDATED,
     Movement: EntryKind.MOVED,
+    Assignment: EntryKind.ASSIGNED,
 }
 
 
@@ -86,7 +89,8 @@ class Deal:
 class Bookkeeper:
     """Keeps the books of ``fund``.
 
-    clock: the venue's; terms: what it is configured to charge; at_rest: nobody subscribes or redeems while a run is at work.
+    clock: the venue's; terms: what it is configured to charge; follow: books what the venue's ledger tells, None where nothing
+    may be booked; at_rest: nobody subscribes or redeems while a run is at work.
     """
 
     def __init__(
@@ -97,10 +101,12 @@ class Bookkeeper:
         clock: Clock,
         terms: FeeTerms,
         entropy: Entropy,
+        follow: Callable[[], Awaitable[object]] | None = None,
         *,
         at_rest: bool = False,
     ) -> None:
         self.fund = fund
+        self._follow = follow
         self._journal = journal
         self._observer = observer
         self._clock = clock
@@ -133,8 +139,11 @@ class Bookkeeper:
     async def deal(self, request: Request, *, entry_id: str, reason: str) -> Deal:
         """What ``request`` comes to on the account as it is now. A subscription opens books that are not open yet.
 
-        BookRefused where it may not be, or where another request was booked under its id.
+        What the venue's ledger tells is booked first. BookRefused where it may not be, or where another request was booked under
+        its id.
         """
+        if self._follow is not None:
+            await self._follow()
         ledger = await self._journal.ledger(self.fund)
         if (done := ledger.entry(entry_id)) is not None:
             return _done(ledger, done, is_same=_is_same(done, request))
@@ -250,4 +259,5 @@ def _is_same(entry: BookEntry, request: Request) -> bool:
         case Consolidation():
             return entry.ratio == request.ratio
         case _:
-            return entry.about == request.of
+            holder = request.holder if isinstance(request, Assignment) else ""
+            return (entry.party, entry.about) == (holder, request.of)

@@ -19,6 +19,7 @@ from keeper.planning.plan import FLATTEN, INTRADAY
 from keeper.planning.written import Unusable, WrittenPlan, from_document
 from keeper.policy.agenda import Agenda
 from keeper.service.charge import Charge
+from keeper.service.day_book import DayBook
 from keeper.service.emergencies import LONGEST_PAUSE, again_at, trigger_at, unfinished
 from keeper.service.flattening import unfinished as unfinished_flattening
 from keeper.service.guard import Guard
@@ -68,6 +69,7 @@ class FundKeeper:
         self._unsettled = self._doubted = False
         self._stray = ""
         self._monitor: Monitor | None = None
+        self._days: DayBook | None = None
         self._in_hand: Command | None = None
         self._busy: tuple[datetime, datetime] | None = None
 
@@ -168,7 +170,8 @@ class FundKeeper:
             await self._charge.warm()
             self._warm_for = agenda.opens_at
         await self._trouble.over()
-        look_at = min([agenda.next_at, *(at for at in (warm_from, last_call) if now < at)])
+        books_at = agenda.next_at if self._days is None else await self._days.keep()
+        look_at = min([agenda.next_at, books_at, *(at for at in (warm_from, last_call) if now < at)])
         look_at = min(look_at, left.again_at) if left is not None and left.again_at is not None else look_at
         return min(look_at, self.clock.now() + LONGEST_RETRY) if self._unsettled else look_at
 
@@ -262,6 +265,8 @@ class FundKeeper:
 
     def _rest(self, worked: Rebalancer) -> None:
         self._working = None
+        if self._days is not None:
+            self._days.ran()
         if worked.latest is not None and self._monitor is not None:
             self._monitor.saw(worked.latest)
 
@@ -313,7 +318,7 @@ class FundKeeper:
         self._doubted = not await self._new_rebalancer().verify()
         if self._doubted and not (await self._journal.standing(self.fund)).flattened:
             raise lacking()  # whatever a human says of the fund meanwhile
-        self._monitor = self._new_rebalancer().monitor()
+        self._monitor, self._days = self._new_rebalancer().monitor(), self._new_rebalancer().day_book()
         self._watch.connect(self._monitor)
         await self._settle()
         self._connected_at = self.clock.now()
@@ -368,7 +373,7 @@ class FundKeeper:
     async def _disconnect(self) -> None:
         await self._watch.disconnect()
         connection, self._connection, self._make, self._connected_at = self._connection, None, None, None
-        self._monitor = None
+        self._monitor = self._days = None
         self._warm_for = None
         if connection is not None:
             await connection.aclose()

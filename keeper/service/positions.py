@@ -32,6 +32,8 @@ PAUSES = tuple(timedelta(seconds=seconds) for seconds in (2, 5, 10))
 JUST_READ = timedelta(seconds=2)
 LATE = timedelta(minutes=10)
 """How long after its cancel a fill of an order is still looked for."""
+DAYS_LOOKED_BACK = 400
+"""NAV points among which the last run's is looked for: each day has one that no run took."""
 DEEPEST_LOOK = timedelta(days=90)
 """How far back one looks for what explains a position that nothing else does: further back no venue tells."""
 log = structlog.get_logger()
@@ -171,7 +173,8 @@ class PositionBook:
     async def since_settled(self, observation: Observation) -> NavCause:
         """How what is held now compares with what was recorded last: what a NAV point taken at the start of a run is of."""
         before, held = await self._settled(), holdings(observation)
-        worth = await self._journal.nav_points(self._fund, limit=1)
+        points = await self._journal.nav_points(self._fund, limit=DAYS_LOOKED_BACK)
+        worth = [point for point in points if point.run][:1]  # what closed a day was taken between runs, of what stood still
         if not before:
             return NavCause.ANEW if worth else NavCause.BEFORE
         same = held == {symbol: one.contracts for symbol, one in before.items()}

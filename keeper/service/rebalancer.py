@@ -26,6 +26,7 @@ from keeper.policy.emergency import PATIENCE
 from keeper.ports import Clock, Journal, Venue
 from keeper.service.briefing import Preflight, brief_of, nothing_known, planned
 from keeper.service.course import Course
+from keeper.service.day_book import DayBook
 from keeper.service.dead_man import DeadMan
 from keeper.service.fund import Fund
 from keeper.service.guard import Guard
@@ -102,6 +103,10 @@ class Rebalancer:
     def monitor(self) -> Monitor:
         """What watches the same fund over the same connection."""
         return Monitor(self._helm, self._venue, self._journal, self._observer, self._positions, self._guard)
+
+    def day_book(self) -> DayBook:
+        """What keeps the same fund's days over the same connection."""
+        return DayBook(self.fund.name, self._venue, self._journal, self._observer, self._positions)
 
     def stop(self, why: str) -> None:
         """Send nothing more; the run ends as incomplete."""

@@ -39,6 +39,10 @@ BOOKS: dict[str, Any] = {
     "opened_at": "2024-01-01T00:00:00+00:00",
     "fees": NONE_OWED,
     "coming_fees": {**NONE_OWED, "management": "0.015", "payees": {"ann": "0.7", "gone": "0.3"}, "from": AT},
+    "unassigned": [
+        {"id": "ledger-9", "way": "in", "amount": "77", "units": "70", "at": AT},
+        {"id": "ledger-8", "way": "out", "amount": "5", "units": "-4", "at": AT},
+    ],
     "transit": [
         {"id": "wire-7", "way": "in", "amount": "5500", "party": "[b]en", "at": AT},
         {"id": "out-1", "way": "out", "amount": "500", "party": None, "at": AT},
@@ -78,6 +82,9 @@ def test_books_show_every_figure_and_what_to_type_next(width: int) -> None:
         "5,500.00 USDT ([b]en) is yet to come in since 2024-08-09 00:15:00 UTC",
         "`keeper nav moved btc3l wire-7` once it has",
         "500.00 USDT is yet to leave since",
+        "77.00 USDT came in on 2024-08-09 00:15:00 UTC, unannounced:",
+        "`keeper nav assign btc3l ledger-9 --holder NAME` says whose it is",
+        "5.00 USDT left on",
         "Books since 2024-01-01 00:00:00 UTC",
     ):
         assert essential in text
@@ -85,10 +92,10 @@ def test_books_show_every_figure_and_what_to_type_next(width: int) -> None:
 
 
 def test_books_without_holders_transit_or_debts_show_no_empty_table() -> None:
-    bare = {**BOOKS, "holders": [], "payees": [], "transit": [], "coming_fees": {**NONE_OWED, "from": None}}
+    bare = {**BOOKS, "holders": [], "payees": [], "transit": [], "unassigned": [], "coming_fees": {**NONE_OWED, "from": None}}
     text = shown(80, lambda console: books_table(bare, console))
     assert "Once they are recorded: none" in text
-    for absent in ("Holder", "Payee", "In transit", "keeper nav moved"):
+    for absent in ("Holder", "Payee", "In transit", "keeper nav moved", "unannounced"):
         assert absent not in text
 
 
@@ -112,6 +119,8 @@ def test_no_books_say_how_they_begin(width: int) -> None:
         (entry("consolidated", ratio="10"), "10 old units become a new one."),
         (entry("consolidated", ratio="0.1"), "0.1 old units become a new one."),
         (entry("moved", about="wire-7"), "The money of entry wire-7 has come or gone."),
+        (entry("flowed"), "The exchange tells of 60.00 USDT that nobody announced: 50 units at 1.200000 USDT a unit"),
+        (entry("assigned", about="ledger-9"), "The money of entry ledger-9 was ben's."),
     ],
 )
 def test_what_is_about_to_be_booked_is_said_in_a_sentence(told: dict[str, Any], words: str) -> None:

@@ -139,8 +139,10 @@ def test_a_life_of_books_by_hand(tmp_path: Path, keeper_here: CommandLine) -> No
         assert abs(D(before["value"]) - D(after["value"])) < D("1e-7")
         assert abs(3 * D(before["units"]) - D(after["units"])) < D("1e-7")
 
+    nobodys = keeper_here("nav", "assign", "btc3l", "ledger-1", "--holder", "anna", "--yes")
+    assert (nobodys.code, "not_unassigned" in nobodys.err) == (3, True)
     verified = keeper_here("db", "verify", "--json")
-    assert (verified.code, verified.document["faults"], verified.document["events"]) == (0, [], 8)
+    assert (verified.code, verified.document["faults"], verified.document["events"]) == (0, [], 9)
     for command in (("nav", "show"), ("nav", "list"), ("status",)):
         assert keeper_here(*command).code == 0
 

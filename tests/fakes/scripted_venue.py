@@ -187,6 +187,7 @@ class ScriptedVenue:
         return await self._read("funding", lambda: self.inner.funding(symbol))
 
     async def ledger(self, since: datetime) -> tuple[Posting, ...] | None:
+        await self._fund()
         return await self._read("ledger", lambda: self.inner.ledger(since))
 
     async def price(self, asset: str, currency: str) -> Decimal:
@@ -289,8 +290,15 @@ class ScriptedVenue:
     def _remember(self) -> None:
         self._truths.append((self.clock.now(), self.inner._ledger.account))
 
+    async def _fund(self) -> None:
+        before = self.held
+        await self.inner._pay_funding(self.clock.now())
+        if self.held is not before:
+            self._remember()
+
     async def _late_account(self) -> Account:
         now = self.clock.now()
+        await self._fund()
         lag = self.lag if self.account_lag is None else self.account_lag
         seen = [account for at, account in self._truths if now - at >= lag] or [self._truths[0][1]]
         return replace(seen[-1], at=now, open_orders=tuple(self.resting.values()))

@@ -1,0 +1,206 @@
+"""A fund's days: what the venue's ledger told is booked once, and what the fund was worth as each day ended."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from keeper.accounting.dealing import Assignment, Subscription
+from keeper.domain.errors import BookRefused, VenueUnavailable
+from keeper.domain.ledger import EntryKind
+from keeper.domain.statement import Posting, PostingKind
+from keeper.records import EARLIEST
+from keeper.service.books import Bookkeeper
+from keeper.service.causes import Past, causes_document
+from keeper.service.day_book import CLOSED, READ, DayBook
+from keeper.service.observer import Observer
+from keeper.service.period import Period
+from keeper.service.positions import PositionBook
+from keeper.venues.feeds.market_spec import MarketSpec
+from tests.fakes.book_values import NO_FEES
+from tests.fakes.daemon_desks import Kept, kept
+from tests.fakes.daemons import fund_of
+from tests.fakes.desks import drifted
+from tests.fakes.moving_feed import moving_feed
+from tests.fakes.paper import PERP, START
+from tests.fakes.scripted_venue import ScriptedVenue
+
+D = Decimal
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+COSTLY = MarketSpec(taker_bps=D(5), lot=D("0.001"), funding_bps=D(1))
+
+
+class Bank:
+    """Pays into an account on a scripted venue, whose ledger tells it."""
+
+    def __init__(self, venue: ScriptedVenue) -> None:
+        self.venue = venue
+        self.told: list[Posting] = []
+        self._ledger = venue.ledger
+        venue.ledger = self.ledger  # type: ignore[method-assign]
+
+    async def ledger(self, since: datetime) -> tuple[Posting, ...] | None:
+        told = await self._ledger(since) or ()
+        return (*told, *(posting for posting in self.told if posting.at >= since))
+
+    def pay(self, amount: str, *, asset: str = "USDT", silently: bool = False) -> None:
+        inner = self.venue.inner
+        ledger = inner._ledger
+        balances = {**ledger.account.balances}
+        balances[asset] = balances.get(asset, D(0)) + D(amount)
+        inner._ledger = replace(ledger, account=replace(ledger.account, balances=balances))
+        self.venue._remember()
+        kind = PostingKind.DEPOSIT if D(amount) > 0 else PostingKind.WITHDRAWAL
+        if not silently:
+            at = self.venue.clock.now()
+            self.told.append(Posting(id=f"p{len(self.told)}", kind=kind, at=at, asset=asset, amount=D(amount)))
+
+
+class Token:
+    def token(self) -> str:
+        return "0badcafe"
+
+
+async def books_of(desk: Kept) -> tuple[Bookkeeper, DayBook]:
+    fund = fund_of()
+    await desk.venue.__aenter__()
+    observer = await Observer.on(desk.venue, fund.symbols, "USDT", desk.venue.clock)
+    days = DayBook(fund.name, desk.venue, desk.journal, observer, PositionBook(fund, desk.venue, desk.journal, observer))
+    return Bookkeeper(fund.name, desk.journal, observer, desk.venue.clock, NO_FEES, Token(), days.follow), days
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Kept]:
+    async with kept(drifted(moving_feed({PERP: "105"}, BTC=COSTLY))) as made:
+        yield made
+
+
+async def days_of(desk: Kept) -> dict[str, dict[str, object]]:
+    journal, fund = desk.journal, fund_of().name
+    runs = {run.id: run for run in await desk.runs()}
+    past = Past(
+        points=(await journal.nav_points(fund, limit=1000))[::-1],
+        runs=runs,
+        fills=[(run, fill) for run, _, fill in await journal.fills_of(fund)],
+        markets=await journal.pins(desk.venue.info.account),
+        postings=await journal.postings(fund, EARLIEST),
+        ledger=await journal.ledger(fund),
+    )
+    found = causes_document(past, Period().holds)
+    assert found is not None
+    return {row["name"]: row for row in found["days"]}
+
+
+async def test_a_daemon_closes_each_day_and_its_change_is_explained_to_the_last_digit(desk: Kept) -> None:
+    bank = Bank(desk.venue)
+    feed = desk.venue.inner.feed
+    async with desk.daemon():
+        for hours in range(1, 50):
+            await desk.until(START + hours * HOUR)
+            feed.move(PERP, str(105 + (hours * 7) % 11 - 5))  # type: ignore[attr-defined]
+            if hours == 30:
+                bank.pay("5000")
+        await desk.passed(hours=1)
+    days = await days_of(desk)
+    assert list(days) == ["2025-03-01", "2025-03-02", "2025-03-03"]
+    assert [row["unexplained"] for row in days.values()] == ["0", "0", "0"]
+    assert [row["flows"] for row in days.values()] == ["0", "5000", "0"]
+    assert all(D(str(row["funding"])) < 0 for row in list(days.values())[:2])
+    assert D(str(days["2025-03-01"]["trading"])) < 0
+    closed = await desk.journal.events(kind=CLOSED)
+    assert [event.at for event in reversed(closed)] == [START, START + DAY, START + 2 * DAY]
+    postings = await desk.journal.postings(fund_of().name, EARLIEST)
+    assert len({one.posting.id for one in postings}) == len(postings)
+    assert {one.posting.kind for one in postings} == {PostingKind.FUNDING, PostingKind.TRADING_FEE, PostingKind.DEPOSIT}
+
+
+async def test_what_a_ledger_tells_again_is_booked_once_and_a_restart_reads_on(desk: Kept) -> None:
+    bank = Bank(desk.venue)
+    await desk.kept_until(START + 9 * HOUR)
+    bank.pay("100")
+    await desk.kept_until(START + 10 * HOUR)
+    _, days = await books_of(desk)
+    await days.follow()
+    await days.follow()
+    assert len(await desk.journal.postings(fund_of().name, EARLIEST)) == len(await desk.venue.ledger(START) or ())
+
+
+async def test_a_ledger_that_can_not_be_read_keeps_nobody_from_trading_and_is_read_later(desk: Kept) -> None:
+    desk.venue.failing["ledger"] = 3
+    async with desk.daemon():
+        await desk.until(START + 20 * timedelta(minutes=1))
+        assert [run.status.value for run in await desk.runs()][-1] in ("running", "completed")
+        await desk.until(START + HOUR)
+    assert (await desk.runs())[-1].status.value == "completed"
+    assert await desk.journal.postings(fund_of().name, EARLIEST)
+    assert (await desk.journal.standing(fund_of().name)).trouble == ""
+
+
+async def test_an_exchange_that_does_not_tell_is_noted_and_its_days_are_closed(desk: Kept) -> None:
+    async def nothing(_since: datetime) -> None:
+        return None
+
+    desk.venue.ledger = nothing  # type: ignore[method-assign,assignment]
+    await desk.kept_until(START + 25 * HOUR)
+    notes = await desk.journal.events(kind=READ)
+    assert {event.payload["told"] for event in notes} == {False}
+    assert len(notes) <= 5
+    assert len(await desk.journal.events(kind=CLOSED)) == 2
+
+
+async def test_money_that_comes_by_itself_has_units_of_nobody_by_name_until_they_are_assigned(desk: Kept) -> None:
+    bank = Bank(desk.venue)
+    keeper, days = await books_of(desk)
+    deal = await keeper.opening(holder="anna", price=D(1), entry_id="open", reason="")
+    assert await keeper.book(deal)
+    await desk.passed(hours=1)
+    bank.pay("1150")
+    await days.follow()
+    view = await keeper.view()
+    assert view.books is not None
+    assert (view.books.nav_per_unit, view.books.holders[""]) == (D(1), D(1150))
+    with pytest.raises(BookRefused, match="keeper nav assign btc3l ledger-p0"):
+        await keeper.deal(Subscription(holder="ben", amount=D(1150), moved=True), entry_id="x", reason="")
+    assigned = await keeper.deal(Assignment("ledger-p0", "ben"), entry_id="who", reason="his wire")
+    assert await keeper.book(assigned)
+    assert assigned.after.holders["ben"] == 1150
+    again = await keeper.deal(Assignment("ledger-p0", "ben"), entry_id="who", reason="his wire")
+    assert again.done is not None
+    with pytest.raises(BookRefused, match="as something else"):
+        await keeper.deal(Assignment("ledger-p0", "anna"), entry_id="who", reason="")
+
+
+async def test_announced_money_is_booked_as_moved_when_the_exchange_tells_of_it(desk: Kept) -> None:
+    bank = Bank(desk.venue)
+    keeper, days = await books_of(desk)
+    await keeper.book(await keeper.opening(holder="", price=D(1), entry_id="open", reason=""))
+    deal = await keeper.deal(Subscription(holder="anna", amount=D(1150), moved=False), entry_id="wire", reason="")
+    assert await keeper.book(deal)
+    await desk.passed(hours=1)
+    bank.pay("1150")
+    await days.follow()
+    entries = (await desk.journal.ledger(fund_of().name)).entries
+    assert [(entry.kind, entry.about) for entry in entries[2:]] == [(EntryKind.MOVED, "wire")]
+    view = await keeper.view()
+    assert view.books is not None
+    assert (dict(view.books.transit), view.books.nav_per_unit) == ({}, D(1))
+
+
+async def test_money_in_a_coin_is_worth_what_it_fetches_and_what_nothing_prices_is_kept(desk: Kept) -> None:
+    bank = Bank(desk.venue)
+    _, days = await books_of(desk)
+    bank.pay("2", asset="BTC")
+    bank.told.append(Posting(id="x", kind=PostingKind.OTHER, at=desk.now, asset="XYZ", amount=D(1)))
+    await days.follow()
+    told = {one.posting.asset: one.value for one in await desk.journal.postings(fund_of().name, EARLIEST)}
+    assert told == {"BTC": D(210), "XYZ": None}
+
+
+async def test_a_command_that_deals_needs_the_ledger(desk: Kept) -> None:
+    keeper, _ = await books_of(desk)
+    await keeper.book(await keeper.opening(holder="", price=D(1), entry_id="open", reason=""))
+    desk.venue.failing["ledger"] = 1
+    with pytest.raises(VenueUnavailable):
+        await keeper.deal(Subscription(holder="anna", amount=D(5), moved=False), entry_id="wire", reason="")
