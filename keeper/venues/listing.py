@@ -130,8 +130,9 @@ async def every_row(
     *,
     span: timedelta,
     most: int | None = None,
+    what: str = "orders",
 ) -> list[Any]:
-    """The rows of every order placed from ``since`` on, in no order, some twice perhaps.
+    """The rows of every order placed (or of ``what`` happened) from ``since`` on, in no order, some twice perhaps.
 
     ask: for the rows between two times (milliseconds, both included), at most ``span`` apart; now: by the venue's clock; most:
     rows that one answer may hold, MOST_ROWS unless told. Nothing is assumed of which rows an answer leaves out.
@@ -147,17 +148,17 @@ async def every_row(
     while windows:
         answers += 1
         if answers + len(windows) - 1 > MOST_ANSWERS:
-            message = f"its orders since {since.isoformat()} take more than {MOST_ANSWERS} answers: ask for fewer days"
+            message = f"its {what} since {since.isoformat()} take more than {MOST_ANSWERS} answers: ask for fewer days"
             raise VenueUnavailable(message)
         start, end = windows.pop()
-        rows = parsing.rows(await ask(start, end), "orders")
+        rows = parsing.rows(await ask(start, end), what)
         if len(rows) < full:
             found += rows
         elif start < end:
             middle = (start + end) // 2
             windows += [(middle + 1, end), (start, middle)]
         else:
-            raise VenueUnavailable(f"{len(rows)} orders of one millisecond in one answer, so some may be missing")
+            raise VenueUnavailable(f"{len(rows)} {what} of one millisecond in one answer, so some may be missing")
     return found
 
 

@@ -17,6 +17,7 @@ from keeper.domain.market import FeeAsset, Market, MarketKind
 from keeper.domain.numbers import exact, parse_wire
 from keeper.domain.observation import MarketStats
 from keeper.domain.order import Fill
+from keeper.domain.statement import Posting
 
 T = TypeVar("T")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -277,6 +278,15 @@ def trades(found: Iterable[Fill]) -> tuple[Fill, ...]:
     if len({fill.trade_id for fill in read}) != len(read):
         raise StaleData("the venue's answer has one trade twice")
     return tuple(sorted(read, key=lambda fill: (fill.at, len(fill.trade_id), fill.trade_id)))
+
+
+def postings(found: Iterable[Posting | None]) -> tuple[Posting, ...]:
+    """Postings of a ledger, each of them once. StaleData where two of one id differ."""
+    read: dict[str, Posting] = {}
+    for posting in found:
+        if posting is not None and read.setdefault(posting.id, posting) != posting:
+            raise StaleData(f"the venue's ledger tells two things under {posting.id}")
+    return tuple(read.values())
 
 
 def _shown(raw: object) -> str:

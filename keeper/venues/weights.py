@@ -26,6 +26,8 @@ _USDM = {
     "fapiPublicV2GetTickerPrice": 1,
     "fapiPublicGetTicker24hr": 1,
     "fapiPrivateDeleteOrder": 1,
+    "fapiPrivateGetIncome": 30,
+    "fapiPublicGetFundingInfo": 1,
     "fapiPrivatePostCountdownCancelAll": 10,
 }
 _SPOT = {

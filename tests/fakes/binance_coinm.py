@@ -9,7 +9,19 @@ from typing import Any, ClassVar
 
 from tests.fakes import binance_messages as usdm
 from tests.fakes import coinm_messages as messages
-from tests.fakes.binance_server import WALLET, BinanceServer, Rejection, Routes, Skin, binance_skin, page, span, wall_clock, which
+from tests.fakes.binance_server import (
+    WALLET,
+    BinanceServer,
+    Rejection,
+    Routes,
+    Skin,
+    between,
+    binance_skin,
+    page,
+    span,
+    wall_clock,
+    which,
+)
 from tests.fakes.exchange_core import ExchangeCore, Instrument, Ladder
 
 WEEK = 7 * 86_400_000
@@ -63,6 +75,7 @@ PUBLIC: Routes = {
         exchange.core, told["symbol"], exchange.now(), int(told.get("limit", 500))
     ),
     ("GET", "v1/premiumIndex"): lambda exchange, told: messages.premium(exchange.core, told["symbol"], exchange.now()),
+    ("GET", "v1/fundingInfo"): lambda exchange, _told: usdm.funding_info(exchange.core),
     ("GET", "v1/ticker/price"): lambda exchange, told: messages.last(exchange.core, told["symbol"]),
     ("GET", "v1/ticker/24hr"): lambda exchange, told: messages.ticker(exchange.core, told["symbol"], exchange.now()),
 }
@@ -75,6 +88,7 @@ PRIVATE: Routes = {
     ("GET", "v1/openOrders"): _open,
     ("GET", "v1/allOrders"): _history,
     ("GET", "v1/userTrades"): _trades,
+    ("GET", "v1/income"): lambda exchange, told: between(usdm.incomes(exchange.core), told),
     ("GET", "v1/order"): _find,
     ("POST", "v1/order"): _place,
     ("DELETE", "v1/order"): _cancel,

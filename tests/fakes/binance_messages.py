@@ -139,6 +139,14 @@ def premium(core: ExchangeCore, symbol: str, now: int) -> dict[str, Any]:
     }
 
 
+def funding_info(core: ExchangeCore) -> list[dict[str, Any]]:
+    """Only markets that are not paid every eight hours."""
+    return [
+        {"symbol": symbol, "adjustedFundingRateCap": "0.02", "adjustedFundingRateFloor": "-0.02", "fundingIntervalHours": hours}
+        for symbol, hours in core.funding_hours.items()
+    ]
+
+
 def ticker(core: ExchangeCore, symbol: str, now: int) -> dict[str, Any]:
     core.instrument(symbol)
     mid = core.ladders[symbol].mid
@@ -300,6 +308,30 @@ def trade(one: Trade) -> dict[str, Any]:
         "positionSide": "BOTH",
         "time": one.at,
     }
+
+
+def incomes(core: ExchangeCore) -> list[dict[str, Any]]:
+    """The income history, oldest first; a trade is a profit and a commission."""
+
+    def row(kind: str, symbol: str, amount: object, asset: str, at: int, number: int, trade: str = "") -> dict[str, Any]:
+        return {
+            "symbol": symbol,
+            "incomeType": kind,
+            "income": str(amount),
+            "asset": asset,
+            "info": kind,
+            "time": at,
+            "tranId": 9_000_000_000 + number,
+            "tradeId": trade,
+        }
+
+    found = [row("TRANSFER", "", one.amount, one.asset, one.at, number) for number, one in enumerate(core.payments)]
+    found += [row("FUNDING_FEE", one.symbol, one.amount, one.asset, one.at, n) for n, one in enumerate(core.fundings)]
+    for one in core.trades:
+        settle = core.instruments[one.symbol].settle
+        found.append(row("REALIZED_PNL", one.symbol, _text(one.profit), settle, one.at, one.id, str(one.id)))
+        found.append(row("COMMISSION", one.symbol, _text(-one.fee), one.fee_asset, one.at, one.id, str(one.id)))
+    return sorted(found, key=lambda one: int(one["time"]))
 
 
 def truth(core: ExchangeCore, requests: int) -> dict[str, Any]:

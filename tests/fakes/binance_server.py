@@ -135,6 +135,13 @@ def span(told: dict[str, str]) -> dict[str, Any]:
     return {"first": first, "last": last, "limit": min(int(told.get("limit", 500)), 1000)}
 
 
+def between(rows: list[dict[str, Any]], told: dict[str, str]) -> list[dict[str, Any]]:
+    """The first of ``rows`` between the times that a request names."""
+    asked = span(told)
+    found = [row for row in rows if (asked["first"] or 0) <= row["time"] <= (asked["last"] or row["time"])]
+    return found[: asked["limit"]]
+
+
 def page(trades: list[Trade], told: dict[str, str]) -> list[Trade]:
     """One answer of ``trades``, oldest first: those from an id on where the request names one, else the newest."""
     limit = min(int(told.get("limit", 500)), 1000)

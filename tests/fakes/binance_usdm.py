@@ -23,6 +23,7 @@ from tests.fakes.binance_server import (
     Routes,
     Seen,
     Skin,
+    between,
     binance_skin,
     in_thread,
     page,
@@ -114,6 +115,7 @@ PUBLIC: Routes = {
     ("GET", "v1/exchangeInfo"): lambda exchange, _told: messages.exchange_info(exchange.core, exchange.now()),
     ("GET", "v1/depth"): _depth,
     ("GET", "v1/premiumIndex"): lambda exchange, told: messages.premium(exchange.core, told["symbol"], exchange.now()),
+    ("GET", "v1/fundingInfo"): lambda exchange, _told: messages.funding_info(exchange.core),
     ("GET", "v2/ticker/price"): lambda exchange, told: messages.last(exchange.core, told["symbol"]),
     ("GET", "v1/ticker/24hr"): lambda exchange, told: messages.ticker(exchange.core, told["symbol"], exchange.now()),
 }
@@ -135,6 +137,7 @@ PRIVATE: Routes = {
     ],
     ("GET", "v1/allOrders"): _history,
     ("GET", "v1/userTrades"): _trades,
+    ("GET", "v1/income"): lambda exchange, told: between(messages.incomes(exchange.core), told),
     ("GET", "v1/order"): _find,
     ("POST", "v1/order"): _place,
     ("DELETE", "v1/order"): _cancel,

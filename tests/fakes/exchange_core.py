@@ -18,6 +18,7 @@ from tests.fakes.exchange_values import (
     Ladder,
     MarginMode,
     Order,
+    Payment,
     Reason,
     Refusal,
     Status,
@@ -37,6 +38,7 @@ __all__ = [
     "Ladder",
     "MarginMode",
     "Order",
+    "Payment",
     "Reason",
     "Refusal",
     "Status",
@@ -50,7 +52,8 @@ class ExchangeCore(OrderDesk):
     """One margin account on one exchange.
 
     wallet: by asset; isolated: markets whose positions have their own margin; liquidations: prices by symbol; usd: per unit
-    of each asset where all of them together are the collateral, None where each is its own; fundings: oldest first.
+    of each asset where all of them together are the collateral, None where each is its own; fundings, payments: oldest
+    first; funding_hours: of markets that are not paid every eight hours.
     """
 
     hedged: bool = False
@@ -59,6 +62,8 @@ class ExchangeCore(OrderDesk):
     liquidations: dict[str, Decimal] = field(default_factory=dict)
     usd: dict[str, Decimal] | None = None
     fundings: list[Funding] = field(default_factory=list)
+    payments: list[Payment] = field(default_factory=list)
+    funding_hours: dict[str, int] = field(default_factory=dict)
 
     def hold(self, symbol: str, amount: Decimal, entry: Decimal) -> None:
         self.holdings[symbol] = Holding(amount, entry)
@@ -137,6 +142,11 @@ class ExchangeCore(OrderDesk):
         record = Funding(symbol=symbol, rate=rate, amount=-paid, asset=rules.settle, at=self.now())
         self.fundings.append(record)
         return record
+
+    def pay(self, asset: str, amount: Decimal) -> None:
+        """Money comes into the account, or leaves it; a record of it is kept."""
+        self.wallet[asset] = self.wallet.get(asset, ZERO) + amount
+        self.payments.append(Payment(asset=asset, amount=amount, at=self.now()))
 
     def force(self, symbol: str, kind: Forced) -> Order:
         """The exchange closes the position in a market, at the mark."""

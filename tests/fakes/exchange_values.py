@@ -197,6 +197,15 @@ class Funding:
     at: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """Money that came (above 0) or left; at: ms."""
+
+    asset: str
+    amount: Decimal
+    at: int
+
+
 @dataclass(slots=True, kw_only=True)
 class Order:
     """One order that the exchange took. amount, filled: contracts; at: ms; weight: sum over fills, for the average price."""

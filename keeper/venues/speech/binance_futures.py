@@ -9,12 +9,15 @@ from keeper.domain.account import Position
 from keeper.domain.errors import StaleData
 from keeper.domain.inspection import Bracket, FeeRates, MarginMode, Modes, Setting
 from keeper.domain.numbers import exact
-from keeper.domain.observation import MarketStats
+from keeper.domain.observation import FundingRate, MarketStats
+from keeper.domain.statement import Posting
 from keeper.venues import parsing
 from keeper.venues.concurrency import together
+from keeper.venues.speech import binance_income
 from keeper.venues.speech.base import Mark, Wallet, Wire
 from keeper.venues.speech.binance import YES_OR_NO, Binance
 
+EIGHT = Decimal(8)
 NEVER = 4_133_404_800_000
 """Milliseconds since 1970 that stand for no end, in 2100."""
 MARGIN_MODES = {
@@ -39,6 +42,18 @@ class BinanceFutures(Binance):
             index=parsing.positive(answer, "indexPrice"),
             at=parsing.instant(parsing.part(answer, "time"), "time of the mark"),
         )
+
+    async def funding(self, wire: Wire, symbol: str) -> FundingRate | None:
+        """The rate that is paid next, and how often: every eight hours where the exchange does not say otherwise."""
+        market = wire.market_id(symbol)
+        answer, told = await together(self._asked(wire, "mark", symbol), wire.ask(self.calls["funding"]))
+        rows = [row for row in parsing.rows(told, "fundings") if parsing.part(row, "symbol") == market]
+        hours = parsing.positive(rows[0], "fundingIntervalHours") if rows else EIGHT
+        return FundingRate(rate=parsing.number(answer, "lastFundingRate"), every=timedelta(hours=int(hours)))
+
+    async def ledger(self, wire: Wire, since: datetime) -> tuple[Posting, ...] | None:
+        """The income history."""
+        return await binance_income.ledger(wire, self.calls["income"], since)
 
     async def check_account(self, wire: Wire) -> None:
         """One-way mode."""
@@ -162,6 +177,8 @@ class BinanceUsdm(BinanceFutures):
         "settings": "fapiPrivateGetSymbolConfig",
         "fees": "fapiPrivateGetCommissionRate",
         "brackets": "fapiPrivateGetLeverageBracket",
+        "income": "fapiPrivateGetIncome",
+        "funding": "fapiPublicGetFundingInfo",
     }
 
     def _free_margin(self, answer: object, assets: Mapping[str, Any]) -> Decimal | None:
@@ -223,6 +240,8 @@ class BinanceCoinm(BinanceFutures):
         "settings": "dapiPrivateGetPositionRisk",
         "fees": "dapiPrivateGetCommissionRate",
         "brackets": "dapiPrivateV2GetLeverageBracket",
+        "income": "dapiPrivateGetIncome",
+        "funding": "dapiPublicGetFundingInfo",
     }
     listed: ClassVar[tuple[str, ...]] = ("mark", "last", "day")
     """What is answered with a list of one row."""
