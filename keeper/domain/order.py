@@ -20,6 +20,8 @@ from keeper.domain.market import Side
 from keeper.domain.numbers import ZERO, exact
 
 CLIENT_ID_PREFIX = "kpr"
+STOP_PREFIX = f"{CLIENT_ID_PREFIX}s"
+"""How the client ids of stops begin: no other one has that letter there, since hexadecimal digits follow."""
 NEVER_SENT = "never_sent"
 """Code of the rejection of an order of which no byte left this machine: not the venue's word, but our own proof."""
 
@@ -74,10 +76,11 @@ def advance(current: ChildState, following: ChildState) -> ChildState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
-    """One price-collared immediate-or-cancel order, complete: what the gate approves and the wire carries.
+    """One order, complete: what the gate approves and the wire carries. A stop, or immediate-or-cancel within a price collar.
 
-    amount: contracts (> 0); price: limit, quote per base; deadline: aware UTC, after which a venue that honours one
-    refuses the order.
+    amount: contracts (> 0); price: limit, quote per base, of a stop its trigger; deadline: aware UTC, after which a venue that
+    honours one refuses the order; trigger: of a stop, the mark (quote per base) at which the venue makes a market order of
+    it: on the way down for a sell, on the way up for a buy. None for an order that goes at once.
     """
 
     client_id: str
@@ -87,6 +90,17 @@ class OrderRequest:
     price: Decimal
     reduce_only: bool
     deadline: datetime
+    trigger: Decimal | None = None
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether it rests at the venue until the mark comes to its trigger."""
+        return self.trigger is not None
+
+
+def is_stop(client_id: str) -> bool:
+    """Whether a client id is that of a stop of ours."""
+    return client_id.startswith(STOP_PREFIX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +136,8 @@ class VenueOrder:
     """An order as the venue keeps it, whoever sent it.
 
     client_id: empty where the venue has none; amount, filled: contracts; average: quote per base, None unfilled; forced:
-    the venue itself placed it, to liquidate or to deleverage; at: when it was placed, changed_at: when it last changed, both
-    aware UTC.
+    the venue itself placed it, to liquidate or to deleverage; at: when it was placed, or, for a stop, came to its trigger,
+    changed_at: when it last changed, both aware UTC.
     """
 
     order_id: str
@@ -203,6 +217,11 @@ class Child:
     reason: str = ""
     reduces: bool | None = None
 
+    @property
+    def rests(self) -> bool:
+        """Whether it is a stop that waits at the venue for its trigger, as it is meant to."""
+        return self.request.is_stop and self.state is ChildState.LIVE
+
 
 @exact
 def average_price(fills: Sequence[Fill], *, inverse: bool) -> Decimal | None:
@@ -219,14 +238,14 @@ def average_price(fills: Sequence[Fill], *, inverse: bool) -> Decimal | None:
 
 
 def client_id(  # what makes an order the only one of its kind
-    *, account: str, fund: str, run: str, leg: int, sequence: int, epoch: str = "", length: int = 32
+    *, account: str, fund: str, run: str, leg: int, sequence: int, epoch: str = "", length: int = 32, stop: bool = False
 ) -> str:
     """The client order id of one child: the same inputs give the same id, so a crash can't make a second one.
 
     epoch: tells the journal at hand from one that was lost, and whose orders a human has taken note of since: that numbered
-    the same children, and a venue takes their ids again. Lower-case letters and digits, our prefix first, ``length``
-    characters (the shortest that the venue takes).
+    the same children, and a venue takes their ids again; stop: it is that of a stop. Lower-case letters and digits, our prefix
+    first, ``length`` characters (the shortest that the venue takes).
     """
     named = (account, fund, run, str(leg), str(sequence), *filter(None, (epoch,)))
     digest = hashlib.sha256("\x1f".join(named).encode()).hexdigest()
-    return (CLIENT_ID_PREFIX + digest)[:length]
+    return ((STOP_PREFIX if stop else CLIENT_ID_PREFIX) + digest)[:length]

@@ -60,8 +60,8 @@ _LOCAL = slice(len(SLOT_PREFIX), len(SLOT_PREFIX) + len("2026-03-01T00:15"))
 class RunKey:
     """What makes a run the only one of its kind: the fund and what triggered it.
 
-    trigger: ``manual:<command id>``, ``flatten:<command id>``, ``emergency:<time>`` or that of a slot; unique together with the
-    fund.
+    trigger: ``manual:<command id>``, ``flatten:<command id>``, ``emergency:<time>``, ``guard:<time>`` (which puts stops in their
+    place) or that of a slot; unique together with the fund.
     """
 
     fund: str
