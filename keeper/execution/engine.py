@@ -58,7 +58,10 @@ class Leg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """One order to send. leg: index; amount: contracts; price: limit; mid, half_spread: when it was sized, quote per base."""
+    """One order to send. leg: index; amount: contracts; price: limit; mid, half_spread: when it was sized, quote per base.
+
+    trigger: of a stop, which is its price as well, None for what goes at once.
+    """
 
     leg: int
     sequence: int
@@ -70,6 +73,7 @@ class Slice:
     mid: Decimal
     half_spread: Decimal
     left: Decimal
+    trigger: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

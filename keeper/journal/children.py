@@ -64,8 +64,11 @@ _OWNER = Statement(
 _BOOK = Statement(insert(fills))
 _OF_RUN = Statement(select(children).where(children.c.run == bindparam("of_run")).order_by(children.c.event))
 _CHILD = Statement(select(children).where(children.c.client_id == bindparam("of_child")))
-_IS_OPEN = or_(*(children.c.state == state for state in ChildState if state.open))
+_IS_STOP = children.c.trigger.is_not(None)
+_RESTS = and_(_IS_STOP, children.c.state == ChildState.LIVE)
+_IS_OPEN = and_(or_(*(children.c.state == state for state in ChildState if state.open)), not_(_RESTS))
 _OPEN = Statement(select(children).where(bindparam("of_fund") == _FUND, _IS_OPEN).order_by(children.c.event))
+_RESTING = Statement(select(children).where(bindparam("of_account") == _ACCOUNT, _RESTS).order_by(children.c.event))
 _OPEN_OF_OTHERS = Statement(
     select(children.c.client_id, _FUND.label("fund"))
     .where(bindparam("of_fund") != _FUND, bindparam("of_account") == _ACCOUNT, _IS_OPEN)
@@ -86,7 +89,7 @@ _USED = Statement(
         _IN_HOUR.label("in_hour"),
         _IN_DAY.label("in_day"),
         _IN_RUN.label("in_run"),
-    ).where(bindparam("of_fund") == _FUND, or_(_IN_DAY, _IN_RUN))
+    ).where(bindparam("of_fund") == _FUND, or_(_IN_DAY, _IN_RUN), not_(_IS_STOP))
 )
 _FILLS_OF_RUN = Statement(
     select(fills)
@@ -226,7 +229,8 @@ def _told(client_id: str, child: Row, report: OrderReport) -> dict[str, object]:
 def usage(connection: Connection, fund: str, run: str, now: datetime) -> Usage:
     """What the children of ``fund`` have used of its rolling caps at ``now``; those intended later than that count too.
 
-    One that never left traded nothing, and is an order all the same: the caps on orders are what ends a run that sends none.
+    Stops are left out: they are replaced as often as a position changes, and trade in an emergency alone. An order that never
+    left traded nothing, and is an order all the same: the caps on orders are what ends a run that sends none.
     """
     found = _USED.all(connection, of_fund=fund, of_run=run, hour=now - HOUR, day=now - DAY)
     adding_hour, reducing_hour, orders_hour = _sums([row for row in found if row["in_hour"]])
@@ -258,8 +262,13 @@ def of_run(connection: Connection, run_id: str) -> tuple[Child, ...]:
 
 
 def open_of_fund(connection: Connection, fund: str) -> tuple[Child, ...]:
-    """Children of a fund in state INTENT, LIVE or UNKNOWN, oldest first."""
+    """Children of a fund in state INTENT, LIVE or UNKNOWN, oldest first; not the stops that rest as they are meant to."""
     return tuple(_child(row) for row in _OPEN.all(connection, of_fund=fund))
+
+
+def resting_stops(connection: Connection, account: str) -> tuple[Child, ...]:
+    """The stops that wait at the venue on ``account``, whichever fund sent them, oldest first."""
+    return tuple(_child(row) for row in _RESTING.all(connection, of_account=account))
 
 
 def open_of_others(connection: Connection, fund: str, account: str) -> dict[str, tuple[str, ...]]:
@@ -330,6 +339,7 @@ def _row(child: Child) -> dict[str, object]:
         "average": child.average,
         "reason": child.reason,
         "reduces": child.reduces,
+        "trigger": request.trigger,
     }
 
 
@@ -342,6 +352,7 @@ def _child(row: Row) -> Child:
         price=row["price"],
         reduce_only=row["reduce_only"],
         deadline=row["deadline"],
+        trigger=row["trigger"],
     )
     return Child(
         request=request,

@@ -12,7 +12,7 @@ from keeper.domain.order import ChildState
 from keeper.journal import events as chain
 from keeper.journal.schema import children, events, nav_points, runs
 from keeper.journal.statements import Row, Statement
-from keeper.planning.plan import EMERGENCY
+from keeper.planning.plan import EMERGENCY, GUARD
 
 FAILED = (ChildState.REJECTED, ChildState.UNKNOWN, ChildState.NOT_PLACED)
 
@@ -53,8 +53,8 @@ def of_fund(connection: Connection, fund: str, *, cleared: datetime, hour: datet
     intended = _INTENDED.all(connection, of_fund=fund, hour=hour)
     by_run: dict[str, list[int]] = defaultdict(list)
     for row in intended:
-        if row["trigger"].startswith(EMERGENCY):
-            continue  # however often a fund has to be de-levered, that must not halt it
+        if row["trigger"].startswith((EMERGENCY, GUARD)):
+            continue  # however often a fund has to be de-levered, or its stops replaced, that must not halt it
         by_run[row["run"]].append(row["event"])
     return Lately(
         errors=sum(row["state"] in FAILED for row in intended),

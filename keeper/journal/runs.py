@@ -3,24 +3,26 @@
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from sqlalchemy import Connection, bindparam, insert, not_, or_, select, update
+from sqlalchemy import Connection, bindparam, exists, insert, not_, or_, select, update
 
 from keeper.domain.errors import InvariantViolation
 from keeper.domain.run import SLOT_PREFIX, Run, RunKey, RunStatus
 from keeper.journal import events
 from keeper.journal.events import Chain
-from keeper.journal.schema import runs
+from keeper.journal.schema import children, fills, runs
 from keeper.journal.statements import Row, Statement
-from keeper.planning.plan import EMERGENCY, FLATTEN, WENT
+from keeper.planning.plan import EMERGENCY, FLATTEN, GUARD, WENT
 
 _FUND = runs.c.fund == bindparam("of_fund")
 _ADD = Statement(insert(runs))
 _CHANGE = Statement(update(runs).where(runs.c.id == bindparam("run_id")))
 _FIND = Statement(select(runs).where(runs.c.id == bindparam("run_id")))
 _TRIGGERED = Statement(select(runs.c.id).where(_FUND, runs.c.trigger == bindparam("of_trigger")))
-_NEWEST = select(runs).order_by(runs.c.event.desc()).limit(bindparam("limit"))
-_LATEST = Statement(_NEWEST)
-_LATEST_OF_FUND = Statement(_NEWEST.where(_FUND))
+_TRADED = exists().where(fills.c.client_id == children.c.client_id, children.c.run == runs.c.id)
+_ALL = select(runs).order_by(runs.c.event.desc()).limit(bindparam("limit"))
+_NEWEST = _ALL.where(or_(not_(runs.c.trigger.startswith(GUARD)), _TRADED))
+_LATEST = {True: Statement(_ALL), False: Statement(_NEWEST)}
+_LATEST_OF_FUND = {True: Statement(_ALL.where(_FUND)), False: Statement(_NEWEST.where(_FUND))}
 _LAST_GONE = Statement(
     select(runs)
     .where(
@@ -28,6 +30,7 @@ _LAST_GONE = Statement(
         or_(*(runs.c.status == status for status in WENT)),
         not_(runs.c.trigger.startswith(FLATTEN)),
         not_(runs.c.trigger.startswith(EMERGENCY)),
+        not_(runs.c.trigger.startswith(GUARD)),
     )
     .order_by(runs.c.event.desc())
     .limit(1)
@@ -136,10 +139,10 @@ def find(connection: Connection, run_id: str) -> Run | None:
     return None if row is None else _run(row)
 
 
-def latest(connection: Connection, *, fund: str | None, limit: int) -> tuple[Run, ...]:
-    """The latest runs, newest first."""
+def latest(connection: Connection, *, fund: str | None, limit: int, whole: bool) -> tuple[Run, ...]:
+    """The latest runs, newest first. whole: those as well that put stops in their place of which none has gone off."""
     query, asked = (_LATEST, {}) if fund is None else (_LATEST_OF_FUND, {"of_fund": fund})
-    return tuple(_run(row) for row in query.all(connection, limit=limit, **asked))
+    return tuple(_run(row) for row in query[whole].all(connection, limit=limit, **asked))
 
 
 def last_gone(connection: Connection, fund: str) -> Run | None:

@@ -73,6 +73,7 @@ children = Table(
     Column("average", Exact),
     Column("reason", Text, nullable=False),
     Column("reduces", Boolean, info={"before": None}),
+    Column("trigger", Exact, info={"before": None}),
     UniqueConstraint("run", "leg", "sequence", name="one_child_per_step"),
 )
 Index("children_by_state", children.c.state)

@@ -222,9 +222,9 @@ class SqlJournal:
         """The newest run that took a fund out of an emergency, or was to."""
         return await self._read(runs.last_emergency, fund)
 
-    async def runs(self, *, fund: str | None = None, limit: int = 50) -> tuple[Run, ...]:
-        """The latest runs, newest first."""
-        return await self._read(runs.latest, fund=fund, limit=limit)
+    async def runs(self, *, fund: str | None = None, limit: int = 50, whole: bool = False) -> tuple[Run, ...]:
+        """The latest runs, newest first. whole: those as well that put stops in their place of which none has gone off."""
+        return await self._read(runs.latest, fund=fund, limit=limit, whole=whole)
 
     async def unended_runs(self, fund: str) -> tuple[Run, ...]:
         """The runs of a fund that are RUNNING."""
@@ -308,6 +308,10 @@ class SqlJournal:
     async def open_children(self, fund: str) -> tuple[Child, ...]:
         """Children of a fund in state INTENT, LIVE or UNKNOWN, oldest first."""
         return await self._read(children.open_of_fund, fund)
+
+    async def resting_stops(self, account: str) -> tuple[Child, ...]:
+        """The stops that wait at the venue on ``account``, oldest first."""
+        return await self._read(children.resting_stops, account)
 
     async def known(self, client_ids: Collection[str]) -> Mapping[str, Decimal]:
         """Those of ``client_ids`` that a child was intended under, with what is booked of it, contracts."""

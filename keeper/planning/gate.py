@@ -184,6 +184,9 @@ def _judged(request: OrderRequest, situation: Situation) -> Iterator[Refusal]:
         slack=reducing if only_reduces else 1,
     )
     yield from _shape(case)
+    if request.is_stop:
+        yield from _stop(case)
+        return
     yield from _book(case)
     yield from _caps(case)
     if not only_reduces:
@@ -212,6 +215,28 @@ def _shape(case: _Case) -> Iterator[Refusal]:
         yield Refusal("reduce_only", f"{request.side} {plain(request.amount)} does not reduce a position of {plain(case.held)}")
     if not request.reduce_only and market.kind is not MarketKind.SPOT and _within(case.held, case.signed):
         yield Refusal("not_reduce_only", f"{request.side} {plain(request.amount)} only reduces, and does not say so to the venue")
+
+
+def _stop(case: _Case) -> Iterator[Refusal]:
+    """What a stop has to meet in place of book and caps: it trades later, in an emergency, and only ever reduces."""
+    request, situation = case.request, case.situation
+    mark = situation.observation.quotes[request.symbol].mark
+    if not (request.reduce_only and case.reduces):
+        yield Refusal("reduce_only", f"a stop to {request.side} {plain(request.amount)} does not only reduce {plain(case.held)}")
+    if request.trigger != request.price or not ((request.price - mark) * request.side.sign > 0):
+        yield Refusal(
+            "trigger", f"a stop to {request.side} at {plain(request.price)} would go off at once, the mark is {plain(mark)}"
+        )
+    age = situation.now - situation.observation.account.at
+    if not (-MAX_AGE <= age <= MAX_AGE):
+        yield Refusal("stale", f"the account is {age.total_seconds():.1f} s old, allowed are {MAX_AGE.seconds} s")
+    ceiling = EMERGENCY_SLACK * situation.limits.max_order_notional
+    if not (case.notional <= ceiling):
+        cap = f"{EMERGENCY_SLACK} times limits.max_order_notional = {plain(ceiling)}"
+        yield Refusal("order_notional", f"stop of {case.notional:.2f} is above {cap}")
+    if situation.open_children:
+        unknown = ", ".join(situation.open_children)
+        yield Refusal("open_child", f"a stop for {request.symbol} has to wait: the outcome of {unknown} is not known yet")
 
 
 def _book(case: _Case) -> Iterator[Refusal]:

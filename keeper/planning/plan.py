@@ -26,6 +26,8 @@ EMERGENCY = "emergency:"
 """How the trigger of a run begins that only takes leverage off, since that could not wait."""
 INTRADAY = "intraday:"
 """How the trigger of a run begins that a mandate wants between slots, although there is no emergency."""
+GUARD = "guard:"
+"""How the trigger of a run begins that trades nothing by itself, but puts stops in their place on the exchange."""
 WENT = (RunStatus.COMPLETED, RunStatus.NOTHING_DUE, RunStatus.INCOMPLETE)
 """How runs end that went somewhere: what was refused or missed never did, and one that is open has not yet."""
 

@@ -137,8 +137,8 @@ class Journal(Protocol):
         """The newest run that took a fund out of an emergency, or was to, None where there is none."""
         ...
 
-    async def runs(self, *, fund: str | None = None, limit: int = 50) -> tuple[Run, ...]:
-        """The latest runs, newest first."""
+    async def runs(self, *, fund: str | None = None, limit: int = 50, whole: bool = False) -> tuple[Run, ...]:
+        """The latest runs, newest first. whole: those as well that put stops in their place of which none has gone off."""
         ...
 
     async def unended_runs(self, fund: str) -> tuple[Run, ...]:
@@ -227,7 +227,11 @@ class Journal(Protocol):
         ...
 
     async def open_children(self, fund: str) -> tuple[Child, ...]:
-        """Children of a fund in state INTENT, LIVE or UNKNOWN, oldest first."""
+        """Children of a fund in state INTENT, LIVE or UNKNOWN, oldest first; not the stops that rest as they are meant to."""
+        ...
+
+    async def resting_stops(self, account: str) -> tuple[Child, ...]:
+        """The stops that wait at the venue on ``account``, whichever fund sent them, oldest first."""
         ...
 
     async def last_intent_at(self, account: str) -> datetime | None:

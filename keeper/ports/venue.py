@@ -30,7 +30,7 @@ class VenueInfo:
 
     name: as configured; exchange: ccxt id or ``paper``; account: fingerprint of the account, never a secret;
     read_lag: seconds after which a read shows an earlier write; order_ttl: seconds a sent order may take to arrive;
-    client_id_length: of a client order id.
+    client_id_length: of a client order id; stops: whether it keeps reduce-only stops that the mark sets off.
     """
 
     name: str
@@ -40,6 +40,7 @@ class VenueInfo:
     read_lag: float
     order_ttl: float
     client_id_length: int = 32
+    stops: bool = False
 
 
 class MarketData(Protocol):
@@ -95,7 +96,7 @@ class Venue(MarketData, Protocol):
         ...
 
     async def open_orders(self) -> tuple[VenueOrder, ...]:
-        """The orders that rest in any market of the account, whoever sent them. VenueUnavailable or StaleData.
+        """The orders that rest in any market of the account, whoever sent them, our stops too. VenueUnavailable or StaleData.
 
         They can be told where the account itself can't.
         """
@@ -110,7 +111,10 @@ class Venue(MarketData, Protocol):
         ...
 
     async def lookup(self, symbol: str, client_id: str) -> OrderReport | None:
-        """The order under a client id, None when the venue says that it has none. VenueUnavailable when it says nothing."""
+        """The order under a client id, None when the venue says that it has none. VenueUnavailable when it says nothing.
+
+        A stop that the mark set off is what became of it, under the id that it had from the start.
+        """
         ...
 
     async def heard(self, client_id: str, by: datetime) -> None:
@@ -125,7 +129,7 @@ class Venue(MarketData, Protocol):
         ...
 
     async def orders(self, symbol: str, since: datetime) -> tuple[VenueOrder, ...]:
-        """Every order of one market placed at ``since`` or later, whoever placed it, oldest first.
+        """Every order of one market placed at ``since`` or later, whoever placed it, oldest first, our stops too.
 
         VenueUnavailable when the venue does not answer, or can't tell all of them.
         """

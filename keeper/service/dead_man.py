@@ -17,15 +17,15 @@ class DeadMan:
     """Armed as orders go out and again while a run lasts. That the venue does not answer changes nothing.
 
     The switch knows no difference between our orders and others: where somebody else's rest in the same markets, such as a
-    stop that protects a position, it is left off.
+    stop that protects a position, it is left off. So it is, not being ``wanted``, where stops of ours do.
     """
 
-    def __init__(self, venue: Venue, symbols: Sequence[str]) -> None:
+    def __init__(self, venue: Venue, symbols: Sequence[str], *, wanted: bool = True) -> None:
         self._venue = venue
         self._clock: Clock = venue.clock
         self._symbols = symbols
         self._asked_at: datetime | None = None
-        self._there_is_one = True
+        self._there_is_one = wanted
 
     async def arm(self, observation: Observation) -> None:
         """Have what rests canceled unless asked again, where that is due."""

@@ -24,8 +24,9 @@ class Fund:
     emergency: when it is to be de-levered between slots, None as its mandate has it; urgent: what it trades can't wait for
     outcomes that are not known, and only reduces; rules: fingerprint of what it and its venue are configured to, empty where
     nobody told; braking: the emergency that it is taken out of, None in the ordinary way; intraday: what else makes it act
-    between its slots, None where nothing does; is_between: no slot asked for what it trades now;
-    steering: what targets that are named elsewhere may be, None where the mandate's are all.
+    between its slots, None where nothing does; is_between: no slot asked for what it trades now; steering: what targets that are
+    named elsewhere may be, None where the mandate's are all; resident_guard: whether stops rest at the venue that brake it while
+    nobody looks, where the venue keeps such.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Fund:
     intraday: Intraday | None = None
     is_between: bool = False
     steering: Steering | None = None
+    resident_guard: bool = True
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -234,6 +234,8 @@ class FundKeeper:
         self._stray = reading.stray
         if reading.stray and not await self._may_run():
             self._stray, rest_until = "", self.clock.now() + LONGEST_PAUSE
+        if not reading.danger and monitor.seen is not None:
+            await self._new_rebalancer().renew_guard(monitor.seen)
         self._watch.looked(near=reading.near, rest_until=rest_until)
 
     async def _take_out(self, danger: str, begun: Run | None) -> datetime | None:

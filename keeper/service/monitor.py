@@ -76,6 +76,11 @@ class Monitor:
         spot = all(market.kind is MarketKind.SPOT for market in self._observer.markets.values())
         return spot and self.rules.max_leverage is None and self._fund.intraday is None
 
+    @property
+    def seen(self) -> Observation | None:
+        """The account as it was read last, None before that."""
+        return self._account
+
     def saw(self, observation: Observation) -> None:
         """Go by the account of ``observation``, which a run has just read."""
         self._before = None

@@ -24,6 +24,7 @@ from keeper.ports import Clock, Journal, Venue
 from keeper.service.fund import Fund
 from keeper.service.observer import Observer
 from keeper.service.reconciliation import LONGEST_LOOK, adopted, reach
+from keeper.service.residents import Residents
 from keeper.service.sender import total
 from keeper.service.settle import settle
 
@@ -50,6 +51,7 @@ class PositionBook:
         self._journal = journal
         self._clock: Clock = venue.clock
         self._observer = observer
+        self._residents = Residents(fund.name, venue, journal, observer)
         self._is_behind = False
 
     async def settled(self) -> Observation:
@@ -100,6 +102,7 @@ class PositionBook:
 
     async def _looked_for(self, market: Market, markets: Mapping[str, Market], before: Settled, held: Decimal) -> Change | None:
         """What moved the position in ``market``; None where it was a fill of ours that is booked now."""
+        await self._residents.book(market.symbol)
         for order in await self._venue.orders(market.symbol, self._recent(before.at - LATE)):
             await self._book_late(order)
         own = net_change(fills := await self._fills(), market, markets)

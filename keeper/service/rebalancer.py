@@ -36,6 +36,7 @@ from keeper.service.observer import Observer
 from keeper.service.positions import PositionBook
 from keeper.service.progress import Progress, leg_progress
 from keeper.service.recovery import recover
+from keeper.service.resident_guard import ResidentGuard
 from keeper.service.results import amended
 from keeper.service.run_book import RunBook, carried_on
 from keeper.service.sender import Sender, Sent
@@ -78,10 +79,12 @@ class Rebalancer:
         self._runs = RunBook(fund.name, venue, journal, observer)
         self._positions = PositionBook(fund, venue, journal, observer)
         self._guard = Guard(fund.name, fund.breakers, venue.clock, journal, urgent=fund.urgent)
-        self._dead_man = DeadMan(venue, fund.symbols)
+        self._resident = ResidentGuard(fund, venue, journal, observer, self._positions)
+        self._dead_man = DeadMan(venue, fund.symbols, wanted=not (fund.resident_guard and venue.info.stops))
         self._waiting = Waiting(fund.name, venue.clock)
         self._why_stopped = ""
         self._planned: tuple[Plan, Observation] | None = None
+        self._after: Observation | None = None
         self.latest: Observation | None = None
 
     def flat(self) -> "Rebalancer":
@@ -222,7 +225,13 @@ class Rebalancer:
             await self._helm.follow(self._bearing, run.id, self._clock.now())
             ended = await self._opened(run, plan, progress, sequence)
             await self._helm.ended(self._bearing, ended, self._clock.now())
-            return ended
+        if self._after is not None:
+            await self._resident.renew(self._after)
+        return ended
+
+    async def renew_guard(self, observation: Observation) -> None:
+        """Have the stops rest at the venue that the account of ``observation`` needs. No run may be at work meanwhile."""
+        await self._resident.renew(observation)
 
     async def _opened(self, run: Run, plan: Plan, progress: Progress, sequence: int) -> Run:
         log.info("run.opened", legs=len(plan.legs), nav=f"{plan.nav:.2f}", leverage=f"{plan.leverage:.4f}")
@@ -256,7 +265,7 @@ class Rebalancer:
             course = Course(run=run, state=state, expected=holdings(observation), prices=prices, sequence=sequence)
             course.pinned = await self._pinned()
             status, reason, after = await self._work(course, observation, progress)
-            after = await self._end(course, after)
+            self._after = after = await self._end(course, after)
         except (VenueError, StaleData) as error:
             status, reason, after = RunStatus.INCOMPLETE, str(error), await self._settled_if_possible()
         finally:
@@ -405,4 +414,5 @@ class Rebalancer:
         except (VenueError, StaleData) as error:
             log.warning("account.unread", fund=self.fund.name, error=str(error))
             return None
+        self._after = observation
         return observation

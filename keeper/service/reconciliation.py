@@ -160,7 +160,8 @@ async def _recorded(journal: Journal, fund: str, account: str, since: datetime) 
     settled = await journal.settled(fund, account)
     newest = max((one.at for one in settled.values()), default=since)
     booked_since = {(fill.symbol, fill.trade_id) for fill in await journal.fills_since_settled(fund)}
-    from_then = min([since, *(one.at - SKEW for one in settled.values())])
+    resting = await journal.resting_stops(account)
+    from_then = min([since, *(one.at - SKEW for one in settled.values()), *(child.at for child in resting)])
     for run in await _runs(journal, from_then):
         if run.account != account:
             continue
@@ -178,7 +179,7 @@ async def _runs(journal: Journal, since: datetime) -> tuple[Run, ...]:
     """Every run that may have a child since then, newest first."""
     limit = 200
     while True:
-        runs = await journal.runs(limit=limit)
+        runs = await journal.runs(limit=limit, whole=True)
         if len(runs) < limit or runs[-1].started_at < since - LONGEST_RUN:
             return runs
         limit *= 4

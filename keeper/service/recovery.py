@@ -81,9 +81,10 @@ async def _settle(
         lookups.append(Lookup(await venue.lookup(request.symbol, request.client_id), told))
         match resolve(child, lookups, lag):
             case Found(report):
-                if not report.state.terminal:  # nothing of ours is to rest
+                rests = request.is_stop and not report.state.terminal
+                if not report.state.terminal and not rests:  # nothing else of ours is to rest
                     await venue.cancel(request.symbol, request.client_id)
-                confirmed = await confirm(venue, clock, request, report)
+                confirmed = (report, ()) if rests else await confirm(venue, clock, request, report)
                 if confirmed is None:
                     return False
                 final, fills = confirmed

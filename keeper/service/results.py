@@ -42,15 +42,16 @@ class Work:
 def result_document(work: Work, after: Observation | None) -> dict[str, object]:
     """The result of a run; ``after`` is the settled account, None when it could not be read. Figures are strings."""
     plan = work.plan
-    total = sum((_shortfall(work, leg) for leg in work.legs), Shortfall())
-    traded = {(leg["market"], leg["side"]): _traded(work, leg["market"], leg["side"]) for leg in work.legs}
+    sent = [_sent(work, number, leg) for number, leg in enumerate(work.legs)]
+    total = sum((_shortfall(work, leg, own) for leg, own in zip(work.legs, sent, strict=True)), Shortfall())
+    traded = [_traded(work, leg, own) for leg, own in zip(work.legs, sent, strict=True)]
     valuation = after.valuation() if after else None
     # a market that could not be read at the end shows nothing then
     shown = set(after.markets) if after else set()
     goals = {leg["market"]: Decimal(leg["goal"]) for leg in work.legs if leg["market"] in shown}
     closing = not any(goals.values())  # coins that margined what was closed are nothing that is left
     left = gaps(after, goals, lambda _contracts, _smallest: 1, ZERO, closing=closing) if after and goals else {}
-    notional = sum((notional for _, notional in traded.values()), ZERO)
+    notional = sum((notional for _, notional in traded), ZERO)
     return {
         "nav_before": plan["nav"],
         "nav_after": plain(rounded(valuation.nav, 8)) if valuation else None,
@@ -63,13 +64,13 @@ def result_document(work: Work, after: Observation | None) -> dict[str, object]:
                 "market": leg["market"],
                 "side": leg["side"],
                 "planned": leg["amount"],
-                "traded": plain(traded[leg["market"], leg["side"]][0]),
+                "traded": plain(contracts),
                 "gap": plain(left[leg["market"]].contracts) if leg["market"] in left else None,
-                "notional_traded": plain(rounded(traded[leg["market"], leg["side"]][1], 8)),
+                "notional_traded": plain(rounded(worth, 8)),
                 "leverage_before": leg["leverage_before"],
                 "leverage_after": _ratio(valuation.leverage(leg["market"])) if valuation and leg["market"] in shown else None,
             }
-            for leg in work.legs
+            for leg, (contracts, worth) in zip(work.legs, traded, strict=True)
         ],
         "filled_notional": plain(rounded(notional, 8)),
         "fees": plain(rounded(total.fees, 8)),
@@ -86,13 +87,18 @@ def amended(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, obje
     return {**now, "legs": legs, **{key: before.get(key) for key in account}}
 
 
-def _shortfall(work: Work, leg: Mapping[str, Any]) -> Shortfall:
-    market, decision_mid = work.markets[leg["market"]], Decimal(leg["decision_mid"])
-    sent = {
+def _sent(work: Work, number: int, leg: Mapping[str, Any]) -> Mapping[str, Child]:
+    """The children of one leg by client id: those on its side of its market, of stops that one alone."""
+    return {
         child.request.client_id: child
         for child in work.children
-        if child.request.symbol == market.symbol and child.request.side == leg["side"]
+        if (child.request.symbol, child.request.side) == (leg["market"], leg["side"])
+        and (not child.request.is_stop or child.leg == number)
     }
+
+
+def _shortfall(work: Work, leg: Mapping[str, Any], sent: Mapping[str, Child]) -> Shortfall:
+    market, decision_mid = work.markets[leg["market"]], Decimal(leg["decision_mid"])
     executions = [
         Execution.of(
             fill,
@@ -108,10 +114,10 @@ def _shortfall(work: Work, leg: Mapping[str, Any]) -> Shortfall:
     return leg_shortfall(executions, decision_mid=decision_mid, first_mid=first_mid, rate=work.prices.get(market.quote, ONE))
 
 
-def _traded(work: Work, symbol: str, side: str) -> tuple[Decimal, Decimal]:
-    """Contracts filled on one side of a market, and their notional at the fill prices."""
-    market = work.markets[symbol]
-    fills = [fill for _, fill in work.fills if fill.symbol == symbol and fill.side == side]
+def _traded(work: Work, leg: Mapping[str, Any], sent: Mapping[str, Child]) -> tuple[Decimal, Decimal]:
+    """Contracts that the children of a leg filled, and their notional at the fill prices."""
+    market = work.markets[leg["market"]]
+    fills = [fill for client_id, fill in work.fills if client_id in sent]
     contracts = sum((fill.amount for fill in fills), ZERO)
     return contracts, sum((market.notional(fill.amount, fill.price) for fill in fills), ZERO)
 

@@ -113,6 +113,7 @@ class Sender:
                 sequence=proposal.sequence,
                 epoch=epoch,
                 length=info.client_id_length,
+                stop=proposal.trigger is not None,
             ),
             symbol=proposal.symbol,
             side=proposal.side,
@@ -120,6 +121,7 @@ class Sender:
             price=proposal.price,
             reduce_only=proposal.reduce_only,
             deadline=self._clock.now() + timedelta(seconds=info.order_ttl),
+            trigger=proposal.trigger,
         )
 
     def _child(self, run: Run, proposal: Slice, request: OrderRequest, observation: Observation, now: datetime) -> Child:
@@ -152,7 +154,7 @@ class Sender:
             limits=self._limits,
             usage=footing.usage,
             standing=footing.standing,
-            open_children=tuple(child.request.client_id for child in footing.open_children),
+            open_children=_in_the_way(slices, footing.open_children),
             left=ZERO,
             now=now,
             urgent=self._urgent,
@@ -181,6 +183,8 @@ class Sender:
         return refused
 
     async def _accepted(self, child: Child, report: OrderReport) -> Sent:
+        if child.request.is_stop and not report.state.terminal:
+            return await self._ended(child, report.state, "", report)
         try:
             confirmed = await confirm(self._venue, self._clock, child.request, report)
         except (VenueError, StaleData) as error:
@@ -218,6 +222,12 @@ class Sender:
             reason=reason or None,
         )
         return Sent(changed)
+
+
+def _in_the_way(slices: Sequence[Slice], unknown: Sequence[Child]) -> tuple[str, ...]:
+    """Client ids of the children without a known outcome that ``slices`` wait for: a stop waits for no other one."""
+    stops = all(one.trigger is not None for one in slices)
+    return tuple(child.request.client_id for child in unknown if not (stops and child.request.is_stop))
 
 
 async def confirm(

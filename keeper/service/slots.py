@@ -14,7 +14,7 @@ import structlog
 from keeper.domain.errors import InvariantViolation
 from keeper.domain.fund import FirstStart, Standing
 from keeper.domain.run import Run, RunKey, RunStatus
-from keeper.planning.plan import EMERGENCY, FLATTEN, INTRADAY
+from keeper.planning.plan import EMERGENCY, FLATTEN, GUARD, INTRADAY
 from keeper.policy.agenda import Agenda, Ledger, SlotRecord, due
 from keeper.policy.schedule import DAY, Occurrence, Schedule, window
 from keeper.ports import Journal, VenueInfo
@@ -66,10 +66,10 @@ def recorded(
 def was_asked_for(run: Run) -> bool:
     """Whether only a human's word stands behind ``run``, so that nothing but that word has it go on once it was cut.
 
-    The runs of slots are due by themselves, and so are a flattening, an emergency and what a mandate wants between slots. A
+    The runs of slots are due by themselves, and so are a flattening, an emergency, stops and what a mandate wants between slots. A
     written plan was looked at for what the account held before its run, so that nothing goes on with one.
     """
-    by_itself = run.key.day is not None or run.key.trigger.startswith((FLATTEN, EMERGENCY, INTRADAY))
+    by_itself = run.key.day is not None or run.key.trigger.startswith((FLATTEN, EMERGENCY, INTRADAY, GUARD))
     return not by_itself and not run.plan.get("written")
 
 

@@ -73,6 +73,7 @@ class Crash:
     async def at(self, price: str | Decimal, **parts: float) -> None:
         """Let some time pass at ``price``."""
         self.feed.move(PERP, Decimal(price).quantize(Decimal("0.1")))
+        await self.desk.venue.inner.open_orders()  # the exchange lives on when nobody asks it
         await self.desk.passed(**parts)
         self.worths.append(self.worth)
         self.levers.append((self.desk.now, self.contracts))
@@ -80,10 +81,11 @@ class Crash:
 
 @asynccontextmanager
 async def crashing(
-    target: str = "3", *, price: str = "7950", check_every: timedelta = timedelta(minutes=1)
+    target: str = "3", *, price: str = "7950", check_every: timedelta = timedelta(minutes=1), stops: bool = False
 ) -> AsyncIterator[Crash]:
-    """A fund of 100,000 USDT that holds nothing yet, a quarter of an hour before its slot."""
-    venue = ScriptedVenue(paper_venue(moving_feed({PERP: price}, spread_bps="1"), opening({"USDT": "100000"})))
+    """A fund of 100,000 USDT that holds nothing yet, a quarter of an hour before its slot. stops: its exchange keeps such."""
+    feed = moving_feed({PERP: price}, spread_bps="1")
+    venue = ScriptedVenue(paper_venue(feed, opening({"USDT": "100000"}), stops=stops))
     async with kept(venue) as desk:
         desk.venues.fund = fund_of(targets={PERP: target}, check_every=check_every)
         yield Crash(desk)

@@ -1,6 +1,7 @@
 """A paper exchange at hand: what a test of one needs, with everything else at rest."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -55,8 +56,12 @@ def paper_venue(
     store: PaperStore | None = None,
     borrow: bool | None = None,
     latency: timedelta = timedelta(0),
+    stops: bool = False,
 ) -> PaperVenue:
-    return PaperVenue(INFO, feed, start, store=store or PaperStore(None, ""), borrow=borrow, latency=latency)
+    """stops: whether it says that it keeps stops; it does so for whoever sends one."""
+    return PaperVenue(
+        replace(INFO, stops=stops), feed, start, store=store or PaperStore(None, ""), borrow=borrow, latency=latency
+    )
 
 
 def order(

@@ -197,7 +197,8 @@ class ScriptedVenue:
         return await self._read("account", self._late_account)
 
     async def open_orders(self) -> tuple[VenueOrder, ...]:
-        return (await self._read("open orders", self._late_account)).open_orders
+        late = await self._read("open orders", self._late_account)
+        return (*await self.inner.open_orders(), *late.open_orders)
 
     async def time(self) -> datetime:
         return await self._read("time", self.inner.time)
@@ -232,6 +233,8 @@ class ScriptedVenue:
         self.canceled.append(client_id)
 
         async def ask() -> None:
+            if client_id not in self.stubborn:
+                await self.inner.cancel(symbol, client_id)
             order = self.resting.get(client_id)
             if order is not None and order.symbol == symbol and client_id not in self.stubborn:
                 del self.resting[client_id]
@@ -297,6 +300,9 @@ class ScriptedVenue:
             self._remember()
 
     async def _late_account(self) -> Account:
+        await self.inner.account()
+        if self._truths[-1][1] != self.inner._ledger.account:  # a stop went off
+            self._remember()
         now = self.clock.now()
         await self._fund()
         lag = self.lag if self.account_lag is None else self.account_lag

@@ -44,7 +44,22 @@ READ_LAG = 0.5
 ACCOUNT_NAME = "acc1"
 MOST_POINTS = 400
 READS = (
-    *("find", "waiting", "runs", "slot_runs", "standing", "footing", "run", "children", "open_ch", "fills", "last", "lately"),
+    *(
+        "find",
+        "waiting",
+        "runs",
+        "every",
+        "resting",
+        "slot_runs",
+        "standing",
+        "footing",
+        "run",
+        "children",
+        "open_ch",
+        "fills",
+        "last",
+        "lately",
+    ),
     *("settled", "nav_points", "known", "events", "child", "unended"),
 )
 """How what a process asks the journal begins that writes nothing."""

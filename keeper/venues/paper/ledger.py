@@ -15,24 +15,26 @@ from keeper.venues.paper.matching import Taking
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an order was when it came. amount: contracts; at: when it came, aware UTC."""
+    """What an order was when it came. amount: contracts; at: when it came, aware UTC; trigger: of a stop, quote per base."""
 
     side: Side
     amount: Decimal
     at: datetime
+    trigger: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """One order that the exchange took: what was asked, how it ended, and its trades, oldest first.
+    """One order that the exchange took: what was asked, how it ended or that it rests, and its trades, oldest first.
 
-    asked: None for one without a trade from before this was kept.
+    asked: None for one without a trade from before this was kept; changed_at: when a stop went off or was canceled, None before.
     """
 
     symbol: str
     report: OrderReport
     fills: tuple[Fill, ...]
     asked: Asked | None
+    changed_at: datetime | None = None
 
     def listed(self) -> VenueOrder | None:
         """The order as the exchange lists it; None where it is not known what was asked."""
@@ -49,8 +51,8 @@ class Booked:
             average=report.average,
             state=report.state,
             forced=False,
-            at=self.asked.at,
-            changed_at=max((fill.at for fill in self.fills), default=self.asked.at),
+            at=self.changed_at or self.asked.at,
+            changed_at=self.changed_at or max((fill.at for fill in self.fills), default=self.asked.at),
         )
 
 
@@ -69,6 +71,11 @@ class Ledger:
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     postings: tuple[Posting, ...] = ()
     funded_at: datetime | None = None
+
+    @property
+    def stops(self) -> Mapping[str, Booked]:
+        """The stops that rest, by client id, in the order they came."""
+        return {name: booked for name, booked in self.orders.items() if booked.report.state is ChildState.LIVE}
 
 
 @exact
@@ -99,8 +106,9 @@ def book_order(ledger: Ledger, market: Market, request: OrderRequest, takings: t
 
     An order that was cut to the position (reduce-only) ends CANCELED: less was filled than was asked.
     """
+    known = ledger.orders.get(request.client_id)
     # an account that starts over under the same name must not name its trades as the one before did
-    order_id = f"{len(ledger.orders) + 1}-{request.client_id[-8:]}"
+    order_id = known.report.order_id if known else f"{len(ledger.orders) + 1}-{request.client_id[-8:]}"
     fills = tuple(
         trade(market, request, trade_id=f"{order_id}-{number}", amount=taking.amount, price=taking.price, at=at)
         for number, taking in enumerate(takings, 1)
@@ -116,6 +124,24 @@ def book_order(ledger: Ledger, market: Market, request: OrderRequest, takings: t
         filled=filled,
         average=average_price(fills, inverse=market.kind is MarketKind.INVERSE),
     )
-    booked = Booked(market.symbol, report, fills, Asked(request.side, request.amount, at))
+    asked = known.asked if known else Asked(request.side, request.amount, at)
+    booked = Booked(market.symbol, report, fills, asked, at if known else None)
     orders = {**ledger.orders, request.client_id: booked}
     return replace(ledger, account=account, orders=orders, at=at)
+
+
+def rest_stop(ledger: Ledger, request: OrderRequest, at: datetime) -> Ledger:
+    """``ledger`` once the exchange took a stop, which rests from now on."""
+    name = request.client_id
+    report = OrderReport(
+        order_id=f"{len(ledger.orders) + 1}-{name[-8:]}", client_id=name, state=ChildState.LIVE, filled=ZERO, average=None
+    )
+    asked = Asked(request.side, request.amount, at, request.trigger)
+    return replace(ledger, orders={**ledger.orders, name: Booked(request.symbol, report, (), asked)}, at=at)
+
+
+def cancel_stop(ledger: Ledger, client_id: str, at: datetime) -> Ledger:
+    """``ledger`` once a stop that rested has ended without a trade."""
+    booked = ledger.orders[client_id]
+    ended = replace(booked, report=replace(booked.report, state=ChildState.CANCELED), changed_at=at)
+    return replace(ledger, orders={**ledger.orders, client_id: ended}, at=at)

@@ -114,6 +114,7 @@ def _order_document(booked: Booked) -> dict[str, object]:
         "filled": str(report.filled),
         "average": None if report.average is None else str(report.average),
         **_asked_document(booked.asked),
+        **({} if booked.changed_at is None else {"changed_at": booked.changed_at.isoformat()}),
         "fills": [
             {
                 "trade_id": fill.trade_id,
@@ -130,7 +131,10 @@ def _order_document(booked: Booked) -> dict[str, object]:
 
 
 def _asked_document(asked: Asked | None) -> dict[str, object]:
-    return {} if asked is None else {"side": asked.side, "amount": str(asked.amount), "at": asked.at.isoformat()}
+    if asked is None:
+        return {}
+    stop = {} if asked.trigger is None else {"trigger": str(asked.trigger)}
+    return {"side": asked.side, "amount": str(asked.amount), "at": asked.at.isoformat(), **stop}
 
 
 def _ledger(document: Any) -> Ledger:
@@ -187,13 +191,15 @@ def _booked(client_id: str, order: Any) -> Booked:
         )
         for fill in order["fills"]
     )
-    return Booked(symbol, report, fills, _asked(order, fills, report.filled))
+    changed_at = _time(order["changed_at"]) if "changed_at" in order else None
+    return Booked(symbol, report, fills, _asked(order, fills, report.filled), changed_at)
 
 
 def _asked(order: Any, fills: tuple[Fill, ...], filled: Decimal) -> Asked | None:
     """What was asked; files once kept no more of that than the trades tell."""
     if "at" in order:
-        return Asked(Side(order["side"]), _number(order["amount"]), _time(order["at"]))
+        trigger = _number(order["trigger"]) if "trigger" in order else None
+        return Asked(Side(order["side"]), _number(order["amount"]), _time(order["at"]), trigger)
     return Asked(fills[0].side, filled, fills[0].at) if fills else None
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from keeper.domain.account import Account, Valuation, asset_prices, value
-from keeper.domain.market import Market, MarketKind
+from keeper.domain.market import Market, MarketKind, Side
 from keeper.domain.numbers import ZERO, exact, is_multiple, plain, sign
 from keeper.domain.order import OrderRequest, Rejected, Unknown
 from keeper.venues.paper.ledger import Ledger, trade
@@ -43,12 +43,29 @@ def judge(request: OrderRequest, market: Market, floor: Floor) -> Decimal | Reje
         wrong = Rejected("expired", f"arrived at {floor.at.isoformat()}, after its deadline {request.deadline.isoformat()}")
     if wrong is not None:
         return wrong
+    if request.is_stop:
+        return _misplaced(request, market, floor) or request.amount
     if not request.reduce_only:
         return _unaffordable(request, market, floor) or request.amount
     held = floor.ledger.account.held(market)
     if sign(held) != -request.side.sign:
         return Rejected("reduce_only", f"a {request.side} can't reduce a position of {plain(held)} in {market.symbol}")
     return min(request.amount, abs(held))
+
+
+@exact
+def goes_off(side: Side, trigger: Decimal, mark: Decimal) -> bool:
+    """Whether ``mark`` has come to the trigger of a stop: on the way down for a sell, on the way up for a buy."""
+    return (mark - trigger) * side.sign >= 0
+
+
+def _misplaced(request: OrderRequest, market: Market, floor: Floor) -> Rejected | None:
+    """Why a stop may not rest: it must reduce, and wait."""
+    if not request.reduce_only or market.kind is MarketKind.SPOT:
+        return Rejected("stop", "a stop here must be reduce-only, in a market of contracts")
+    if goes_off(request.side, request.price, floor.marks[market.symbol]):
+        return Rejected("stop", f"a stop to {request.side} at {plain(request.price)} would go off at once")
+    return None
 
 
 @exact

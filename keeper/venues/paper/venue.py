@@ -17,6 +17,7 @@ from typing import Self
 from keeper.domain.account import Account
 from keeper.domain.errors import StaleData, VenueError, VenueRefused
 from keeper.domain.market import Market, MarketKind
+from keeper.domain.numbers import sign
 from keeper.domain.observation import FundingRate, MarketStats, Quote
 from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Rejected, Unknown, VenueOrder
 from keeper.domain.statement import Posting
@@ -24,10 +25,10 @@ from keeper.ports import Clock, VenueInfo
 from keeper.venues.feeds.feed import Feed, known_market
 from keeper.venues.paper.clock import AcceleratedClock
 from keeper.venues.paper.funding import funded, instants, statement
-from keeper.venues.paper.ledger import Ledger, book_order
+from keeper.venues.paper.ledger import Asked, Booked, Ledger, book_order, cancel_stop, rest_stop
 from keeper.venues.paper.matching import REFILL_HALF_LIFE, Liquidity
 from keeper.venues.paper.persistence import PaperStore
-from keeper.venues.paper.rules import Floor, judge
+from keeper.venues.paper.rules import Floor, goes_off, judge
 
 LATENCY = timedelta(milliseconds=50)  # of an order to an exchange, for a feed that moves meanwhile
 _NO_TIME = timedelta(0)
@@ -122,6 +123,7 @@ class PaperVenue:
 
     async def quote(self, symbol: str) -> Quote:
         """Mark, which is index and last price as well, and what the feed displays less what our orders took."""
+        await self._strike()
         market = known_market(self._markets, symbol)
         at = self.clock.now()
         mark, book = await self._feed.mark(symbol, at), await self._feed.book(symbol, at)
@@ -139,7 +141,8 @@ class PaperVenue:
         raise VenueRefused("no_price", f"the feed has no market that prices {asset} in {currency}")
 
     async def account(self) -> Account:
-        """Balances and positions at the current mark. Nothing ever rests here."""
+        """Balances and positions at the current mark. What rests is none of its open orders: those are somebody else's word."""
+        await self._strike()
         at = self.clock.now()
         await self._pay_funding(at)
         account = self._ledger.account
@@ -149,11 +152,13 @@ class PaperVenue:
         return replace(account, positions=positions, at=at)
 
     async def open_orders(self) -> tuple[VenueOrder, ...]:
-        """None: nothing ever rests here."""
-        return ()
+        """The stops that rest; nothing else does."""
+        await self._strike()
+        listed = (booked.listed() for booked in self._ledger.stops.values())
+        return tuple(order for order in listed if order is not None)
 
     async def place(self, request: OrderRequest) -> Outcome:
-        """Send one immediate-or-cancel order: it walks the displayed book up to its limit, the rest is canceled."""
+        """Send one order: a stop rests, any other one walks the displayed book up to its limit, and its rest is canceled."""
         if self._latency:
             await self.clock.sleep_until(self.clock.now() + self._delay(request.client_id))
         arrival = asyncio.create_task(self._arrive(request, self.clock.now()))
@@ -167,6 +172,7 @@ class PaperVenue:
 
     async def lookup(self, symbol: str, client_id: str) -> OrderReport | None:
         """The order under a client id, None when the exchange never took one."""
+        await self._strike()
         booked = self._ledger.orders.get(client_id)
         return booked.report if booked is not None and booked.symbol == symbol else None
 
@@ -182,15 +188,22 @@ class PaperVenue:
         return ()
 
     async def orders(self, symbol: str, since: datetime) -> tuple[VenueOrder, ...]:
-        """Every order of one market that came at ``since`` or later, oldest first: nobody else trades here."""
+        """Every order of one market that came, or was set off, at ``since`` or later, oldest first: nobody else trades here."""
+        await self._strike()
         listed = (booked.listed() for booked in self._ledger.orders.values())
-        return tuple(order for order in listed if order is not None and order.symbol == symbol and order.at >= since)
+        found = [order for order in listed if order is not None and order.symbol == symbol and order.at >= since]
+        return tuple(sorted(found, key=lambda order: order.at))
 
     async def cancel(self, symbol: str, client_id: str) -> None:
-        """Nothing to do: nothing ever rests here."""
+        """Take back a stop; nothing else rests."""
+        await self._strike()
+        async with self._arriving:
+            booked = self._ledger.stops.get(client_id)
+            if booked is not None and booked.symbol == symbol:
+                await self._keep(cancel_stop(self._ledger, client_id, self.clock.now()))
 
     async def dead_man(self, symbols: Sequence[str], within: timedelta | None) -> bool:  # noqa: ARG002 - the port's words
-        """There is no such switch, since nothing ever rests here."""
+        """There is no such switch: what rests here is meant to."""
         return False
 
     async def ledger(self, since: datetime) -> tuple[Posting, ...]:
@@ -237,14 +250,55 @@ class PaperVenue:
         judged = judge(request, market, floor)
         if isinstance(judged, Rejected | Unknown):
             return judged
+        if request.is_stop:
+            await self._keep(replace(rest_stop(self._ledger, request, at), prices=marks))
+        else:
+            await self._trade(request, market, judged, at)
+        return Accepted(self._ledger.orders[request.client_id].report)
+
+    async def _trade(self, request: OrderRequest, market: Market, amount: Decimal, at: datetime) -> None:
+        """Fill ``amount`` contracts, as far as the book goes, and book it."""
         book = await self._feed.book(request.symbol, at)
-        takings = self._liquidity.match(market, book, side=request.side, amount=judged, limit=request.price)
-        ledger = replace(book_order(self._ledger, market, request, takings, at), prices=marks, funded_at=self._funded_at)
+        takings = self._liquidity.match(market, book, side=request.side, amount=amount, limit=request.price)
+        booked = book_order(self._ledger, market, request, takings, at)
+        await self._keep(replace(booked, prices=await self._marks(at), funded_at=self._funded_at))
+        self._liquidity.take(request.symbol, request.side, takings, at)
+
+    async def _keep(self, ledger: Ledger) -> None:
         await self._save(ledger)
         self._ledger = ledger
         self._traded = True
-        self._liquidity.take(request.symbol, request.side, takings, at)
-        return Accepted(ledger.orders[request.client_id].report)
+
+    async def _strike(self) -> None:
+        """Set off the stops whose mark has come: whatever is asked shows the exchange as it is with that done."""
+        if not self._ledger.stops:
+            return
+        async with self._arriving:
+            for name, booked in self._ledger.stops.items():
+                at = self.clock.now()
+                asked, mark = booked.asked, await self._feed.mark(booked.symbol, at)
+                if asked is not None and asked.trigger is not None and goes_off(asked.side, asked.trigger, mark):
+                    await self._set_off(name, booked, asked, at)
+
+    async def _set_off(self, client_id: str, booked: Booked, asked: Asked, at: datetime) -> None:
+        """Make a market order of a stop: it takes what the book has, at whatever price, and never more than is held."""
+        market = self._markets[booked.symbol]
+        held = self._ledger.account.held(market)
+        if sign(held) != -asked.side.sign:
+            await self._keep(cancel_stop(self._ledger, client_id, at))
+            return
+        book = await self._feed.book(booked.symbol, at)
+        worst = book.taken_by(asked.side)[-1].price
+        request = OrderRequest(
+            client_id=client_id,
+            symbol=booked.symbol,
+            side=asked.side,
+            amount=asked.amount,
+            price=worst,
+            reduce_only=True,
+            deadline=at,
+        )
+        await self._trade(request, market, min(asked.amount, abs(held)), at)
 
     async def _marks(self, at: datetime) -> Mapping[str, Decimal]:
         return {symbol: await self._feed.mark(symbol, at) for symbol in self._markets}

@@ -4,11 +4,11 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 
 
 def upgrade() -> None:
-    """Go from revision 0006 to this one; the rows that are there stay as they are."""
+    """Go from revision 0007 to this one; the rows that are there stay as they are."""
     op.add_column("nav_points", sa.Column("exposures", sa.Text))
     op.add_column("nav_points", sa.Column("prices", sa.Text))
     op.create_table(

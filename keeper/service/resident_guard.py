@@ -1,0 +1,172 @@
+"""Keeps a fund's stops on the exchange what they should be: where an emergency begins, and as large as what ends it.
+
+A new stop is placed before the one that it replaces is taken back, so that the fund is never without; both only reduce.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from keeper.domain.errors import StaleData, VenueError
+from keeper.domain.numbers import ZERO
+from keeper.domain.observation import Observation, holdings
+from keeper.domain.order import Child, ChildState
+from keeper.domain.run import RunStatus
+from keeper.execution.engine import Slice
+from keeper.planning.gate import Refused
+from keeper.planning.guarding import Whose, guarding
+from keeper.planning.plan import GUARD
+from keeper.policy.emergency import assess
+from keeper.policy.resident import ResidentStop, resident_stops, serves
+from keeper.ports import Clock, Journal, Venue
+from keeper.service.fund import Fund
+from keeper.service.observer import Observer, together
+from keeper.service.positions import PositionBook
+from keeper.service.residents import Residents
+from keeper.service.run_book import RunBook
+from keeper.service.sender import Sender, Sent
+
+OLDEST = timedelta(days=1)
+"""After how long a stop is placed anew although nothing has changed: venues end those that rest for too long."""
+REFUSED_FOR = timedelta(minutes=15)
+"""How long nothing is placed in a market whose stop was not taken."""
+REFUSED = "guard.refused"
+"""The kind of the events that tell of stops that were not taken."""
+log = structlog.get_logger()
+
+
+class ResidentGuard:
+    """The stops of one fund. Where it keeps none, those of before are taken back."""
+
+    def __init__(self, fund: Fund, venue: Venue, journal: Journal, observer: Observer, positions: PositionBook) -> None:
+        self._fund = fund
+        self._venue = venue
+        self._journal = journal
+        self._clock: Clock = venue.clock
+        self._observer = observer
+        self._positions = positions
+        self._residents = Residents(fund.name, venue, journal, observer)
+        self._runs = RunBook(fund.name, venue, journal, observer)
+        self._sender = Sender(venue, journal, venue.clock, fund.limits, urgent=True)
+
+    async def renew(self, observation: Observation) -> None:
+        """Have the stops rest that the account of ``observation`` needs, and no others.
+
+        Nothing is done in an emergency, while the fund is halted or while an outcome is not known. What the
+        venue does not take, or does not answer, is told and tried again later.
+        """
+        try:
+            await self._renewed(observation)
+        except (VenueError, StaleData) as error:
+            log.warning("guard.not_renewed", fund=self._fund.name, error=str(error))
+
+    async def _renewed(self, observation: Observation) -> None:
+        keeps = self._fund.resident_guard and self._venue.info.stops
+        resting = await self._residents.resting()
+        if not keeps and not resting:
+            return
+        if (await self._journal.standing(self._fund.name)).halted or await self._journal.open_children(self._fund.name):
+            return
+        waiting = await self._residents.book()
+        if len(waiting) < len(resting):  # the account may not be what it was
+            observation = await self._positions.caught_up(await self._observer.observe())
+        if not self._is_flat and assess(self._fund.watched, observation).danger:
+            return  # what rests is to go off, and whoever ends the emergency comes back here
+        wanted = resident_stops(self._fund.watched, observation) if keeps and not self._is_flat else ()
+        kept, lacking = _matched(waiting, wanted, self._clock.now())
+        failed = await self._place(lacking, observation) if lacking else frozenset()
+        # until others rest, those that are off are better than none
+        needed = {*failed, *(self._open(observation) if self._is_flat else ())}
+        over = [child for child in waiting if child not in kept and child.request.symbol not in needed]
+        await together(*(self._venue.cancel(child.request.symbol, child.request.client_id) for child in over))
+        if over:
+            await self._clock.sleep_until(self._clock.now() + timedelta(seconds=self._venue.info.read_lag))
+            await self._residents.book()
+
+    def _open(self, observation: Observation) -> Iterable[str]:
+        return (symbol for symbol, contracts in holdings(observation).items() if contracts)
+
+    @property
+    def _is_flat(self) -> bool:
+        """Whether the fund is on its way to no exposure: until it is there it keeps the stops that it has."""
+        return self._fund.urgent and self._fund.braking is None
+
+    async def _place(self, stops: Sequence[ResidentStop], observation: Observation) -> frozenset[str]:
+        """Place ``stops`` in a run of their own; the markets in which one does not rest now are returned."""
+        refused = await self._refused_lately()
+        going = [stop for stop in stops if stop.symbol not in refused]
+        told = list(zip([stop.symbol for stop in going], await self._sent(going, observation), strict=True)) if going else []
+        if failed := sorted({symbol for symbol, state in told if state is ChildState.REJECTED}):
+            payload: dict[str, object] = {"markets": failed}
+            await self._journal.note(REFUSED, fund=self._fund.name, run="", at=self._clock.now(), payload=payload)
+            log.error(REFUSED, fund=self._fund.name, markets=failed)
+        return refused | {symbol for symbol, state in told if state in (ChildState.REJECTED, ChildState.UNKNOWN)}
+
+    async def _refused_lately(self) -> frozenset[str]:
+        """Markets in which a stop was refused a short time ago: whoever goes on asking gets no other answer."""
+        event = await self._journal.last_event(REFUSED, self._fund.name)
+        markets = None if event is None or not self._clock.now() - event.at < REFUSED_FOR else event.payload["markets"]
+        return frozenset(markets) if isinstance(markets, list) else frozenset()
+
+    async def _sent(self, stops: Sequence[ResidentStop], observation: Observation) -> Sequence[ChildState]:
+        """Place ``stops``; what became of each, REJECTED also where it may not be sent."""
+        info, now = self._venue.info, self._clock.now()
+        whose = Whose(
+            fund=self._fund.name, venue=info.name, environment=str(info.environment), targets=self._fund.mandate.targets
+        )
+        run = self._runs.new(guarding(whose, observation, stops), f"{GUARD}{now:%Y%m%dT%H%M%S}-{now:%f}g", "", self._fund.pacing)
+        if not await self._journal.open_run(run):
+            return [ChildState.UNKNOWN] * len(stops)  # at this very instant another one was
+        pinned = await self._journal.pins(info.account)
+        try:
+            outcomes = await self._sender.send(run, [_slice(leg, stop) for leg, stop in enumerate(stops)], observation, pinned)
+        finally:
+            await self._runs.close(run, RunStatus.COMPLETED, run.reason)
+        return [_state(outcome) for outcome in outcomes]
+
+
+def _state(outcome: Sent | Refused | BaseException) -> ChildState:
+    match outcome:
+        case BaseException():
+            raise outcome
+        case Refused():
+            return ChildState.REJECTED
+        case Sent(child):
+            return child.state
+
+
+def _matched(
+    waiting: Sequence[Child], wanted: Sequence[ResidentStop], now: datetime
+) -> tuple[Sequence[Child], Sequence[ResidentStop]]:
+    """Those that wait and will do, and what is lacking beside them."""
+    kept, lacking = [], []
+    for stop in wanted:
+        found = (child for child in waiting if child not in kept and serves(_told(child), stop))
+        child = next((child for child in found if timedelta(0) <= now - child.at < OLDEST), None)
+        if child is None:
+            lacking.append(stop)
+        else:
+            kept.append(child)
+    return kept, lacking
+
+
+def _told(child: Child) -> ResidentStop:
+    request = child.request
+    return ResidentStop(symbol=request.symbol, side=request.side, amount=request.amount, trigger=request.price)
+
+
+def _slice(leg: int, stop: ResidentStop) -> Slice:
+    return Slice(
+        leg=leg,
+        sequence=1,
+        symbol=stop.symbol,
+        side=stop.side,
+        amount=stop.amount,
+        price=stop.trigger,
+        reduce_only=True,
+        mid=stop.trigger,
+        half_spread=ZERO,
+        left=stop.amount,
+        trigger=stop.trigger,
+    )

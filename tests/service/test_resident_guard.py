@@ -1,0 +1,215 @@
+"""The stops that a fund keeps on the exchange: they brake it when nobody looks, and are ours like any other order."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from keeper.domain.fund import FundState
+from keeper.domain.order import Child, ChildState
+from keeper.domain.run import CommandKind, Run, RunStatus
+from keeper.planning.plan import EMERGENCY, GUARD
+from keeper.service.period import Period, period_document
+from keeper.service.reconciliation import reconcile
+from keeper.service.residents import FIRED
+from tests.fakes.crash import BLACK_THURSDAY, Crash, crashing
+from tests.fakes.daemons import command
+from tests.fakes.paper import PERP
+from tests.fakes.scripted_venue import Fault
+
+D = Decimal
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+STEPS = BLACK_THURSDAY[:12]
+"""From 7,950 to 4,700 within a day."""
+
+
+@asynccontextmanager
+async def guarded(target: str = "3", *, check_every: timedelta = MINUTE, on: bool = True) -> AsyncIterator[Crash]:
+    async with crashing(target, check_every=check_every, stops=True) as crash:
+        crash.desk.venues.fund = replace(crash.desk.venues.fund, resident_guard=on)
+        yield crash
+
+
+async def built(crash: Crash) -> None:
+    """Let the first slot bring the fund to its target."""
+    await crash.at("7950", minutes=30)
+    assert abs(abs(crash.worth.net_leverage) - 3) < D("0.001")
+
+
+async def resting(crash: Crash) -> list[Child]:
+    """The stops that the journal takes to rest: they are those that do."""
+    found = list(await crash.desk.journal.resting_stops("acc1"))
+    truth = [order.client_id for order in await crash.desk.venue.inner.open_orders()]
+    assert [child.request.client_id for child in found] == truth
+    return found
+
+
+async def guards(crash: Crash) -> list[Run]:
+    """The runs whose stop went off, oldest first."""
+    return [run for run in await crash.desk.runs() if run.key.trigger.startswith(GUARD)]
+
+
+async def test_the_fund_that_nobody_looks_after_is_liquidated() -> None:
+    async with guarded(check_every=DAY, on=False) as crash:
+        async with crash.desk.daemon():
+            await crash.lives(STEPS)
+        assert crash.liquidated
+
+
+async def test_the_fund_with_the_monitor_lives() -> None:
+    async with guarded() as crash:
+        async with crash.desk.daemon():
+            await crash.lives(STEPS)
+            assert sum(child.request.amount for child in await resting(crash)) < crash.contracts
+        assert not crash.liquidated
+        assert max(worth.gross_leverage for worth in crash.worths) < D("4.6")
+        standing = await crash.desk.journal.standing("btc3l")
+        assert standing.state is not FundState.HALTED, standing.reason
+
+
+async def test_with_its_process_killed_the_resident_guard_alone_saves_it() -> None:
+    async with guarded() as crash:
+        async with crash.desk.daemon():
+            await built(crash)
+            children = await resting(crash)
+            assert len(children) == 4
+            crash.desk.crash()
+        before = crash.contracts
+        await crash.lives(BLACK_THURSDAY)
+        assert not crash.liquidated
+        assert crash.contracts == before - sum(child.request.amount for child in children)
+        async with crash.desk.daemon():
+            await crash.at("5400", minutes=10)
+            went_off = await guards(crash)
+            assert (await crash.desk.journal.standing("btc3l")).state is not FundState.HALTED
+        [run] = went_off
+        assert {child.run for child in children} == {run.id}
+        for child in children:
+            booked = await crash.desk.journal.child(child.request.client_id)
+            assert booked is not None
+            assert (booked.state, booked.filled) == (ChildState.FILLED, child.request.amount)
+        fired = await crash.desk.journal.events(kind=FIRED)
+        assert {event.payload["client_id"] for event in fired} == {child.request.client_id for child in children}
+        # what the whipsaw cost: what each stop got less than its trigger, and what it paid in fees
+        document = period_document("btc3l", await crash.desk.journal.runs(), Period())
+        row = next(row for row in document["rows"] if row["run"] == run.id)
+        assert D(row["cost"]) > 0
+        sold = sum(child.request.amount * child.request.price for child in children)
+        assert D("0.98") * sold < D(row["traded"]) < sold
+
+
+async def test_it_is_replaced_as_the_position_changes_and_kept_while_it_does_not() -> None:
+    async with guarded() as crash, crash.desk.daemon():
+        await built(crash)
+        first, *_ = await resting(crash)
+        await crash.at("7950", hours=6)
+        assert (await resting(crash))[0] == first
+        crash.desk.venue.meddle(PERP, "2", "7950")
+        await crash.at("7950", minutes=11)
+        second, *_ = await resting(crash)
+        assert second.request.amount > first.request.amount
+        assert second.request.price > first.request.price
+        canceled = await crash.desk.journal.child(first.request.client_id)
+        assert canceled is not None
+        assert canceled.state is ChildState.CANCELED
+        assert not canceled.filled
+        [slot] = await crash.desk.runs()
+        assert slot.status is RunStatus.COMPLETED
+
+
+async def test_one_that_is_taken_away_is_missed_and_placed_again() -> None:
+    async with guarded() as crash, crash.desk.daemon():
+        await built(crash)
+        first, *_ = await resting(crash)
+        await crash.desk.venue.inner.cancel(PERP, first.request.client_id)
+        await crash.at("7950", minutes=6)
+        *_, second = await resting(crash)
+        assert second.request.client_id != first.request.client_id
+        assert (second.request.amount, second.request.price) == (first.request.amount, first.request.price)
+
+
+async def test_a_day_old_one_is_placed_anew() -> None:
+    async with guarded(check_every=timedelta(minutes=10)) as crash, crash.desk.daemon():
+        await built(crash)
+        first, *_ = await resting(crash)
+        await crash.at("7950", hours=25)
+        second, *_ = await resting(crash)
+        assert second.at - first.at >= DAY
+
+
+async def test_while_keeper_runs_a_stop_that_goes_off_is_no_trade_of_somebody_else() -> None:
+    async with guarded(check_every=timedelta(minutes=10)) as crash, crash.desk.daemon():
+        await built(crash)
+        first, *_ = await resting(crash)
+        await crash.at("7060", minutes=20)
+        assert len(await guards(crash)) == 1
+        assert not [run for run in await crash.desk.runs() if run.key.trigger.startswith(EMERGENCY)]
+        assert abs(crash.worth.net_leverage - 3) < D("0.01")
+        second, *_ = await resting(crash)
+        assert second.request.price < first.request.price
+        assert (await crash.desk.journal.standing("btc3l")).state is FundState.ACTIVE
+        symbols, since = [PERP], crash.desk.now - DAY
+        found = await reconcile(crash.desk.venue, crash.desk.journal, "btc3l", symbols, since)
+        assert not [pair for pair in found.pairs if pair.verdict.differs]
+        assert not [holding for holding in found.holdings if holding.difference]
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST_REPLY, Fault.LOST_REQUEST, Fault.HANG_AFTER])
+async def test_a_stop_of_unknown_outcome_is_settled_and_one_rests(fault: Fault) -> None:
+    async with guarded(check_every=timedelta(minutes=10)) as crash:
+        async with crash.desk.daemon():
+            await crash.at("7950", minutes=15)
+            crash.desk.venue.faults = {10: fault}
+            await crash.at("7950", minutes=15)
+            assert crash.desk.venue.sent[9].is_stop
+            crash.desk.crash()
+        async with crash.desk.daemon():
+            await crash.at("7950", minutes=20)
+            assert max(child.request.amount for child in await resting(crash)) > 9
+            assert len(await resting(crash)) == 4
+            await crash.at("7950", hours=23, minutes=30)
+        statuses = [run.status for run in await crash.desk.runs()]
+        assert statuses == [RunStatus.COMPLETED, RunStatus.NOTHING_DUE]
+
+
+async def test_one_that_the_venue_refuses_is_not_sent_again_at_once() -> None:
+    async with guarded() as crash, crash.desk.daemon():
+        await crash.at("7950", minutes=15)
+        crash.desk.venue.faults = {10: Fault.REJECTED}
+        await crash.at("7950", minutes=20)
+        assert len(crash.desk.venue.sent) == 13
+        await crash.at("7950", minutes=10)
+        assert len(crash.desk.venue.sent) == 14
+        assert len(await resting(crash)) == 4
+
+
+async def test_a_flattened_fund_keeps_none() -> None:
+    async with guarded() as crash, crash.desk.daemon():
+        await built(crash)
+        await crash.desk.journal.submit_command(command(CommandKind.FLATTEN, crash.desk.now))
+        await crash.at("7950", minutes=30)
+        assert crash.contracts == 0
+        assert await resting(crash) == []
+
+
+async def test_a_halted_fund_keeps_the_one_that_it_has() -> None:
+    async with guarded() as crash, crash.desk.daemon():
+        await built(crash)
+        first, *_ = await resting(crash)
+        await crash.desk.journal.submit_command(command(CommandKind.HALT, crash.desk.now))
+        await crash.at("7950", minutes=30)
+        assert (await resting(crash))[0] == first
+
+
+async def test_a_fund_that_wants_none_any_more_takes_its_own_back() -> None:
+    async with guarded() as crash:
+        async with crash.desk.daemon():
+            await built(crash)
+            assert len(await resting(crash)) == 4
+        crash.desk.venues.fund = replace(crash.desk.venues.fund, resident_guard=False)
+        async with crash.desk.daemon():
+            await crash.at("7950", minutes=10)
+            assert await resting(crash) == []
