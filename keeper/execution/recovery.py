@@ -63,7 +63,7 @@ def resolve(child: Child, lookups: Sequence[Lookup], read_lag: timedelta) -> Res
 
 @exact
 def assumed(observation: Observation, unknown: Sequence[Child], expected: Mapping[str, Decimal]) -> Observation:
-    """``observation`` as if every order of ``unknown`` that only reduces had filled, and none that adds had.
+    """``observation`` as if every order of ``unknown`` that only reduces had filled, and none that adds had; stops wait.
 
     On spot, where orders don't say so, to sell is to reduce. expected: what the fills that are known lead to, signed contracts
     by symbol. What the venue shows may hold some of the unknown fills already, so the smaller position of the two counts.
@@ -72,7 +72,8 @@ def assumed(observation: Observation, unknown: Sequence[Child], expected: Mappin
     for symbol, market in observation.markets.items():
         held = observation.account.held(market)
         spot = market.kind is MarketKind.SPOT
-        closing = [child.request for child in unknown if child.request.symbol == symbol and (spot or child.request.reduce_only)]
+        asked = [child.request for child in unknown if child.request.symbol == symbol and not child.request.is_stop]
+        closing = [request for request in asked if spot or request.reduce_only]
         taken = sum((request.amount for request in closing if request.side.sign == -sign(held)), ZERO)
         left = max(ZERO, abs(expected.get(symbol, held)) - taken)
         if not taken or left >= abs(held):

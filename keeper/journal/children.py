@@ -24,6 +24,8 @@ from keeper.planning.plan import FLATTEN
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+SKEW = timedelta(seconds=2)
+"""By how much the venue's clock and ours may differ."""
 
 # no join: that lets SQLite go through every run that a fund ever had
 _FUND = select(runs.c.fund).where(runs.c.id == children.c.run).scalar_subquery()
@@ -111,7 +113,14 @@ _FILLS_SINCE = Statement(
         or_(
             children.c.event > bindparam("since"),
             # of an order from before, booked late: what it did before that time was seen then
-            and_(fills.c.event > bindparam("booked_since"), fills.c.at > bindparam("done_since", type_=fills.c.at.type)),
+            and_(
+                fills.c.event > bindparam("booked_since"),
+                or_(
+                    fills.c.at > bindparam("done_since", type_=fills.c.at.type),
+                    # two clocks date them, and a stop that had been seen to go off would have been booked then
+                    and_(_IS_STOP, fills.c.at > bindparam("nearly_since", type_=fills.c.at.type)),
+                ),
+            ),
         ),
     )
     .order_by(fills.c.at, children.c.event, fills.c.position)
@@ -300,7 +309,8 @@ def fills_of_fund(connection: Connection, fund: str) -> tuple[tuple[str, str, Fi
 def fills_since(connection: Connection, fund: str, kind: str) -> tuple[Fill, ...]:
     """The fills of a fund after its last event of a kind: of children intended since, and late ones of others, oldest first."""
     seq, at = events.last_of(connection, fund, kind)
-    found = _FILLS_SINCE.all(connection, of_fund=fund, since=seq, booked_since=seq, done_since=at)
+    nearly = max(at, datetime.min.replace(tzinfo=at.tzinfo) + SKEW) - SKEW
+    found = _FILLS_SINCE.all(connection, of_fund=fund, since=seq, booked_since=seq, done_since=at, nearly_since=nearly)
     return tuple(_fill(row) for row in found)
 
 

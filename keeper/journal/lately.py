@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, or_, select
+from sqlalchemy import Connection, bindparam, not_, or_, select
 
 from keeper.domain.fund import Lately, Worth
 from keeper.domain.numbers import exact
@@ -33,7 +33,12 @@ _BEGUN = Statement(
 )
 _ENDED = Statement(
     select(runs.c.result)
-    .where(runs.c.fund == bindparam("of_fund"), runs.c.ended_at > bindparam("hour"), runs.c.result.is_not(None))
+    .where(
+        runs.c.fund == bindparam("of_fund"),
+        runs.c.ended_at > bindparam("hour"),
+        runs.c.result.is_not(None),
+        not_(runs.c.trigger.startswith(GUARD)),  # what a stop gets less than its trigger is how far the market went
+    )
     .order_by(runs.c.ended_at.desc(), runs.c.event.desc())
 )
 _POINTS = select(nav_points.c.cause, nav_points.c.nav, nav_points.c.net_leverage).where(nav_points.c.fund == bindparam("of_fund"))

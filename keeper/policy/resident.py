@@ -36,9 +36,11 @@ def resident_stops(emergency: Emergency, observation: Observation) -> tuple[Resi
     """The stops that the fund of ``observation`` needs, by symbol, the first to go off first. StaleData when it can't be valued.
 
     A position has up to ``RUNGS`` of them, each where it would be an emergency again once those before have gone off. None for
-    a market whose way leads to no emergency, and none for a fund that is in one: that is ended at once.
+    a market whose way leads to no emergency, none for a fund that is in one, which is ended at once, and none for one that is
+    long and short: what moves both of its legs would set off the stop of one, and leave the other without its hedge.
     """
-    if assess(emergency, observation).danger:
+    sides = {sign(position.contracts) for position in observation.account.positions.values()}
+    if len(sides) > 1 or assess(emergency, observation).danger:
         return ()
     return tuple(stop for symbol in sorted(observation.markets) for stop in _ladder(emergency, observation, symbol))
 

@@ -242,7 +242,8 @@ class Rebalancer:
             return await self._runs.close(run, RunStatus.REFUSED, reason, await self._earlier_prices(sequence))
         if not plan.legs:
             status = RunStatus.COMPLETED if sequence else RunStatus.NOTHING_DUE
-            if waits := await self._journal.open_children(self.fund.name):
+            unknown = await self._journal.open_children(self.fund.name)
+            if waits := [child for child in unknown if not child.request.is_stop]:
                 # only what can't wait comes so far: it took every unknown reduction for filled, which may turn out wrong
                 names = ", ".join(child.request.client_id for child in waits[:SHOWN])
                 return await self._runs.close(

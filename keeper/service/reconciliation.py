@@ -89,9 +89,14 @@ async def reconcile(venue: Venue, journal: Journal, fund: str, symbols: Sequence
 async def accept(venue: Venue, journal: Journal, fund: str, found: Reconciliation, reason: str) -> None:
     """Take note of every order that the journal lacks, pin contracts as they are, and settle the fund at what it holds now.
 
+    A stop among those orders that rests is taken back first: nobody would look after it.
+
     The caller holds the account's lock, and a human has agreed to what ``found`` says. StaleData when the account has moved
     since. Children are left as they are: those without a known outcome stay so.
     """
+    for told in found.missing:
+        if not told.order.state.terminal:
+            await venue.cancel(told.order.symbol, told.order.client_id)
     markets = await _markets(venue, found.held)
     held = await _held(venue, markets)
     if held != dict(found.held):

@@ -100,8 +100,9 @@ async def _settle(
                 log.info("child.recovered", client_id=request.client_id, state=str(final.state))
                 return True
             case NeverPlaced():
-                # the venue had a live one once: that it does not show it now proves nothing
-                if state is ChildState.LIVE or await _has_traces(venue, child) or not await agrees(child):
+                # the venue had a live one once: that it does not show it now proves nothing; a stop that rests moves no position
+                is_told = state is ChildState.LIVE or await _has_traces(venue, child)
+                if is_told or not (request.is_stop or await agrees(child)):
                     log.error("child.disputed", client_id=request.client_id, remedy="`keeper resolve`")
                     return False
                 why = "the venue does not have it, and its deadline has passed"

@@ -3,12 +3,13 @@
 A new stop is placed before the one that it replaces is taken back, so that the fund is never without; both only reduce.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
 from keeper.domain.errors import StaleData, VenueError
+from keeper.domain.market import MarketKind
 from keeper.domain.numbers import ZERO
 from keeper.domain.observation import Observation, holdings
 from keeper.domain.order import Child, ChildState
@@ -31,6 +32,8 @@ OLDEST = timedelta(days=1)
 """After how long a stop is placed anew although nothing has changed: venues end those that rest for too long."""
 REFUSED_FOR = timedelta(minutes=15)
 """How long nothing is placed in a market whose stop was not taken."""
+LATE = frozenset({"stale", "open_child"})
+"""Codes of refusals that are over at the next look."""
 REFUSED = "guard.refused"
 """The kind of the events that tell of stops that were not taken."""
 log = structlog.get_logger()
@@ -62,12 +65,15 @@ class ResidentGuard:
             log.warning("guard.not_renewed", fund=self._fund.name, error=str(error))
 
     async def _renewed(self, observation: Observation) -> None:
-        keeps = self._fund.resident_guard and self._venue.info.stops
+        contracts = any(market.kind is not MarketKind.SPOT for market in observation.markets.values())
+        keeps = self._fund.resident_guard and self._venue.info.stops and contracts
         resting = await self._residents.resting()
         if not keeps and not resting:
             return
         if (await self._journal.standing(self._fund.name)).halted or await self._journal.open_children(self._fund.name):
             return
+        if not self._open(observation) <= (await self._positions.expected(observation.markets)).keys():
+            return  # no run has found it to stand still yet
         waiting = await self._residents.book()
         if len(waiting) < len(resting):  # the account may not be what it was
             observation = await self._positions.caught_up(await self._observer.observe())
@@ -75,33 +81,36 @@ class ResidentGuard:
             return  # what rests is to go off, and whoever ends the emergency comes back here
         wanted = resident_stops(self._fund.watched, observation) if keeps and not self._is_flat else ()
         kept, lacking = _matched(waiting, wanted, self._clock.now())
-        failed = await self._place(lacking, observation) if lacking else frozenset()
-        # until others rest, those that are off are better than none
-        needed = {*failed, *(self._open(observation) if self._is_flat else ())}
-        over = [child for child in waiting if child not in kept and child.request.symbol not in needed]
+        placed = await self._place(lacking, observation) if lacking else ()
+        over = [child for child in waiting if child not in kept]
+        if self._is_flat:
+            over = [child for child in over if child.request.symbol not in self._open(observation)]
+        over = [*_replaced(over, lacking, placed)]
         await together(*(self._venue.cancel(child.request.symbol, child.request.client_id) for child in over))
         if over:
             await self._clock.sleep_until(self._clock.now() + timedelta(seconds=self._venue.info.read_lag))
             await self._residents.book()
 
-    def _open(self, observation: Observation) -> Iterable[str]:
-        return (symbol for symbol, contracts in holdings(observation).items() if contracts)
+    def _open(self, observation: Observation) -> set[str]:
+        """Symbols of the markets in which something is held."""
+        return {symbol for symbol, contracts in holdings(observation).items() if contracts}
 
     @property
     def _is_flat(self) -> bool:
         """Whether the fund is on its way to no exposure: until it is there it keeps the stops that it has."""
         return self._fund.urgent and self._fund.braking is None
 
-    async def _place(self, stops: Sequence[ResidentStop], observation: Observation) -> frozenset[str]:
-        """Place ``stops`` in a run of their own; the markets in which one does not rest now are returned."""
+    async def _place(self, stops: Sequence[ResidentStop], observation: Observation) -> Sequence[ResidentStop]:
+        """Place ``stops`` in a run of their own; those that the venue has are returned."""
         refused = await self._refused_lately()
         going = [stop for stop in stops if stop.symbol not in refused]
-        told = list(zip([stop.symbol for stop in going], await self._sent(going, observation), strict=True)) if going else []
-        if failed := sorted({symbol for symbol, state in told if state is ChildState.REJECTED}):
+        states = await self._sent(going, observation) if going else []
+        told = list(zip(going, states, strict=True))
+        if failed := sorted({stop.symbol for stop, state in told if state is ChildState.REJECTED}):
             payload: dict[str, object] = {"markets": failed}
             await self._journal.note(REFUSED, fund=self._fund.name, run="", at=self._clock.now(), payload=payload)
             log.error(REFUSED, fund=self._fund.name, markets=failed)
-        return refused | {symbol for symbol, state in told if state in (ChildState.REJECTED, ChildState.UNKNOWN)}
+        return [stop for stop, state in told if state in (ChildState.LIVE, ChildState.FILLED, ChildState.CANCELED)]
 
     async def _refused_lately(self) -> frozenset[str]:
         """Markets in which a stop was refused a short time ago: whoever goes on asking gets no other answer."""
@@ -110,14 +119,14 @@ class ResidentGuard:
         return frozenset(markets) if isinstance(markets, list) else frozenset()
 
     async def _sent(self, stops: Sequence[ResidentStop], observation: Observation) -> Sequence[ChildState]:
-        """Place ``stops``; what became of each, REJECTED also where it may not be sent."""
+        """Place ``stops``; what became of each, REJECTED also where it may not be sent, NOT_PLACED where it came too late."""
         info, now = self._venue.info, self._clock.now()
         whose = Whose(
             fund=self._fund.name, venue=info.name, environment=str(info.environment), targets=self._fund.mandate.targets
         )
         run = self._runs.new(guarding(whose, observation, stops), f"{GUARD}{now:%Y%m%dT%H%M%S}-{now:%f}g", "", self._fund.pacing)
         if not await self._journal.open_run(run):
-            return [ChildState.UNKNOWN] * len(stops)  # at this very instant another one was
+            return [ChildState.NOT_PLACED] * len(stops)  # at this very instant another one was
         pinned = await self._journal.pins(info.account)
         try:
             outcomes = await self._sender.send(run, [_slice(leg, stop) for leg, stop in enumerate(stops)], observation, pinned)
@@ -130,8 +139,9 @@ def _state(outcome: Sent | Refused | BaseException) -> ChildState:
     match outcome:
         case BaseException():
             raise outcome
-        case Refused():
-            return ChildState.REJECTED
+        case Refused(reasons):
+            is_late = {reason.code for reason in reasons} <= LATE
+            return ChildState.NOT_PLACED if is_late else ChildState.REJECTED
         case Sent(child):
             return child.state
 
@@ -149,6 +159,20 @@ def _matched(
         else:
             kept.append(child)
     return kept, lacking
+
+
+def _replaced(over: Sequence[Child], lacking: Sequence[ResidentStop], placed: Sequence[ResidentStop]) -> Sequence[Child]:
+    """Those of ``over`` that are not needed any more. Until its successor rests, one that is off is better than none.
+
+    The first of a market to go off is succeeded by the first of the new ones, and so on.
+    """
+    found = []
+    for symbol in sorted({child.request.symbol for child in over}):
+        successors = [stop for stop in lacking if stop.symbol == symbol]
+        old = [child for child in over if child.request.symbol == symbol]
+        old.sort(key=lambda child: child.request.price * child.request.side.sign)
+        found += [child for number, child in enumerate(old) if number >= len(successors) or successors[number] in placed]
+    return found
 
 
 def _told(child: Child) -> ResidentStop:

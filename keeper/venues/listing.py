@@ -13,7 +13,7 @@ from typing import Any
 from keeper.domain.errors import StaleData, VenueUnavailable
 from keeper.domain.market import Side
 from keeper.domain.numbers import ZERO, exact
-from keeper.domain.order import ChildState, OrderReport, VenueOrder
+from keeper.domain.order import ChildState, OrderReport, VenueOrder, is_stop
 from keeper.venues import parsing
 
 MOST_ROWS = 1000
@@ -90,7 +90,9 @@ def taken(order_id: str, client_id: str) -> OrderReport:
 
 @exact
 def _within_limit(row: OrderRow) -> Decimal:
-    """The average, unless it is worse than the order's own limit by more than the venue's rounding."""
+    """The average, unless it is worse than the order's own limit by more than the venue's rounding; a stop has no limit."""
+    if row.average is not None and is_stop(row.client_id):
+        return row.average
     if row.average is None or row.limit is None:
         raise StaleData("the venue's answer tells a filled order without its price")
     if (row.average - row.limit) * row.side.sign > row.limit * ROUNDING:

@@ -129,7 +129,7 @@ def test_a_loss_that_leaves_nothing_takes_all() -> None:
 def test_those_that_are_to_go_off_next_rest_as_well() -> None:
     stops = resident_stops(AT_FOUR, fund_at("3"))
     assert [stop.trigger for stop in stops] == [D("7066.7"), D("6281.5"), D("5583.5"), D("4963.1")]
-    assert [stop.amount for stop in stops] == [D("9.434"), D("7.076"), D("5.307"), D("3.980")]
+    assert [stop.amount for stop in stops] == [D("9.434"), D("7.076"), D("5.306"), D("3.980")]
 
 
 def test_one_lot_more_than_needed_and_no_less_than_the_least_order() -> None:

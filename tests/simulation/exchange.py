@@ -52,6 +52,9 @@ class Order:
     reduce_only: bool
     at: datetime
     forced: bool = False
+    trigger: Decimal | None = None
+    """Of a stop, the mark that sets it off; ``at`` is when it came to that, once it did, ``placed_at`` when it came to rest."""
+    placed_at: datetime | None = None
     trades: list[Trade] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
 
@@ -103,6 +106,7 @@ class Asked:
     sent: datetime
     window: timedelta
     host: str
+    trigger: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,7 @@ class Exchange:
         self._later = later
         self._rng = rng
         self._canceled: set[str] = set()
+        self._stops: list[Order] = []
 
     def held(self, symbol: str) -> Decimal:
         return self.positions.get(symbol, (ZERO, ZERO))[0]
@@ -226,10 +231,15 @@ class Exchange:
             price=asked.price,
             reduce_only=asked.reduce_only,
             at=self.now(),
+            trigger=asked.trigger,
+            placed_at=self.now(),
         )
         self.orders.append(order)
         order.told.append(Told(order.at, ChildState.LIVE, 0))
         self.on_change("order taken", order)
+        if order.trigger is not None:
+            self._stops.append(order)
+            return order
         amount = min(asked.amount, abs(self.held(asked.symbol))) if asked.reduce_only else asked.amount
         takings = self.prices.take(asked.symbol, asked.side, amount, asked.price, matching.share)
         if matching.pause is not None and len(takings) == 1:
@@ -238,6 +248,21 @@ class Exchange:
             takings = [(part, price) for part in (half, whole - half) if part]
         self._fill(order, takings, matching)
         return order
+
+    def strike(self) -> None:
+        """Set off the stops to whose trigger the mark has come: each takes what the book has, and no more than is held."""
+        for order in list(self._stops):
+            if order.trigger is None or (self.prices.mark(order.symbol) - order.trigger) * order.side.sign < 0:
+                continue
+            self._stops.remove(order)
+            order.at = self.now()
+            held = self.held(order.symbol)
+            if not held or (held > 0) is (order.side is Side.BUY):
+                order.told.append(Told(self.now(), ChildState.CANCELED, 0))
+                continue
+            worst = ZERO if order.side is Side.SELL else self.prices.mark(order.symbol) * 2
+            amount = min(order.amount, abs(held))
+            self._fill(order, self.prices.take(order.symbol, order.side, amount, worst, Decimal(1)), AT_ONCE)
 
     def _fill(self, order: Order, takings: Ladder, matching: Matching) -> None:
         part = len(takings) if matching.pause is None else 1
@@ -262,6 +287,10 @@ class Exchange:
     def cancel(self, client_id: str) -> bool:
         """Cancel what rests under a client id; False when nothing does. Half of the time a fill comes first."""
         live = any(order.state is ChildState.LIVE for order in self.under(client_id))
+        for stop in [order for order in self._stops if order.client_id == client_id]:
+            self._stops.remove(stop)
+            stop.told.append(Told(self.now(), ChildState.CANCELED, 0))
+            return True
         if live and self._rng.random() < 1 / 2:
             self._canceled.add(client_id)
         return live
@@ -362,11 +391,18 @@ class Exchange:
             raise Refused(-4014, "Price not increased by tick size.")
         if not asked.reduce_only and asked.amount * asked.price < market.min_cost:
             raise Refused(-4164, "Order's notional must be no smaller than 5.0.")
+        if asked.trigger is not None:
+            self._judge_stop(asked, asked.trigger)
+            return
         held = self.held(asked.symbol)
         if asked.reduce_only and (not held or (held > 0) is (asked.side is Side.BUY)):
             raise Refused(-2022, "ReduceOnly Order is rejected.")
         if not asked.reduce_only and self.nav() <= 0:
             raise Refused(-2019, "Margin is insufficient.")
+
+    def _judge_stop(self, asked: Asked, trigger: Decimal) -> None:
+        if not (self.prices.mark(asked.symbol) - trigger) * asked.side.sign < 0:
+            raise Refused(-2021, "Order would immediately trigger.")
 
     def _trade(self, order: Order, amount: Decimal, price: Decimal) -> None:
         market, signed = self.markets[order.symbol], amount * order.side.sign

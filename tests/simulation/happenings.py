@@ -64,11 +64,15 @@ class Fate:
         worth = exchange.held(symbol) * exchange.prices.mark(symbol)
         if exchange.is_spot(symbol) or exchange.nav() + worth * move < exchange.nav() * LEAST_LEFT:
             return
-        exchange.prices.jump(symbol, 1 + move)
+        self._jumps(symbol, 1 + move)
         world.trace.add("world", "crash", f"{symbol} by {move}")
         if rng.random() < 1 / 2:
             back = rng.choice((30.0, 1800.0, 20_000.0))
-            world.loop.call_later(back, exchange.prices.jump, symbol, 1 / (1 + move))
+            world.loop.call_later(back, self._jumps, symbol, 1 / (1 + move))
+
+    def _jumps(self, symbol: str, factor: Decimal) -> None:
+        self._world.exchange.prices.jump(symbol, factor)
+        self._world.exchange.strike()
 
     def _by_hand(self, kind: Happening) -> None:
         world = self._world

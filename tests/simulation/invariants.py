@@ -12,7 +12,7 @@ from keeper.domain.fund import FundState
 from keeper.domain.market import Side
 from keeper.domain.order import CLIENT_ID_PREFIX, TRANSITIONS, ChildState
 from keeper.planning.gate import EMERGENCY_SLACK
-from keeper.planning.plan import EMERGENCY, FLATTEN
+from keeper.planning.plan import EMERGENCY, FLATTEN, GUARD
 from keeper.policy.breakers import Cause
 from keeper.policy.emergency import PATIENCE
 from tests.simulation.database import Disk
@@ -30,6 +30,8 @@ ENOUGH = Decimal(7)
 """Turnover of a day, in multiples of NAV, with which any mandate here is reached from anywhere."""
 LEAST_KEPT = Decimal("0.6")
 """Of its target, what an emergency leaves of a leg at the least where the legs have drifted apart."""
+REPLACING = timedelta(minutes=10)
+"""For how long those that are replaced may rest beside their successors, at the most, while answers are lost."""
 _SENT_BY = "SELECT run, leg, amount, state FROM children WHERE client_id = ?"
 _TRIGGER = "SELECT trigger FROM runs WHERE id = (SELECT run FROM children WHERE client_id = ?)"
 _TAKEN_UP = (
@@ -37,6 +39,10 @@ _TAKEN_UP = (
     " AND run = (SELECT run FROM children WHERE client_id = ?)"
 )
 _BEGAN = "SELECT started_at FROM runs WHERE id = (SELECT run FROM children WHERE client_id = ?)"
+_OPEN = (
+    "SELECT client_id, state FROM children WHERE state IN ('intent', 'live', 'unknown') AND (trigger IS NULL OR state <> 'live')"
+)
+_RESTING = "SELECT client_id FROM children WHERE state = 'live' AND trigger IS NOT NULL"
 _STATE = "SELECT state, cause, reason FROM fund_states WHERE fund = ?"
 
 
@@ -74,6 +80,8 @@ class Judge:
     _state: str = FundState.ACTIVE
     _halted_at: datetime | None = None
     _resumed_before: int = 0
+    _struck: bool = False
+    _paid_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     _foreign_at: dict[str, datetime] = field(default_factory=dict)
     _navs: list[tuple[datetime, Decimal]] = field(default_factory=list)
 
@@ -88,11 +96,11 @@ class Judge:
             return
         now = self.exchange.now()
         self._navs.append((now, self.exchange.nav()))
-        for other in self.flying[asked.symbol]:
-            if now <= other.sent + other.window:
+        for other in () if asked.trigger is not None else self.flying[asked.symbol]:
+            if other.trigger is None and now <= other.sent + other.window:
                 self.violated("I3", f"{asked.client_id} was sent while {other.client_id} may still arrive")
         for order in self.exchange.orders:
-            if order.symbol == asked.symbol and _ours(order) and order.state is ChildState.LIVE:
+            if order.symbol == asked.symbol and _ours(order) and order.state is ChildState.LIVE and order.trigger is None:
                 self.violated("I3", f"{asked.client_id} was sent while {order.client_id} is live")
         self.flying[asked.symbol].append(asked)
         if asked.host not in self.rules.dialect.hosts[self.rules.environment]:
@@ -116,6 +124,8 @@ class Judge:
         self.look()
         words = "" if order is None else f"{order.client_id} {order.side} {order.filled}/{order.amount} {order.symbol}"
         self.trace.add("exchange", what, words)
+        if what.startswith("deposit"):
+            self._paid_at = self.exchange.now()
         if order is None or not _ours(order):
             # coins that came while an order was on its way were not there when it was sized
             moved = {order.symbol} if order is not None else {symbol for symbol in self.rules.markets if what.endswith(symbol)}
@@ -216,6 +226,9 @@ class Judge:
             self.violated("I8", f"{order.client_id} of {trigger} may open or add")
         if trigger.startswith(EMERGENCY):
             self._judge_need(order)
+        if order.trigger is not None:
+            self._judge_stop(order, trigger)
+            return
         notional = order.amount * order.price
         if notional > limits.max_order_notional:
             self.violated("I8", f"{order.client_id} of {notional:.2f} is above the largest order")
@@ -230,6 +243,31 @@ class Judge:
             if grows and leverage > limits.max_leverage * Decimal("1.03"):
                 self.violated("I8", f"{order.client_id} makes the leverage {leverage:.2f}")
         self._judge_windows(order)
+
+    def _judge_stop(self, order: Order, trigger: str) -> None:
+        """I17: a stop only ever reduces, and is placed by nothing but what guards."""
+        if not trigger.startswith(GUARD) or not order.reduce_only:
+            self.violated("I17", f"{order.client_id} of {trigger} is a stop that guards nothing")
+        if order.amount * order.price > EMERGENCY_SLACK * self.rules.limits.max_order_notional:
+            self.violated("I8", f"{order.client_id} of {order.amount * order.price:.2f} is above the largest stop")
+
+    def _went_off(self, order: Order) -> None:
+        """I17: a stop turns no position around, and leaves a fund that nothing else moved what an emergency would."""
+        self._struck = True
+        held, since = self.exchange.held(order.symbol), order.placed_at or order.at
+        if held and (held > 0) is (order.side is Side.BUY):
+            self.violated("I17", f"{order.client_id} turned the position around to {held} of {order.symbol}")
+        stops = (other for other in self.exchange.orders if other.trigger is not None and other.symbol == order.symbol)
+        lately = any(other.placed_at is not None and order.at - REPLACING < other.placed_at <= order.at for other in stops)
+        moved = lately or any(at > since for at in self._foreign_at.values()) or self._paid_at > since
+        # one of another market is sized as if this one stood still
+        apart = (other for other in self.exchange.orders if other.trigger is None or other.symbol != order.symbol)
+        others = (other for other in apart if other.trades)
+        if moved or any(other.trades[-1].at > since for other in others):
+            return
+        left = self.exchange.exposure() / self.exchange.nav()
+        if left < self.rules.emergency.to * Decimal("0.97"):
+            self.violated("I17", f"{order.client_id} left {left:.3f}x, an emergency ends at {self.rules.emergency.to}x")
 
     def _judge_need(self, order: Order) -> None:
         """I16: whoever de-levers between slots had more leverage than where an emergency ends, at a price since its plan."""
@@ -274,6 +312,9 @@ class Judge:
         """I4: no fill passes the target at any price that its decision may have rested on."""
         if order.filled > order.amount:
             self.violated("I4", f"{order.client_id} was filled by {order.filled} of {order.amount}")
+        if order.trigger is not None:
+            self._went_off(order)
+            return
         since = order.at - LOOK_BACK
         stale = self.stood_since is not None and (self.stood_until is None or self.stood_until > since)
         if self._foreign_at.get(order.symbol, since) > (min(since, self.stood_since) if stale and self.stood_since else since):
@@ -284,8 +325,9 @@ class Judge:
         hedged = any(other * target < 0 for other in self.rules.mandate.targets.values())
         goals = [ZERO] if flattens else [target, ZERO] if hedged and self.was_cut else [target]
         if trigger.startswith(EMERGENCY):
-            # a share of what is held, whose legs may have drifted apart, or all of it for one that nobody can read
-            goals = [target, target * LEAST_KEPT, *([ZERO] if self._is_alone(order) else [])]
+            # a share of what is held, whose legs may have drifted apart, or all of it for one that nobody can read, or from which
+            # alone a stop took
+            goals = [target, ZERO if self._struck or self._is_alone(order) else target * LEAST_KEPT]
         low, high = self.exchange.prices.between(order.symbol, since)
         first = max(0, bisect_left(self._navs, since, key=lambda one: one[0]) - 1)
         navs = [nav for _, nav in self._navs[first:]]
@@ -366,13 +408,21 @@ class Judge:
         for key in sorted(key for key in real.keys() & booked.keys() if real[key] != booked[key]):
             self.violated("I7", f"trade {key[1]} of {key[0]} is booked as {booked[key]}, it was {real[key]}")
 
+    def _judge_open(self) -> None:
+        """I5 and I17: nothing is open but stops, and those that rest are on record."""
+        for client, state in self.disk.rows(_OPEN):
+            self.violated("I5", f"{client} is still {state}")
+        live = {order.client_id: order for order in self.exchange.orders if _ours(order) and order.state is ChildState.LIVE}
+        for client, order in live.items():
+            if order.trigger is None:
+                self.violated("I5", f"{client} is still open")
+        booked = {client for (client,) in self.disk.rows(_RESTING)}
+        for client in sorted(booked ^ {client for client, order in live.items() if order.trigger is not None}):
+            self.violated("I17", f"{client} rests {'in the journal' if client in booked else 'at the exchange'} alone")
+
     def _judge_rest(self) -> None:
         """I5: nothing open, nothing unknown, no gap worth an order."""
-        for client, state in self.disk.rows("SELECT client_id, state FROM children WHERE state IN ('intent', 'live', 'unknown')"):
-            self.violated("I5", f"{client} is still {state}")
-        for order in self.exchange.orders:
-            if _ours(order) and order.state is ChildState.LIVE:
-                self.violated("I5", f"{order.client_id} is still open")
+        self._judge_open()
         if self._state != FundState.ACTIVE:
             reason = self.disk.rows("SELECT reason, cause FROM fund_states")[0]
             self.violated("I5", f"the fund is {self._state}: {reason}")

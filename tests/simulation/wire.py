@@ -18,7 +18,7 @@ from keeper.domain.errors import StaleData, VenueError, VenueRefused, VenueUnava
 from keeper.domain.market import Market
 from keeper.domain.numbers import plain
 from keeper.domain.observation import FundingRate, MarketStats, Quote
-from keeper.domain.order import Accepted, ChildState, Fill, OrderReport, OrderRequest, Outcome, Unknown, VenueOrder
+from keeper.domain.order import Accepted, ChildState, Fill, OrderReport, OrderRequest, Outcome, Unknown, VenueOrder, is_stop
 from keeper.domain.statement import Posting
 from keeper.ports import Clock, VenueInfo
 from keeper.simulation.clock import VirtualLoop
@@ -152,10 +152,11 @@ class Wire:
 
     async def open_orders(self) -> tuple[VenueOrder, ...]:
         await self._answer("open orders")
-        return self._resting()
+        return self._resting(stops=True)
 
-    def _resting(self) -> tuple[VenueOrder, ...]:
-        return tuple(order for order in self._orders(self._read_at()) if order.state is ChildState.LIVE)
+    def _resting(self, *, stops: bool = False) -> tuple[VenueOrder, ...]:
+        found = (order for order in self._orders(self._read_at()) if order.state is ChildState.LIVE)
+        return tuple(order for order in found if stops or not is_stop(order.client_id))
 
     async def time(self) -> datetime:
         await self._answer("clock")
@@ -248,6 +249,7 @@ class Wire:
             sent=stamp,
             window=min(left, timedelta(milliseconds=LONGEST_WINDOW)),
             host=min(self._dialect.hosts[self.info.environment]),
+            trigger=request.trigger,
         )
 
     async def _send(self, asked: Asked, flight: Flight) -> Any:
@@ -354,7 +356,7 @@ class Wire:
             "time": milliseconds(order.at),
             "updateTime": milliseconds(told.at),
             "side": order.side.value.upper(),
-            "price": plain(order.price),
+            "price": plain(order.price) if order.trigger is None else "0",
             "origQty": plain(order.amount),
             "status": "PARTIALLY_FILLED" if told.state is ChildState.LIVE and filled else WORDS[told.state],
             "executedQty": plain(filled),
@@ -393,6 +395,7 @@ class Wire:
 
     async def _answer(self, what: str) -> ReadFault | None:
         """Ask and wait for the answer's arrival at this end; what it shows is as of now. Raises what a read may."""
+        self._exchange.strike()
         if self._loop.time() < self._silent_until:
             raise VenueUnavailable(f"{what}: the venue asked for silence")
         fault = self._faults.read()

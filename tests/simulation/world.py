@@ -48,7 +48,6 @@ READS = (
         "find",
         "waiting",
         "runs",
-        "every",
         "resting",
         "slot_runs",
         "standing",
@@ -161,6 +160,7 @@ class World:
             account=ACCOUNT_NAME,
             read_lag=READ_LAG,
             order_ttl=self.rules.order_ttl.total_seconds(),
+            stops=Happening.CRASH in self.faults.happenings and self.rules.dialect.exchange != BINANCE_SPOT.exchange,
         )
         rules = self.rules
         self.fund = Fund(

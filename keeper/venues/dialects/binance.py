@@ -47,6 +47,7 @@ _FUTURES = {
     "-2018": "the balance is insufficient: transfer collateral or lower the target",
     "-2019": "the margin is insufficient: raise the symbol's leverage setting, transfer collateral or lower the target",
     "-2020": "the order can't be filled",
+    "-2021": "the stop would go off at once",
     "-2022": "the venue rejected the reduce-only order: there is no position that it would reduce",
     "-2023": "the account is being liquidated",
     "-2024": "the position is not sufficient",
