@@ -115,6 +115,7 @@ def _real(settings: Settings, name: str, account: str, exchanges: "Exchanges", *
         read_lag=row.read_lag,
         order_ttl=row.order_life.total_seconds(),
         client_id_length=row.client_id_length,
+        stops=row.stops,
     )
     return (ExaminedVenue if examined else CcxtVenue)(
         info,
@@ -135,7 +136,15 @@ def _paper(settings: Settings, name: str, account: str, exchanges: "Exchanges", 
     feed, holdings = settings.venues[name].feed, settings.venues[name].account
     if feed is None or holdings is None:
         raise ConfigError(problem(settings, ("venues", name, "feed"), "(unset)", "a paper venue needs a feed and an account"))
-    info = VenueInfo(name=name, exchange=PAPER, environment=Environment.PAPER, account=account, read_lag=0.0, order_ttl=ORDER_TTL)
+    info = VenueInfo(
+        name=name,
+        exchange=PAPER,
+        environment=Environment.PAPER,
+        account=account,
+        read_lag=0.0,
+        order_ttl=ORDER_TTL,
+        stops=True,
+    )
     identity = feed.model_dump_json(exclude={"speed"})
     store = PaperStore(
         directory_of(settings.journal_url) / f"paper-{name}.json",

@@ -19,6 +19,7 @@ def fund_of(settings: Settings, name: str) -> Fund:
         emergency=configured.emergency_value(),
         intraday=configured.intraday.value(),
         steering=configured.steering_value(),
+        resident_guard=configured.emergency.resident_guard if configured.emergency else None,
     )
 
 

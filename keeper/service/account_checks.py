@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from keeper.domain.account import Account, asset_prices
 from keeper.domain.inspection import Contact, KeyFacts, Setting
-from keeper.domain.market import MarketKind
-from keeper.domain.numbers import ZERO, exact, plain, rounded
+from keeper.domain.market import Market, MarketKind
+from keeper.domain.numbers import ZERO, exact, plain, rounded, sign
 from keeper.domain.observation import Observation
 from keeper.planning.limits import Limits
 from keeper.ports import Environment
@@ -54,6 +54,27 @@ def connection(facts: Facts) -> Iterable[Finding]:
         yield ok("reach", words)
     yield _clock(facts.contact)
     yield _environment(facts)
+
+
+def guard(facts: Facts) -> Iterable[Finding]:
+    """Whether stops rest at the venue that brake a leveraged fund while Keeper does not run."""
+    fund = facts.fund
+    known = [one.market for one in facts.markets if isinstance(one.market, Market)]
+    if all(market.kind is MarketKind.SPOT for market in known) or fund.watched.max_leverage is None:
+        return
+    absent = "no resident guard on this exchange: the brake works only while Keeper runs"
+    if fund.resident_guard and not facts.info.stops:
+        remedy = f"remove funds.{fund.name}.emergency.resident_guard, and keep `keeper run` running"
+        yield fail("resident_guard", absent, remedy, REFUSED)
+    elif fund.resident_guard is False:
+        yield warn("resident_guard", "switched off: the brake works only while Keeper runs", "keep `keeper run` running")
+    elif not facts.info.stops:
+        yield warn("resident_guard", absent, "keep `keeper run` running, under a supervisor that starts it again")
+    elif len({sign(target) for target in fund.mandate.targets.values() if target}) > 1:
+        words = "none for a fund that is long and short: a stop would leave one leg without its hedge"
+        yield warn("resident_guard", words, "keep `keeper run` running, under a supervisor that starts it again")
+    else:
+        yield ok("resident_guard", "stops rest at the exchange that brake the fund while Keeper does not run")
 
 
 def _clock(told: Contact) -> Finding:

@@ -26,7 +26,7 @@ class Fund:
     nobody told; braking: the emergency that it is taken out of, None in the ordinary way; intraday: what else makes it act
     between its slots, None where nothing does; is_between: no slot asked for what it trades now; steering: what targets that are
     named elsewhere may be, None where the mandate's are all; resident_guard: whether stops rest at the venue that brake it while
-    nobody looks, where the venue keeps such.
+    nobody looks, None for where the venue keeps such.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Fund:
     intraday: Intraday | None = None
     is_between: bool = False
     steering: Steering | None = None
-    resident_guard: bool = True
+    resident_guard: bool | None = None
 
     @property
     def symbols(self) -> tuple[str, ...]:

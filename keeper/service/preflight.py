@@ -32,6 +32,7 @@ def examined(facts: Facts, told: Premises) -> tuple[Finding, ...]:
         market_checks.markets(facts),
         leverage_checks.margin(facts),
         account_checks.account(facts),
+        account_checks.guard(facts),
         premises(told, facts.fund.name, facts.now),
     )
     return tuple(found)
@@ -103,7 +104,8 @@ class Preflight:
             findings += account_checks.equity(observation, own)
         unread = [rights, observation, *(one.modes for one in markets)]
         self._is_known = not any(isinstance(one, Untold) for one in unread)
-        self._found = Known(blocked=_refusals(findings), binding=_refusals(leverage_checks.margin(facts)))
+        binding = _refusals([*leverage_checks.margin(facts), *account_checks.guard(facts)])
+        self._found = Known(blocked=_refusals(findings), binding=binding)
 
     async def _settings(self, told: Inspectable) -> tuple[MarketFacts, ...]:
         """The settings of each market of the target, from which it follows what the target binds as margin."""

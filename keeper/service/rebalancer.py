@@ -80,7 +80,7 @@ class Rebalancer:
         self._positions = PositionBook(fund, venue, journal, observer)
         self._guard = Guard(fund.name, fund.breakers, venue.clock, journal, urgent=fund.urgent)
         self._resident = ResidentGuard(fund, venue, journal, observer, self._positions)
-        self._dead_man = DeadMan(venue, fund.symbols, wanted=not (fund.resident_guard and venue.info.stops))
+        self._dead_man = DeadMan(venue, fund.symbols, wanted=not (fund.resident_guard is not False and venue.info.stops))
         self._waiting = Waiting(fund.name, venue.clock)
         self._why_stopped = ""
         self._planned: tuple[Plan, Observation] | None = None

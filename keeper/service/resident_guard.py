@@ -66,7 +66,7 @@ class ResidentGuard:
 
     async def _renewed(self, observation: Observation) -> None:
         contracts = any(market.kind is not MarketKind.SPOT for market in observation.markets.values())
-        keeps = self._fund.resident_guard and self._venue.info.stops and contracts
+        keeps = self._fund.resident_guard is not False and self._venue.info.stops and contracts
         resting = await self._residents.resting()
         if not keeps and not resting:
             return

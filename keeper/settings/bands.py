@@ -19,6 +19,7 @@ from keeper.settings.symbols import Symbol
 from keeper.settings.values import (
     PLAIN_PATTERN,
     Duration,
+    Flag,
     Ratio,
     Within,
     chosen,
@@ -132,6 +133,10 @@ class EmergencySettings(Section):
         default=CHECK_EVERY,
         description="how often leverage is looked at between slots",
         json_schema_extra={"default": "5s"},
+    )
+    resident_guard: Flag | None = Field(
+        default=None,
+        description="whether stops rest at the exchange that brake it while Keeper does not run; unset: where it can",
     )
 
     @field_validator("to")

@@ -11,11 +11,12 @@ import pytest
 from keeper.domain.account import Account
 from keeper.domain.inspection import Contact, KeyFacts, Modes, Setting, Ways
 from keeper.domain.observation import Observation
+from keeper.policy.mandate import Mandate
 from keeper.ports import Environment
 from keeper.service import account_checks as checks
 from keeper.service.findings import HEDGE_MODE, Facts, Finding, Untold, Verdict, change_by
 from tests.fakes.checkups import ALL_BY_US, GOOD_KEY, INFO, facts, market_facts, observed
-from tests.fakes.markets import BTC, NOON, observe, quote, spot
+from tests.fakes.markets import BTC, ETH, NOON, observe, quote, spot
 
 D = Decimal
 OK, WARN, FAIL = Verdict.OK, Verdict.WARN, Verdict.FAIL
@@ -241,3 +242,33 @@ def test_an_account_at_rest_is_told_by_what_it_is_worth() -> None:
     assert (found.verdict, found.found) == (OK, "NAV is 100,000.00 USDT, leverage 0.000x net")
     assert isinstance(facts().observation, Observation)
     assert isinstance(observed().account, Account)
+
+
+@pytest.mark.parametrize(
+    ("stops", "asked", "targets", "verdict", "says"),
+    [
+        (True, None, {BTC: D(3)}, OK, "stops rest at the exchange"),
+        (True, True, {BTC: D(3)}, OK, "stops rest at the exchange"),
+        (True, False, {BTC: D(3)}, WARN, "switched off"),
+        (False, None, {BTC: D(3)}, WARN, "no resident guard on this exchange: the brake works only while Keeper runs"),
+        (False, False, {BTC: D(3)}, WARN, "switched off"),
+        (False, True, {BTC: D(3)}, FAIL, "no resident guard on this exchange"),
+        (True, None, {BTC: D("1.5"), ETH: D("-1.5")}, WARN, "long and short"),
+    ],
+)
+def test_whether_stops_rest_where_nobody_looks(
+    *, stops: bool, asked: bool | None, targets: dict[str, Decimal], verdict: Verdict, says: str
+) -> None:
+    told = facts(info=replace(INFO, stops=stops))
+    fund = replace(told.fund, mandate=Mandate(targets=targets), resident_guard=asked)
+    found = only(checks.guard(replace(told, fund=fund)), "resident_guard")
+    assert found.verdict is verdict
+    assert says in found.found
+    assert found.exit_code == (3 if verdict is FAIL else 0)
+
+
+def test_coins_that_are_paid_for_need_no_stops() -> None:
+    coins = facts(markets=(market_facts(market=spot("BTC/USDT")),))
+    assert list(checks.guard(coins)) == []
+    unlevered = facts()
+    assert list(checks.guard(replace(unlevered, fund=replace(unlevered.fund, mandate=Mandate(targets={BTC: D(1)}))))) == []

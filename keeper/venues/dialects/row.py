@@ -60,7 +60,8 @@ class Dialect:
     read shows an earlier write; unique_ids: whether the venue refuses a second order of a client id for as long as the first
     one rests; in_turn: whether what is signed must arrive in the order in which it was signed, so that no two such requests
     may be on their way; streams: what is followed of those that it sends by itself; by_hand: where a human changes a
-    setting of the account, in words.
+    setting of the account, in words; stops: whether it keeps reduce-only stops that the mark sets off, and Keeper knows how:
+    where a fund keeps some, no dead-man switch is armed, which might take them away.
     """
 
     exchange: str
@@ -80,6 +81,7 @@ class Dialect:
     read_lag: float = 0.5
     unique_ids: bool = True
     in_turn: bool = False
+    stops: bool = False
     streams: Streamed = field(default_factory=Streamed)
     unknown_key: frozenset[str] = frozenset()
     about_us: frozenset[str] = frozenset()
