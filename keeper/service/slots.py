@@ -66,8 +66,8 @@ def recorded(
 def was_asked_for(run: Run) -> bool:
     """Whether only a human's word stands behind ``run``, so that nothing but that word has it go on once it was cut.
 
-    The runs of slots are due by themselves, and so are a flattening, an emergency, stops and what a mandate wants between slots. A
-    written plan was looked at for what the account held before its run, so that nothing goes on with one.
+    The runs of slots are due by themselves, and so are a flattening, an emergency, stops and what a mandate wants between slots.
+    A written plan was looked at for what the account held before its run, so that nothing goes on with one.
     """
     by_itself = run.key.day is not None or run.key.trigger.startswith((FLATTEN, EMERGENCY, INTRADAY, GUARD))
     return not by_itself and not run.plan.get("written")

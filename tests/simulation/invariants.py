@@ -38,6 +38,7 @@ _TAKEN_UP = (
     "SELECT max(at) FROM events WHERE kind IN ('run.opened', 'run.reopened')"
     " AND run = (SELECT run FROM children WHERE client_id = ?)"
 )
+_EMERGENCIES = "SELECT count(*) FROM runs WHERE trigger LIKE 'emergency:%' AND started_at > ?"
 _BEGAN = "SELECT started_at FROM runs WHERE id = (SELECT run FROM children WHERE client_id = ?)"
 _OPEN = (
     "SELECT client_id, state FROM children WHERE state IN ('intent', 'live', 'unknown') AND (trigger IS NULL OR state <> 'live')"
@@ -238,7 +239,9 @@ class Judge:
         if not low * (1 - collar) <= order.price <= high * (1 + collar):
             self.violated("I8", f"{order.client_id} at {order.price} is outside of the collar around {low} to {high}")
         if not self._reduces(order):
-            leverage = (self.exchange.exposure() + notional) / self.exchange.nav()
+            # money that leaves while an order is on its way is nobody's fault
+            navs = [nav for at, nav in self._navs if at > now - LOOK_BACK]
+            leverage = (self.exchange.exposure() + notional) / max([self.exchange.nav(), *navs])
             grows = (self.exchange.held(order.symbol) >= 0) is (order.side is Side.BUY)
             if grows and leverage > limits.max_leverage * Decimal("1.03"):
                 self.violated("I8", f"{order.client_id} makes the leverage {leverage:.2f}")
@@ -327,7 +330,7 @@ class Judge:
         if trigger.startswith(EMERGENCY):
             # a share of what is held, whose legs may have drifted apart, or all of it for one that nobody can read, or from which
             # alone a stop took
-            goals = [target, ZERO if self._struck or self._is_alone(order) else target * LEAST_KEPT]
+            goals = [target, ZERO if self._struck or self._is_alone(order) else target * LEAST_KEPT ** self._emergencies(order)]
         low, high = self.exchange.prices.between(order.symbol, since)
         first = max(0, bisect_left(self._navs, since, key=lambda one: one[0]) - 1)
         navs = [nav for _, nav in self._navs[first:]]
@@ -340,6 +343,11 @@ class Judge:
             self.violated("I4", f"{order.client_id} bought up to {held} of {order.symbol}, wanted was {max(wanted):.4f}")
         if order.side is Side.SELL and held < min(wanted) - slack:
             self.violated("I4", f"{order.client_id} sold down to {held} of {order.symbol}, wanted was {min(wanted):.4f}")
+
+    def _emergencies(self, order: Order) -> int:
+        """How many emergencies there were of late: each one leaves a share of what the one before left."""
+        ((count,),) = self.disk.rows(_EMERGENCIES, (order.at - timedelta(days=1)).isoformat())
+        return max(1, int(count))
 
     def _is_alone(self, order: Order) -> bool:
         """Whether another market of the fund gave no answer for so long, since its run began, that this one makes up for it."""
