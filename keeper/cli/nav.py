@@ -144,6 +144,7 @@ def redeem(  # noqa: PLR0913 - a command's options are its arguments
     amount: str = typer.Option("", "--amount", help="So much money, in the fund's currency."),
     everything: bool = typer.Option(False, "--all", help="All units of the holder."),
     paid: bool = _PAID,
+    prepare: bool = typer.Option(False, "--prepare", help="Then reduce exposure by the share that is to leave, before it does."),
     holder: str = _HOLDER,
     entry_id: str = _ID,
     reason: str = _REASON,
@@ -164,7 +165,12 @@ def redeem(  # noqa: PLR0913 - a command's options are its arguments
         amount=_number(amount, "--amount") if amount else None,
         moved=paid,
     )
-    _request(settings, name, "redeem", request, entry_id, reason, yes=yes, as_json=as_json)
+    if not prepare:
+        _request(settings, name, "redeem", request, entry_id, reason, yes=yes, as_json=as_json)
+    if paid or as_json:
+        wrong = "--paid: the money has left already" if paid else "--json: `keeper runs show` tells of its run"
+        raise typer.BadParameter(f"--prepare does not go with {wrong}")
+    _prepare(settings, name, request, entry_id, reason, yes=yes)
 
 
 @nav.command("pay")
@@ -244,6 +250,19 @@ def consolidate(
 
     settings, name = _chosen(context, fund)
     _request(settings, name, "consolidate", Consolidation(_ratio(ratio)), entry_id, reason, yes=yes, as_json=as_json)
+
+
+def _prepare(settings: "Settings", fund: str, request: "Request", entry_id: str, reason: str, *, yes: bool) -> None:
+    """Book ``request`` and, where it is booked, rebalance to what stays; exit with what became of that."""
+    from keeper.cli.acting import run_now
+
+    try:
+        _request(settings, fund, "redeem", request, entry_id, reason, yes=yes, as_json=False)
+    except typer.Exit as ended:
+        if ended.exit_code:
+            raise
+    why = f"a redemption is on its way out: {reason}" if reason else "a redemption is on its way out"
+    raise typer.Exit(run_now(settings, fund, yes=yes, as_json=False, reason=why))
 
 
 def _request(

@@ -168,6 +168,17 @@ class Ledger:
             if not entry.in_transit and (entry.flow or entry.kind is EntryKind.MOVED)
         )
 
+    @property
+    @exact
+    def on_their_way(self) -> Mapping[str, Decimal]:
+        """What is to come into the account (above 0) or to leave it (below 0), by currency: entries whose money has not moved."""
+        moved = {entry.about for entry in self.entries if entry.kind is EntryKind.MOVED}
+        found: dict[str, Decimal] = {}
+        for entry in self.entries:
+            if entry.in_transit and entry.id not in moved:
+                found[entry.currency] = found.get(entry.currency, ZERO) + entry.flow
+        return found
+
     def entry(self, entry_id: str) -> BookEntry | None:
         """The entry of that id."""
         return next((entry for entry in self.entries if entry.id == entry_id), None)

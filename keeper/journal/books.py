@@ -1,7 +1,8 @@
 """The books of funds: entries, each booked once and never changed, and the NAV points that go with them. Computes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from decimal import Decimal
 
 from sqlalchemy import Connection, bindparam, insert, select
 
@@ -46,6 +47,15 @@ def ledger(connection: Connection, fund: str) -> Ledger:
     found: list[tuple[int, BookEntry | NavPoint]] = [(row.pop("event"), _entry(row)) for row in rows]
     found = sorted([*found, *nav.since(connection, fund, found[0][0])], key=lambda item: item[0])
     return Ledger(tuple(item for _, item in found), found[-1][0])
+
+
+def flows(connection: Connection, fund: str) -> Mapping[str, Decimal]:
+    """Money on its way in (above 0) less that on its way out, by currency; read from the entries alone, which are few."""
+    entries = []
+    for row in _OF_FUND.all(connection, of_fund=fund):
+        del row["event"]
+        entries.append(_entry(row))
+    return Ledger(tuple(entries)).on_their_way
 
 
 def _row(entry: BookEntry) -> dict[str, object]:

@@ -75,10 +75,7 @@ class SqlJournal:
             raise JournalError(message)
         base, doubt = database.Database(url, writes=mode in _WRITERS), ""
         try:
-            if there:
-                base.check_version()
-            else:
-                base.upgrade()
+            (base.check_version if there else base.upgrade)()
             if mode is not Mode.AUDITOR:
                 base.check_structure()
                 base.check_chain()
@@ -205,6 +202,10 @@ class SqlJournal:
     async def postings(self, fund: str, since: datetime) -> tuple[Booked, ...]:
         """What venues' ledgers told of a fund from ``since`` on, oldest first."""
         return await self._read(postings.since, fund, since)
+
+    async def flows(self, fund: str) -> Mapping[str, Decimal]:
+        """What the books of a fund wait for."""
+        return await self._read(books.flows, fund)
 
     async def note(self, kind: str, *, fund: str, run: str, at: datetime, payload: Mapping[str, object]) -> None:
         """Append an event that changes no other table. InvariantViolation for a kind that does."""

@@ -24,8 +24,9 @@ class Brief:
     reduced is, whatever becomes of the rest; emptied: symbols of the hedge's legs of which the venue left nothing; begun: by
     symbol, the goals (multiples of NAV) of a run that was cut and goes on; account, rules: fingerprints of the venue account and
     of what fund and venue are configured to; written: the plan to be carried out, or none; emergency: what the fund is to be
-    taken out of, whatever its mandate wants, or none; mute: symbols of markets that could not be
-    traded for so long that an emergency waits for them no more.
+    taken out of, whatever its mandate wants, or none; mute: symbols of markets that could not be traded for so long that an
+    emergency waits for them no more; flows: by currency, what its books know to be on its way into the account, less what is to
+    leave it.
     """
 
     fund: str
@@ -49,6 +50,7 @@ class Brief:
     written: WrittenPlan | None = None
     emergency: Emergency | None = None
     mute: frozenset[str] = frozenset()
+    flows: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     def who(self) -> Who:

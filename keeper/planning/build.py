@@ -47,6 +47,9 @@ def build(brief: Brief, observation: Observation) -> Plan:
         faults, left = (), obstacles.out_of_reach(observation)
         brief = replace(brief, mandate=obstacles.within_reach(brief.mandate, observation))
     mandate, notes = resolved(brief.mandate, observation)
+    stays = staying(brief.flows, valuation)
+    if stays < ONE:
+        mandate, notes = mandate.scaled(stays), (*notes, _less(brief.flows, valuation))
     brief = replace(brief, mandate=mandate)
     share = kept(brief.mandate, valuation, _legs_of_hedge(brief, observation)) if _lost_a_leg(brief) else ONE
     if share < ONE:
@@ -92,6 +95,21 @@ def build(brief: Brief, observation: Observation) -> Plan:
         braking=brief.emergency is not None,
         bound=(*(one for one in binding if lesser and one.code != BETWEEN_SLOTS), *(left if legs else ())),
     )
+
+
+@exact
+def staying(flows: Mapping[str, Decimal], valuation: Valuation) -> Decimal:
+    """The fraction of NAV that is left once what is on its way out, less what is on its way in, has left: at the most all.
+
+    What has not come yet is no equity, so that nothing is levered up on it.
+    """
+    leaves = min(ZERO, flows.get(valuation.currency, ZERO))
+    return max(ZERO, (valuation.nav + leaves) / valuation.nav)
+
+
+def _less(flows: Mapping[str, Decimal], valuation: Valuation) -> str:
+    leaves = -flows[valuation.currency]
+    return f"sized on NAV less {leaves:.2f} {valuation.currency}, which is on its way out: `keeper nav moved` once it has left"
 
 
 def _decision(brief: Brief, observation: Observation, valuation: Valuation, targets: Mapping[str, Decimal]) -> Due | NotDue:

@@ -121,6 +121,10 @@ class Journal(Protocol):
         """What venues' ledgers told of a fund from ``since`` on, oldest first."""
         ...
 
+    async def flows(self, fund: str) -> Mapping[str, Decimal]:
+        """What the books of a fund wait for: money on its way in (above 0) less that on its way out, by currency."""
+        ...
+
     async def note(self, kind: str, *, fund: str, run: str, at: datetime, payload: Mapping[str, object]) -> None:
         """Append an event that changes no other table (a refusal, a plan, a recovery)."""
         ...

@@ -74,6 +74,7 @@ async def brief_of(fund: Fund, info: VenueInfo, journal: Journal, now: datetime,
         account=info.account,
         rules=fund.rules,
         emergency=fund.braking,
+        flows={} if fund.urgent else await journal.flows(fund.name),
     )
 
 
