@@ -9,6 +9,9 @@ from keeper.domain.numbers import ONE, ZERO, exact
 from keeper.policy.mandate import BandGoal, Mandate
 from keeper.policy.recentering import recentered
 
+UNMATCHED = Decimal("0.01")
+"""What a leg may have more of its target than another that the venue cut: a lot, and what the market moved meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Due:
@@ -34,6 +37,17 @@ def kept(mandate: Mandate, valuation: Valuation, legs: Collection[str]) -> Decim
     """
     parts = [valuation.leverage(symbol) / target for symbol, target in mandate.targets.items() if target and symbol in legs]
     return max(ZERO, min([ONE, *parts]))
+
+
+@exact
+def unmatched(mandate: Mandate, valuation: Valuation, legs: Collection[str]) -> str:
+    """Which of ``legs`` hedge more than the one that the venue cut, in words; empty where none is to be reduced with it."""
+    share = kept(mandate, valuation, legs)
+    parts = {
+        symbol: valuation.leverage(symbol) / target for symbol, target in mandate.targets.items() if target and symbol in legs
+    }
+    more = [f"{symbol} has {part:.4f}" for symbol, part in parts.items() if part > share + UNMATCHED]
+    return f"{' and '.join(more)} of its target, and the leg that the venue cut {share:.4f}" if more else ""
 
 
 def decide(mandate: Mandate, valuation: Valuation, begun: Mapping[str, Decimal] | None = None) -> Due | NotDue:

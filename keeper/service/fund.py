@@ -76,10 +76,9 @@ class Fund:
         """When the fund is to be de-levered between slots."""
         return self.emergency or emergency_of(self.mandate, safe_distance=self.limits.min_liquidation_distance)
 
-    @property
-    def between_slots(self) -> "Fund":
-        """The same fund, acting between its slots."""
-        return replace(self, is_between=True)
+    def between_slots(self, *, at_once: bool) -> "Fund":
+        """The same fund, acting between its slots. at_once: without spreading what it trades."""
+        return replace(self, is_between=True, pacing=AT_ONCE if at_once else self.pacing)
 
     @property
     def only_reduces(self) -> bool:

@@ -208,7 +208,8 @@ class FundKeeper:
         made = self._new_rebalancer()
         if self._doubted and not trigger.startswith(FLATTEN):
             raise lacking()
-        made = made.between_slots() if trigger.startswith(INTRADAY) else made
+        if trigger.startswith(INTRADAY):
+            made = made.between_slots(await self._journal.standing(self.fund))
         self._working = rebalancer = made.flat() if trigger.startswith(FLATTEN) else made.ending(ends_by)
         try:
             plan = await rebalancer.plan(approved_jump=approved_jump, begun=begun, by=by)

@@ -19,12 +19,14 @@ from keeper.domain.observation import Observation, holdings
 from keeper.planning.agreement import apart
 from keeper.planning.gate import EMERGENCY_SLACK
 from keeper.planning.soundness import unsound
+from keeper.policy.breakers import Cause
 from keeper.policy.emergency import Emergency, Reading, assess
 from keeper.policy.intraday import strayed
+from keeper.policy.triggers import unmatched
 from keeper.ports import Clock, Journal, Venue
-from keeper.service.emergencies import LOOKED
+from keeper.service.emergencies import LONGEST_PAUSE, LOOKED
 from keeper.service.fund import Fund
-from keeper.service.guard import Guard
+from keeper.service.guard import Guard, emptied
 from keeper.service.intraday import Before, before_now
 from keeper.service.observer import Observer
 from keeper.service.positions import PositionBook
@@ -121,9 +123,21 @@ class Monitor:
         self._account, self._read_at = observation, self._clock.now()
         reading = await self._judged_as(self._believed(observation))
         await self._note(reading, observation)
-        if not reading.danger:
-            await self._judge_positions(shown)
-        return reading
+        if reading.danger:
+            return reading
+        await self._judge_positions(shown)
+        return replace(reading, stray=await self._twin(observation) or reading.stray)
+
+    async def _twin(self, observation: Observation) -> str:
+        """Why the other legs of a hedge are to be reduced now, where the venue cut one; empty where they are not."""
+        standing = await self._journal.standing(self._fund.name)
+        if not standing.reducing or standing.cause != Cause.FORCED_HEDGE:
+            return ""
+        before = await before_now(self._journal, self._fund.name)
+        if before.rests(self._clock.now(), LONGEST_PAUSE):
+            return ""
+        held = {symbol for symbol, contracts in holdings(observation).items() if contracts}
+        return unmatched(self._fund.mandate, observation.valuation(), held | await emptied(self._journal, standing))
 
     async def _look_in_part(self, rules: Emergency) -> Reading | None:
         """The same without what can't be read, None where that shows no emergency by ``rules`` that anything can be done about.

@@ -12,7 +12,7 @@ from decimal import Decimal
 import structlog
 
 from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueRefused
-from keeper.domain.fund import FundState, Worth
+from keeper.domain.fund import FundState, Standing, Worth
 from keeper.domain.numbers import plain
 from keeper.domain.observation import Observation, holdings
 from keeper.domain.order import Child
@@ -95,9 +95,10 @@ class Rebalancer:
         """One whose runs are over by ``at`` (aware), whatever their horizon."""
         return Rebalancer(self.fund.ending(at), self._venue, self._journal, self._observer, self._preflight, self._helm)
 
-    def between_slots(self) -> "Rebalancer":
-        """One whose runs go no further than the fund's mandate has it between slots."""
-        return Rebalancer(self.fund.between_slots, self._venue, self._journal, self._observer, self._preflight)
+    def between_slots(self, standing: Standing) -> "Rebalancer":
+        """One whose runs go as far as the mandate has it between slots, and at once where the fund lost a leg of a hedge."""
+        fund = self.fund.between_slots(at_once=standing.cause == Cause.FORCED_HEDGE)
+        return Rebalancer(fund, self._venue, self._journal, self._observer, self._preflight)
 
     def braked(self, *, going_on: bool) -> "Rebalancer":
         """One that takes the same fund out of an emergency, which has begun before where it goes on, and does nothing else."""
