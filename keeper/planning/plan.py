@@ -87,7 +87,7 @@ class Plan:
     symbol; marks: quote per base by symbol; bound: why it does less than the mandate wants; closing: a goal of 0 is no
     position, not no exposure; written: digest of the written plan that it carries out, empty where it is none; notes: how what
     was worked out for it came to be, in words; braking: it takes the fund out of an emergency, and the last lot goes, too;
-    times: aware UTC.
+    serves: triggers that its run serves beside its own; times: aware UTC.
     """
 
     fund: str
@@ -110,6 +110,7 @@ class Plan:
     written: str = ""
     notes: tuple[str, ...] = ()
     braking: bool = False
+    serves: tuple[str, ...] = ()
 
     @property
     def expires_at(self) -> datetime:
@@ -170,6 +171,7 @@ class Plan:
             "refusals": [{"code": refusal.code, "message": refusal.message} for refusal in self.refusals],
             "notes": list(self.notes),
             "written": self.written or None,
+            "serves": list(self.serves),
         }
 
 

@@ -13,7 +13,8 @@ from keeper.domain.errors import JournalError, KeeperError
 from keeper.domain.fund import FundState
 from keeper.domain.run import Command, CommandKind
 from keeper.ports import Clock, Journal, Supervisor
-from keeper.service.keeping import BUSY, WORK, FundKeeper
+from keeper.service.asked import BUSY, WORK
+from keeper.service.keeping import FundKeeper
 
 POLL = timedelta(seconds=1)
 JUMP = timedelta(seconds=10)

@@ -5,9 +5,9 @@ that was read before the bell decides a size, and no ring decides that something
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -16,8 +16,9 @@ from keeper.domain.errors import InvariantViolation, StaleData, VenueError, Venu
 from keeper.domain.fund import FundState
 from keeper.domain.run import Command, CommandKind, Run, Slot
 from keeper.planning.plan import FLATTEN, INTRADAY
-from keeper.planning.written import Unusable, WrittenPlan, from_document
+from keeper.planning.written import WrittenPlan
 from keeper.policy.agenda import Agenda
+from keeper.service import asked as wanted
 from keeper.service.charge import Charge
 from keeper.service.day_book import DayBook
 from keeper.service.emergencies import LONGEST_PAUSE, again_at, trigger_at, unfinished
@@ -38,10 +39,6 @@ LAST_CALL = timedelta(seconds=10)
 """Before a slot, when the connections that its reads need are opened, and the clock is checked: idle ones are soon closed."""
 STALE = timedelta(minutes=10)
 """Age at which what a connection loaded is refreshed before it is used."""
-REFUSED, BUSY = 3, 75
-CUTTING = {CommandKind.HALT: "halted", CommandKind.FLATTEN: "to be flattened"}
-"""Commands that don't wait for the run in work."""
-WORK = (CommandKind.REBALANCE, CommandKind.FLATTEN)
 log = structlog.get_logger()
 
 
@@ -54,7 +51,7 @@ class FundKeeper:
         self._charge = charge
         self._journal = charge.journal
         self._ledger = SlotLedger(charge.owner, charge.journal)
-        self._asked: deque[Command] = deque()
+        self._asked = wanted.Asked()
         self._working: Rebalancer | None = None
         self._why_stopping = ""
         self._connection: AsyncExitStack | None = None
@@ -70,18 +67,16 @@ class FundKeeper:
         self._stray = ""
         self._monitor: Monitor | None = None
         self._days: DayBook | None = None
-        self._in_hand: Command | None = None
         self._busy: tuple[datetime, datetime] | None = None
 
     def ask(self, command: Command) -> None:
         """Deal with a command that this process took."""
-        add = self._asked.appendleft if command.kind is CommandKind.FLATTEN else self._asked.append
-        add(command)
+        self._asked.add(command)
         fund = None if self._working is None else self._working.fund
         if command.kind is CommandKind.RESUME and fund is not None and fund.urgent and fund.braking is None:
             self._cut("the flattening was called off")
-        if command.kind in CUTTING:
-            self._cut(f"{CUTTING[command.kind]}: {command.reason}" if command.reason else CUTTING[command.kind])
+        if command.kind in wanted.CUTTING:
+            self._cut(f"{wanted.CUTTING[command.kind]}: {command.reason}" if command.reason else wanted.CUTTING[command.kind])
         self._charge.bell.ring()
 
     def stop(self, why: str) -> None:
@@ -119,19 +114,16 @@ class FundKeeper:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
             await self._disconnect()
-            for command in (*filter(None, [self._in_hand]), *self._asked):
-                then = "the next one does it" if command.kind is CommandKind.FLATTEN else "ask again"
-                why = f"the daemon stopped before this was done ({self._why_stopping or 'an error'}): {then}"
-                await self._journal.end_command(command.id, at=self.clock.now(), exit_code=BUSY, answer=why)
+            for command in self._asked.left:
+                await self._tell((command,), wanted.BUSY, wanted.undone(command, self._why_stopping))
 
     async def _turn(self) -> datetime:
         """Do what there is to do now; when to look again is returned."""
         try:
             await self._brake()
             while self._asked and not self._why_stopping:
-                self._in_hand = self._asked.popleft()
-                await self._answer(self._in_hand)
-                self._in_hand = None
+                await self._answer(*self._asked.take())
+                self._asked.done()
             return await self._follow_schedule()
         except InvariantViolation as error:
             await self._halt(error)
@@ -183,13 +175,15 @@ class FundKeeper:
     async def _may_run(self) -> bool:
         return not self._why_stopping and not (await self._journal.standing(self.fund)).halted
 
-    async def _run_slot(self, slot: Slot, ends_by: datetime | None) -> None:
+    async def _run_slot(self, slot: Slot, ends_by: datetime | None, *serves: Command) -> Run | None:
         await self._be_fresh()
         earlier = await self._journal.slot_runs(self.fund, slot.day)
         begun = next((run for run in earlier if run.key.trigger == slot.trigger), None)
-        ended = await self._work(slot.trigger, begun, ends_by=ends_by)
+        approved = any(command.approved_jump for command in serves)
+        ended = await self._work(slot.trigger, begun, approved_jump=approved, ends_by=ends_by, serves=wanted.triggers_of(serves))
         await self._ledger.read(self.clock.now())
         log.info("slot.done" if ended is not None else "slot.cut", slot=slot.trigger, status=str(ended.status) if ended else None)
+        return ended
 
     async def _work(
         self,
@@ -200,6 +194,7 @@ class FundKeeper:
         by: WrittenPlan | None = None,
         ends_by: datetime | None = None,
         asked: str = "",
+        serves: tuple[str, ...] = (),
     ) -> Run | None:
         """Plan and run under ``trigger``, in the row of ``begun`` where there is one; None when stopped before.
 
@@ -213,6 +208,7 @@ class FundKeeper:
         self._working = rebalancer = made.flat() if trigger.startswith(FLATTEN) else made.ending(ends_by)
         try:
             plan = await rebalancer.plan(approved_jump=approved_jump, begun=begun, by=by)
+            plan = replace(plan, serves=serves) if serves else plan
             if self._why_stopping or (rebalancer.fund.urgent and not (await self._journal.standing(self.fund)).flattened):
                 return None
             if begun is None:
@@ -273,39 +269,43 @@ class FundKeeper:
         if worked.latest is not None and self._monitor is not None:
             self._monitor.saw(worked.latest)
 
-    async def _answer(self, command: Command) -> None:
-        """Do what a command asks and say what came of it. The run's own row tells how a rebalance went."""
-        if command.kind not in WORK:
+    async def _answer(self, command: Command, *others: Command) -> None:
+        """Do what a command, and ``others`` with it, asks and say what came of it. A run's own row tells how it went."""
+        if command.kind not in wanted.WORK:
             if command.kind is CommandKind.RESUME:
                 self._trouble.quiet_until = self._connected_at = None  # why it was halted may still hold
                 self._watch.wake()
                 await self._ledger.go_on(self.clock.now())
             await self._journal.end_command(command.id, at=self.clock.now(), exit_code=0)
             return
-        # zero is zero under every configuration
-        if command.kind is not CommandKind.FLATTEN and command.rules not in ("", self._charge.rules):
-            why = "the daemon keeps this fund by another configuration than you asked under: restart `keeper run`, then ask again"
-            await self._journal.end_command(command.id, at=self.clock.now(), exit_code=BUSY, answer=why)
-            return
-        try:
-            by = None if command.plan is None else from_document(command.plan)
-        except Unusable as error:
-            why = f"the written plan can't be used: {error}"
-            await self._journal.end_command(command.id, at=self.clock.now(), exit_code=REFUSED, answer=why)
+        if (unfit := wanted.unfitness(command, self._charge.rules)) is not None:
+            await self._tell((command, *others), *unfit)
             return
         began = self.clock.now()
         try:
             await self._be_fresh()
-            ended = await self._work(command.trigger, None, approved_jump=command.approved_jump, by=by)
+            run = await self._run_asked(command, others)
         except (VenueError, StaleData, InvariantViolation) as error:
-            self._in_hand, answer = None, str(error)
-            if command.kind is CommandKind.FLATTEN and not isinstance(error, InvariantViolation):
-                answer = f"{error}; the daemon flattens as soon as it can"
-            await self._journal.end_command(command.id, at=self.clock.now(), exit_code=error.exit_code, answer=answer)
+            self._asked.done()
+            await self._tell((command, *others), error.exit_code, wanted.failure(command, error))
             raise
         self._busy = began, self.clock.now()
-        code, answer = (None, "") if ended else (BUSY, "it was stopped before it began")
-        await self._journal.end_command(command.id, at=self.clock.now(), exit_code=code, answer=answer)
+        for one in (command, *others):
+            await self._tell((one,), *wanted.outcome(run, one))
+
+    async def _run_asked(self, command: Command, others: Sequence[Command]) -> Run | None:
+        """One run that does what ``command`` and ``others`` ask: that of a slot which is due and not begun, where one is."""
+        agenda = await self._ledger.agenda(now := self.clock.now())
+        is_free = not self._trouble.is_quiet(now) and await self._may_run() and not self._ledger.is_begun(agenda.slot)
+        if agenda.slot is not None and wanted.is_plain(command) and is_free:
+            await self._record_missed(agenda, now)
+            return await self._run_slot(agenda.slot, agenda.ends_by, command, *others)
+        approved, by = any(one.approved_jump for one in (command, *others)), wanted.written_in(command)
+        return await self._work(command.trigger, None, approved_jump=approved, by=by, serves=wanted.triggers_of(others))
+
+    async def _tell(self, commands: Sequence[Command], code: int | None, answer: str) -> None:
+        for command in commands:
+            await self._journal.end_command(command.id, at=self.clock.now(), exit_code=code, answer=answer)
 
     async def _be_fresh(self) -> bool:
         """Have a connection whose markets, fees and clock were loaded lately, and nothing left open; whether it is new."""
@@ -354,7 +354,7 @@ class FundKeeper:
         What was asked for since goes first.
         """
         run = await self._journal.run(run_id)
-        if run is None or not was_asked_for(run) or self._in_hand or self._asked:
+        if run is None or not was_asked_for(run) or self._asked.left:
             return
         if (await self._journal.standing(self.fund)).flattened:
             return

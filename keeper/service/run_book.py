@@ -120,6 +120,12 @@ def nav_point(fund: str, run: str, cause: NavCause, observation: Observation) ->
     )
 
 
+def _serving(before: Mapping[str, object], now: Mapping[str, object]) -> Mapping[str, object]:
+    """The triggers that either attempt serves."""
+    each = [one for one in (before.get("serves"), now.get("serves")) if isinstance(one, list)]
+    return {"serves": list(dict.fromkeys(trigger for one in each for trigger in one))}
+
+
 def carried_on(before: Mapping[str, object], now: Mapping[str, object]) -> Mapping[str, object]:
     """The plan document of a run that goes on: as it was made ``before``, and the legs that only ``now`` has.
 
@@ -129,4 +135,8 @@ def carried_on(before: Mapping[str, object], now: Mapping[str, object]) -> Mappi
     if not isinstance(old, list) or not old or not isinstance(new, list):
         return now
     planned = {(leg["market"], leg["side"]) for leg in old}
-    return {**before, "legs": [*old, *(leg for leg in new if (leg["market"], leg["side"]) not in planned)]}
+    return {
+        **before,
+        **_serving(before, now),
+        "legs": [*old, *(leg for leg in new if (leg["market"], leg["side"]) not in planned)],
+    }

@@ -13,7 +13,7 @@ import structlog
 
 from keeper.domain.errors import InvariantViolation
 from keeper.domain.fund import FirstStart, Standing
-from keeper.domain.run import Run, RunKey, RunStatus
+from keeper.domain.run import Run, RunKey, RunStatus, Slot
 from keeper.planning.plan import EMERGENCY, FLATTEN, GUARD, INTRADAY
 from keeper.policy.agenda import Agenda, Ledger, SlotRecord, due
 from keeper.policy.schedule import DAY, Occurrence, Schedule, window
@@ -161,6 +161,10 @@ class SlotLedger:
                 return agenda
         await self.read(now)
         return due(self._schedule, self._begun(), now)
+
+    def is_begun(self, slot: Slot | None) -> bool:
+        """Whether ``slot`` has a row already."""
+        return slot is not None and slot.local in self._begun().records
 
     async def go_on(self, now: datetime) -> None:
         """Let no run that has ended by now rest before it goes on: another process began it, or a human wants it."""
