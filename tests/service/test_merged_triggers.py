@@ -69,21 +69,20 @@ async def answers(desk: Kept, *names: str) -> list[tuple[int | None, bool]]:
     return [(one.exit_code, "did it together" in one.answer) for one in found if one is not None]
 
 
-async def test_what_is_asked_for_as_the_slot_begins_is_served_by_its_run() -> None:
+async def test_what_waits_as_a_slot_becomes_due_is_served_by_the_run_of_the_slot() -> None:
     async with kept() as desk:
-        desk.poll = timedelta(minutes=20)  # it hears of both at 00:20, and its slot opened at 00:15
-        await desk.until(START + timedelta(minutes=1))
         async with desk.daemon():
-            await desk.passed(minutes=10)
-            await asked(desk, "c1", "c2")
+            await desk.passed(minutes=12)
+            await asked(desk, "c1")
+            await desk.when(lambda: len(desk.venue.sent) == 1)
+            await asked(desk, "c2", "c3")
             await desk.passed(minutes=60)
-        runs = await desk.runs()
-        triggers = [run.key.trigger for run in runs]
-        assert triggers.count(SLOT) == 1
-        served = {trigger for run in runs for trigger in (run.key.trigger, *map(str, run.plan["serves"] or ()))}  # type: ignore[call-overload]
-        assert served == {SLOT, "manual:c1", "manual:c2"}
-        assert len(runs) < 3
-        assert {code for code, _ in await answers(desk, "c1", "c2")} <= {0, None}
+        first, slot = await desk.runs()
+        assert (first.key.trigger, first.plan["serves"]) == ("manual:c1", [])
+        assert (slot.key.trigger, slot.plan["serves"]) == (SLOT, ["manual:c2", "manual:c3"])
+        assert await answers(desk, "c1", "c2", "c3") == [(None, False), (0, True), (0, True)]
+        assert first.ended_at is not None
+        assert first.ended_at > START + timedelta(minutes=15), "the slot became due meanwhile"
 
 
 async def test_what_comes_while_a_run_works_is_served_by_one_run_after_it() -> None:
