@@ -1,4 +1,5 @@
 import itertools
+import math
 from dataclasses import replace
 from decimal import Decimal
 
@@ -13,8 +14,11 @@ from keeper.domain.numbers import rounded, sign
 from keeper.domain.observation import Observation, Quote
 from keeper.domain.order import Fill
 from keeper.planning.exposure import Want, gaps, reducing, solve
+from tests.fakes.crash import BLACK_THURSDAY
 from tests.fakes.markets import BTC, ETH, NOON, book, holding, inverse, linear, observe, quote, spot
 
+HOURS = 2000
+"""Steps of a year: as many as it takes for its decay to be that of ever smaller ones."""
 ONE_SLICE = lambda _contracts, _smallest: 1  # noqa: E731 - a table entry
 
 
@@ -159,6 +163,28 @@ def test_compounded_paths_at_three_times(moves: tuple[str, ...], factor: str, pl
         itertools.accumulate((Decimal(move) for move in moves), lambda price, move: price * (1 + move), initial=Decimal(10))
     )
     assert rounded(frictionless(prices), places) == Decimal(factor)
+
+
+@pytest.mark.parametrize(("sigma", "kept"), [(0.6, "0.3396"), (0.8, "0.1466")])
+def test_a_year_at_a_flat_price_decays_as_the_variance_says(sigma: float, kept: str) -> None:
+    step = Decimal(math.exp(sigma / math.sqrt(HOURS)))
+    prices = [Decimal(10) * (step if hour % 2 else 1) for hour in range(HOURS + 1)]
+    assert abs(frictionless(prices) - Decimal(kept)) < Decimal("0.0005")
+
+
+@pytest.mark.parametrize("multiple", [Decimal(3), Decimal(-3), Decimal(2), Decimal(-1), Decimal(5)])
+def test_what_a_rebalance_demands_is_what_cheng_and_madhavan_say(multiple: Decimal) -> None:
+    prices = [Decimal(price) for _, price in BLACK_THURSDAY]
+    nav, exposure = Decimal(100), Decimal(100) * multiple
+    for before, after in itertools.pairwise(prices):
+        move = after / before - 1
+        if 1 + multiple * move <= 0:
+            break  # the fund is ruined
+        demand = nav * (multiple * multiple - multiple) * move
+        nav, exposure = nav + exposure * move, exposure * (1 + move)
+        asked = solve(nav, [Want(symbol=BTC, goal=multiple, exposure=exposure, rate=Decimal(0))])[BTC]
+        assert abs(asked - demand) / nav < Decimal("1e-12")
+        exposure += asked
 
 
 def frictionless(prices: list[Decimal]) -> Decimal:

@@ -159,3 +159,10 @@ async def test_to_lever_up_between_slots_costs_a_short_most_of_what_it_has(direc
         assert round(product.worth.nav, -3) == 160_000
         await product.moved("0", minutes=10)
         assert round(product.worth.nav, -3) == kept
+
+
+async def test_an_emergency_of_a_price_that_comes_back_costs_what_it_is_known_to_cost() -> None:
+    async with kept_product("ftx", "bull") as product:
+        await product.moved("-0.1112", minutes=10)
+        await product.moved("0", minutes=10)
+        assert abs(product.worth.nav - 91_670) < 100
