@@ -25,6 +25,7 @@ from keeper.policy.agenda import Ledger, coming_slots, open_until
 from keeper.policy.schedule import Schedule
 from keeper.ports import Clock, Journal
 from keeper.service.books import beside, left_by
+from keeper.service.carrying import CARRY
 from keeper.service.causes import Past
 from keeper.service.documents import (
     Document,
@@ -176,13 +177,14 @@ async def run_of(settings: Settings, run_id: str) -> RunRecord | None:
 class PeriodRecord:
     """What a fund did in a period. fills: each with its run and its order's client id; postings: what the venue's ledger told.
 
-    past: all that its days are made from, ever.
+    past: all that its days are made from, ever; carry: what holding its exposure costs, as it was when a day was closed last.
     """
 
     runs: Sequence[Run] = ()
     fills: Sequence[tuple[Run, str, Fill]] = ()
     postings: Sequence[Booked] = ()
     past: Past = field(default_factory=Past)
+    carry: Document | None = None
 
 
 async def period_of(settings: Settings, fund: str, period: Period) -> PeriodRecord:
@@ -196,7 +198,9 @@ async def period_of(settings: Settings, fund: str, period: Period) -> PeriodReco
         markets: dict[str, Mapping[str, object]] = {}
         for account in sorted({run.account for run in runs}):
             markets |= await journal.pins(account)
+        seen = await journal.last_event(CARRY, fund)
         return PeriodRecord(
+            carry=None if seen is None else dict(seen.payload),
             runs=[run for run in runs if period.holds(run.started_at)],
             fills=[(by_id[run], child, fill) for run, child, fill in fills if period.holds(by_id[run].started_at)],
             postings=[one for one in postings if period.holds(one.posting.at)],

@@ -78,28 +78,32 @@ def plan(
     tolerance = tolerance_of(tolerance_bps, settings.funds[name].limits.max_slippage_bps)
     if out is not None:
         must_be_new(out)
-    made, document = asyncio.run(_plan(settings, name, tolerance))
+    made, document, carry = asyncio.run(_plan(settings, name, tolerance))
     if out is not None:
         write_plan(out, document)
         typer.echo(
             f"keeper: wrote {out}: `keeper rebalance --plan {out}` carries it out until {made.expires_at:%H:%M:%S} UTC", err=True
         )
     if as_json:
-        print_json(made.document())
+        print_json({**made.document(), "carry": carry})
     else:
+        from keeper.cli.cause_tables import carry_lines
         from keeper.cli.render import plan_table
 
         plan_table(made.document(), console())
+        carry_lines(carry, console())
     raise typer.Exit(REFUSED if made.refusals else WOULD_TRADE if made.legs else 0)
 
 
-async def _plan(settings: "Settings", fund: str, tolerance_bps: "Decimal") -> tuple["Plan", dict[str, object]]:
-    """A plan, and the document that it is written down as."""
+async def _plan(
+    settings: "Settings", fund: str, tolerance_bps: "Decimal"
+) -> "tuple[Plan, dict[str, object], dict[str, object] | None]":
+    """A plan, the document that it is written down as, and what holding the exposure costs."""
     from keeper.bootstrap import open_desk
 
     async with open_desk(settings, fund, acting=False) as desk:
         made = await desk.rebalancer.plan()
-        return made, desk.rebalancer.written(tolerance_bps)
+        return made, desk.rebalancer.written(tolerance_bps), await desk.rebalancer.carry()
 
 
 def rebalance(

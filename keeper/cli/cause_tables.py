@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING, Any
 from keeper.cli.cells import say, table_of
 from keeper.service import figures
 from keeper.service.causes import CAUSES
-from keeper.service.causes_page import WORDS
+from keeper.service.causes_page import WORDS, carry_words
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 MOST_DAYS = 31
 """Days that are shown one by one; a longer period is shown by month."""
+
+
+def carry_lines(carry: Mapping[str, Any] | None, console: "Console") -> None:
+    """What a year of holding the exposure costs, and would cost on the venue's other markets of the same asset."""
+    for line in carry_words(carry):
+        say(console, line, style="dim")
 
 
 def causes_table(attribution: Mapping[str, Any], currency: str, console: "Console") -> None:

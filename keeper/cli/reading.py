@@ -143,7 +143,7 @@ def _report_period(options: Options, fund: str, asked: str, files: "Mapping[str,
     name = fund or one_fund(settings, "")  # of one that is configured no more there may be runs
     record = asyncio.run(period_of(settings, name, period))
     flows = flows_of(record.past.ledger, record.past.postings)
-    document = period_document(name, record.runs, period, flows, causes_document(record.past, period.holds))
+    document = period_document(name, record.runs, period, flows, causes_document(record.past, period.holds), record.carry)
     texts = {
         "html": lambda: period_page(document, asked),
         "csv": lambda: rows_as_csv(document),

@@ -7,7 +7,7 @@ never cut off: a figure that is not whole is worse than an ugly one.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from keeper.cli.cause_tables import causes_table
+from keeper.cli.cause_tables import carry_lines, causes_table
 from keeper.cli.cells import plain_text, say, sided, status_text, table_of, words
 from keeper.service import figures
 from keeper.service.documents import PARTS
@@ -157,6 +157,7 @@ def period_table(document: Document, console: "Console", period: str) -> None:
     console.print(table)
     if document["attribution"]:
         causes_table(document["attribution"], document["currency"], console)
+    carry_lines(document["carry"], console)
 
 
 def config_table(rows: Sequence[tuple[str, str, str]], console: "Console") -> None:

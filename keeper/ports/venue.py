@@ -62,6 +62,10 @@ class MarketData(Protocol):
         """What longs of a market pay shorts; None where the venue tells of none. VenueUnavailable or StaleData."""
         ...
 
+    async def alike(self, symbol: str) -> tuple[str, ...]:
+        """The venue's other perpetuals on the same base that are open, by name. VenueUnavailable when it does not answer."""
+        ...
+
     async def price(self, asset: str, currency: str) -> Decimal:
         """What a unit of ``asset`` is worth in ``currency`` now. VenueRefused where the venue has no market that tells.
 

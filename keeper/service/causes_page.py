@@ -27,7 +27,7 @@ WORDS = {
 }
 
 
-def causes_section(attribution: Mapping[str, Any] | None, currency: str) -> str:
+def causes_section(attribution: Mapping[str, Any] | None, currency: str, carry: Mapping[str, Any] | None = None) -> str:
     """The section; empty where nothing is attributed."""
     if attribution is None:
         return ""
@@ -51,9 +51,27 @@ def causes_section(attribution: Mapping[str, Any] | None, currency: str) -> str:
         "section",
         element("h2", "Why it changed"),
         element("p", text(_words(attribution)), class_="lead"),
+        *(element("p", text(f"{line}."), class_="lead") for line in carry_words(carry)),
         element("figure", element("div", chart, class_="scroll chart")) if chart else "",
         element("div", table(heads, rows, total, texts=1, kind="cost"), class_="scroll"),
     )
+
+
+def carry_words(carry: Mapping[str, Any] | None) -> list[str]:
+    """What a year of holding the exposure costs, in sentences; nothing where nothing is held or known."""
+    lines = []
+    for one in carry["markets"] if carry is not None else ():
+        held = f"{one['market']} at {figures.leverage(one['leverage'])}"
+        if one["yearly"] is None:
+            lines.append(f"Funding of {held}: not told here")
+            continue
+        if one["rate"] is None:
+            continue
+        rate = f"{figures.bps(Decimal(one['rate']) * 10_000, signed=True)} bps every {one['every_hours']} h"
+        others = ", ".join(f"{other['market']} {figures.percent(other['yearly'])}" for other in one["others"])
+        elsewhere = f"; the same there: {others}" if others else ""
+        lines.append(f"Funding of {held}: {figures.percent(one['yearly'])} of NAV a year ({rate}){elsewhere}")
+    return lines
 
 
 def _words(attribution: Mapping[str, Any]) -> str:

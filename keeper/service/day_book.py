@@ -19,6 +19,7 @@ from keeper.domain.observation import Observation
 from keeper.domain.statement import Booked, Posting
 from keeper.ports import Clock, Journal, Venue
 from keeper.service.books import beside
+from keeper.service.carrying import CARRY, carry_of
 from keeper.service.observer import Observer
 from keeper.service.positions import PositionBook
 from keeper.service.run_book import nav_point
@@ -152,6 +153,8 @@ class DayBook:
         cause = await self._positions.since_settled(observation)
         await self._journal.record_nav(nav_point(self._fund, "", cause, observation))
         await self._journal.note(CLOSED, fund=self._fund, run="", at=observation.at, payload={})
+        carry = await carry_of(self._venue, observation)
+        await self._journal.note(CARRY, fund=self._fund, run="", at=observation.at, payload=carry)
 
 
 @exact

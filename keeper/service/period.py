@@ -74,12 +74,17 @@ def _bounds(text: str) -> tuple[datetime, datetime]:
 
 @exact
 def period_document(
-    fund: str, runs: Iterable[Run], period: Period, moves: Moves = (), attribution: Document | None = None
+    fund: str,
+    runs: Iterable[Run],
+    period: Period,
+    moves: Moves = (),
+    attribution: Document | None = None,
+    carry: Document | None = None,
 ) -> Document:
     """The period of one fund: what `report --period --json` prints.
 
     runs: of that fund, in any order; moves: when money came into the account (above 0) or left it, currency; attribution: of
-    the changes of its equity, as ``causes`` makes it.
+    the changes of its equity, as ``causes`` makes it; carry: what holding its exposure costs, as it was seen last.
     """
     inside = sorted((run for run in runs if period.holds(run.started_at)), key=lambda run: (run.started_at, run.id))
     looked = [(run, mark) for run in inside if (mark := _mark(run)) is not None]
@@ -110,6 +115,7 @@ def period_document(
         },
         "tracking": _tracking(tracking),
         "attribution": attribution,
+        "carry": carry,
         "rows": [_row(run, steps.get(run.id), flows.get(run.id, ZERO)) for run in inside],
     }
 

@@ -24,7 +24,7 @@ def period_page(document: Mapping[str, Any], name: str) -> str:
         _header(document, title),
         _drawn("Worth", "What 100 became since the first run of the period.", worth_chart(document["rows"])),
         _drawn("Leverage", "Net, before and after each run.", leverage_chart(document["rows"])),
-        causes_section(document["attribution"], document["currency"] or ""),
+        causes_section(document["attribution"], document["currency"] or "", document["carry"]),
         _costs(document),
         _runs(document),
         element("footer", element("p", "Funding is not part of the cost of a run. Keeper.")),

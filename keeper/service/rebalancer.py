@@ -25,6 +25,7 @@ from keeper.policy.breakers import Cause, Trip
 from keeper.policy.emergency import PATIENCE
 from keeper.ports import Clock, Journal, Venue
 from keeper.service.briefing import Preflight, brief_of, nothing_known, planned
+from keeper.service.carrying import carry_of
 from keeper.service.course import Course
 from keeper.service.day_book import DayBook
 from keeper.service.dead_man import DeadMan
@@ -111,6 +112,10 @@ class Rebalancer:
     def day_book(self) -> DayBook:
         """What keeps the same fund's days over the same connection."""
         return DayBook(self.fund.name, self._venue, self._journal, self._observer, self._positions)
+
+    async def carry(self) -> dict[str, object] | None:
+        """What holding what the last plan was made on costs; None where none was made."""
+        return None if self._planned is None else await carry_of(self._venue, self._planned[1])
 
     def stop(self, why: str) -> None:
         """Send nothing more; the run ends as incomplete."""

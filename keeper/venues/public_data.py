@@ -86,6 +86,14 @@ class PublicData(Connection):
         self._known(symbol)
         return await self._public(f"funding of {symbol}", lambda wire: self._dialect.speech.funding(wire, symbol))
 
+    async def alike(self, symbol: str) -> tuple[str, ...]:
+        """The exchange's other perpetuals on the same base that are open; from what was loaded on connecting."""
+        self._known(symbol)
+        known = self._exchange.markets
+        base = known[symbol]["base"]
+        found = (one for one in known.values() if one.get("swap") and one.get("active") and one["base"] == base)
+        return tuple(sorted(str(one["symbol"]) for one in found if one["symbol"] != symbol))
+
     async def price(self, asset: str, currency: str) -> Decimal:
         """What a unit of an asset is worth, no older than MAX_AGE."""
         what = f"price of {asset}"

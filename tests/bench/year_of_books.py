@@ -17,7 +17,7 @@ import sys
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -32,6 +32,7 @@ from keeper.domain.numbers import exact  # noqa: E402 - the path comes first
 from keeper.domain.observation import FundingRate  # noqa: E402
 from keeper.domain.run import Run  # noqa: E402
 from keeper.journal import SqlJournal  # noqa: E402
+from keeper.policy.breakers import Breakers  # noqa: E402
 from keeper.records import EARLIEST, EVERY  # noqa: E402
 from keeper.service.causes import CAUSES, Past, causes_document  # noqa: E402
 from keeper.venues.feeds.bars import BarRecording  # noqa: E402
@@ -88,7 +89,7 @@ async def kept(data: Path, days: int) -> tuple[SqlJournal, Sequence[Decimal]]:
     feed = FundedFeed(recording, data / "funding_bybit_BTCUSDT.parquet")
     prices = [await feed.mark(PERP, BEGIN + timedelta(days=day)) for day in range(days + 1)]
     venue, journal = paper_venue(feed, opening({"USDT": "100000"})), memory()
-    fund = fund_of(check_every=timedelta(hours=1))
+    fund = replace(fund_of(check_every=timedelta(hours=1)), breakers=Breakers(loss=D("0.99"), slippage_bps=D(500)))
     charge = charge_of(Venues(venue, journal, fund), daily("00:15"), heartbeat=timedelta(hours=1))
     daemon = daemon_of([charge], venue.clock, poll=timedelta(hours=1))
     await run_until(daemon, venue.clock, end + timedelta(minutes=5))

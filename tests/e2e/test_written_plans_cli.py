@@ -33,7 +33,8 @@ def planned(tmp_path: Path, keeper_here: CommandLine) -> CommandLine:
     (tmp_path / "keeper.toml").write_text(CONFIG)
     made = keeper_here("plan", "--out", "plan.json", "--json")
     assert made.code == 2, made.err
-    assert json.loads((tmp_path / "plan.json").read_text())["plan"] == made.document
+    shown = {key: value for key, value in made.document.items() if key != "carry"}
+    assert json.loads((tmp_path / "plan.json").read_text())["plan"] == shown
     assert made.said == [line for line in made.said if "keeper rebalance --plan plan.json" in line]
     return keeper_here
 

@@ -186,6 +186,9 @@ class ScriptedVenue:
     async def funding(self, symbol: str) -> FundingRate | None:
         return await self._read("funding", lambda: self.inner.funding(symbol))
 
+    async def alike(self, symbol: str) -> tuple[str, ...]:
+        return await self.inner.alike(symbol)
+
     async def ledger(self, since: datetime) -> tuple[Posting, ...] | None:
         await self._fund()
         return await self._read("ledger", lambda: self.inner.ledger(since))

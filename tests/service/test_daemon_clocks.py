@@ -63,6 +63,7 @@ class OnTheWall:
         self.dead_man = inner.dead_man
         self.ledger = inner.ledger
         self.funding = inner.funding
+        self.alike = inner.alike
 
     async def __aenter__(self) -> Self:
         await self.inner.__aenter__()

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,9 @@ from keeper.domain.ledger import EntryKind
 from keeper.domain.statement import Posting, PostingKind
 from keeper.records import EARLIEST
 from keeper.service.books import Bookkeeper
+from keeper.service.carrying import CARRY
 from keeper.service.causes import Past, causes_document
+from keeper.service.causes_page import carry_words
 from keeper.service.day_book import CLOSED, READ, DayBook
 from keeper.service.observer import Observer
 from keeper.service.period import Period
@@ -196,6 +199,31 @@ async def test_money_in_a_coin_is_worth_what_it_fetches_and_what_nothing_prices_
     await days.follow()
     told = {one.posting.asset: one.value for one in await desk.journal.postings(fund_of().name, EARLIEST)}
     assert told == {"BTC": D(210), "XYZ": None}
+
+
+async def test_what_holding_costs_is_seen_as_a_day_is_closed() -> None:
+    feed = moving_feed({PERP: "105", "BTC/USDC:USDC": "105"}, BTC=COSTLY)
+    async with kept(drifted(feed)) as desk:
+        await desk.kept_until(START + 25 * HOUR)
+        [seen, first] = await desk.journal.events(kind=CARRY)
+    assert first.payload["yearly"] == "0.29993478"
+    payload: Any = first.payload
+    [market] = payload["markets"]
+    assert [(one["market"], one["yearly"]) for one in market["others"]] == [("BTC/USDC:USDC", "0.29993478")]
+    told = (
+        "Funding of BTC/USDT:USDT at 2.739x: +29.99% of NAV a year (+1.00 bps every 8 h); the same there: BTC/USDC:USDC +29.99%"
+    )
+    assert carry_words(first.payload) == [told]
+    assert carry_words(seen.payload)[0].startswith("Funding of BTC/USDT:USDT at 3.000x")
+
+
+async def test_rates_that_are_not_told_are_no_rates(desk: Kept) -> None:
+    desk.venue.failing["funding"] = 10
+    await desk.kept_until(START + HOUR)
+    [seen] = await desk.journal.events(kind=CARRY)
+    assert seen.payload["yearly"] is None
+    assert carry_words(seen.payload) == ["Funding of BTC/USDT:USDT at 2.739x: not told here"]
+    assert carry_words(None) == []
 
 
 async def test_a_command_that_deals_needs_the_ledger(desk: Kept) -> None:

@@ -208,6 +208,9 @@ class Wire:
         await self._answer(f"ledger since {since}")
         return self._exchange.ledger(since)
 
+    async def alike(self, symbol: str) -> tuple[str, ...]:  # noqa: ARG002 - every market has a base of its own
+        return ()
+
     async def funding(self, symbol: str) -> FundingRate | None:
         await self._answer(f"funding of {symbol}")
         return None

@@ -68,6 +68,11 @@ async def test_a_rate_and_how_often_it_is_paid_are_told(server: BinanceUsdm, ven
     assert await venue.funding(ETH) == FundingRate(rate=D("0.0001"), every=4 * HOUR)
 
 
+async def test_the_other_perpetuals_of_an_asset_are_named_dated_and_closed_ones_are_not(venue: CcxtVenue) -> None:
+    assert all(symbol.startswith("BTC/") and "-" not in symbol and symbol != BTC for symbol in await venue.alike(BTC))
+    assert await venue.alike(ETH) == ()
+
+
 def _spoiled(rows: Any, **changes: object) -> Any:
     return [row | changes for row in rows]
 

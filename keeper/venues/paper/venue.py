@@ -215,6 +215,12 @@ class PaperVenue:
         """What longs pay shorts, as the feed tells it."""
         return await self._feed.funding(symbol, self.clock.now())
 
+    async def alike(self, symbol: str) -> tuple[str, ...]:
+        """The feed's other perpetuals on the same base."""
+        base = known_market(self._markets, symbol).base
+        found = (one for one in self._markets.values() if one.base == base and one.kind is not MarketKind.SPOT)
+        return tuple(sorted(one.symbol for one in found if one.symbol != symbol))
+
     async def _pay_funding(self, now: datetime) -> None:
         if _hour(self._funded_at) != _hour(now):  # nobody pays more often
             async with self._arriving:
