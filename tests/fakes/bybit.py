@@ -199,6 +199,14 @@ def _executions(exchange: Bybit, told: Told) -> Any:
     return _page(exchange, told, rows, 50, 100)
 
 
+def _log(exchange: Bybit, told: Told) -> Any:
+    first, last = int(told["startTime"]), int(told["endTime"])
+    if told["accountType"] != "UNIFIED" or last - first > 7 * 86_400_000:
+        raise Rejection(10001)
+    rows = [row for row in messages.log(exchange.core) if first <= int(row["transactionTime"]) <= last]
+    return _page(exchange, {"category": "", **told}, rows, 20, 50)
+
+
 def _positions(exchange: Bybit, told: Told) -> Any:
     category = told["category"]
     if category == "linear" and not {"symbol", "settleCoin"} & told.keys():
@@ -277,6 +285,7 @@ PUBLIC: Routes = {
 PRIVATE: Routes = {
     ("GET", "account/info"): _account,
     ("GET", "account/wallet-balance"): _wallet,
+    ("GET", "account/transaction-log"): _log,
     ("GET", "account/fee-rate"): _fee_rate,
     ("GET", "user/query-api"): _key,
     ("GET", "position/list"): _positions,

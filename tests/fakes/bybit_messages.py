@@ -146,6 +146,38 @@ def depth(core: ExchangeCore, symbol: str, now: int, limit: int) -> dict[str, An
     return {"s": symbol, **sides, "ts": now, "u": 18_521_288, "seq": 7_961_638_724, "cts": now}
 
 
+def log(core: ExchangeCore) -> list[dict[str, Any]]:
+    """The transaction log of what settles in coins of the margin account, newest first: ``change`` is cash + funding - fee."""
+
+    def row(
+        kind: str, asset: str, at: int, name: str, *, symbol: str = "", cash: Decimal = ZERO, **more: Decimal
+    ) -> dict[str, Any]:
+        funding, fee = more.get("funding", ZERO), more.get("fee", ZERO)
+        return {
+            "id": f"{at}_{name}",
+            "symbol": symbol,
+            "category": "linear" if symbol else "",
+            "transactionTime": str(at),
+            "type": kind,
+            "currency": asset,
+            "funding": text(funding) if funding else "",
+            "fee": text(fee) if fee else "0",
+            "cashFlow": text(cash),
+            "change": text(cash + funding - fee),
+        }
+
+    found = []
+    for number, paid in enumerate(core.payments):
+        kind = "TRANSFER_IN" if paid.amount > 0 else "TRANSFER_OUT"
+        found.append(row(kind, paid.asset, paid.at, f"p{number}", cash=paid.amount))
+    for number, one in enumerate(core.fundings):
+        found.append(row("SETTLEMENT", one.asset, one.at, f"f{number}", symbol=one.symbol, funding=one.amount))
+    for trade in core.trades:
+        settle = core.instruments[trade.symbol].settle
+        found.append(row("TRADE", settle, trade.at, f"t{trade.id}", symbol=trade.symbol, cash=trade.profit, fee=trade.fee))
+    return sorted(found, key=lambda one: int(one["transactionTime"]), reverse=True)
+
+
 def ticker(core: ExchangeCore, symbol: str, category: str) -> dict[str, Any]:
     core.instrument(symbol)
     mid = core.ladders[symbol].mid

@@ -179,6 +179,10 @@ def _fills(days: int) -> Any:
     return handler
 
 
+def _bills(exchange: OkxServer, told: Told) -> Any:
+    return _page([row for row in messages.bills(exchange.core) if int(row["ts"]) >= int(told["begin"])], "billId", told)
+
+
 def _cancel_all_after(exchange: OkxServer, told: Told) -> Any:
     seconds, tag = int(told["timeOut"]), told.get("tag", "")
     if tag != TAG or (seconds and not 10 <= seconds <= 120):
@@ -202,6 +206,7 @@ PUBLIC: Routes = {
     ("GET", "public/time"): lambda exchange, _told: said({"ts": str(exchange.now())}),
     ("GET", "public/instruments"): _instruments,
     ("GET", "public/mark-price"): lambda exchange, told: messages.mark(exchange.core, told["instId"], exchange.now()),
+    ("GET", "public/funding-rate"): lambda exchange, told: messages.funding(exchange.core, told["instId"], exchange.now()),
     ("GET", "public/position-tiers"): lambda exchange, told: messages.tiers(exchange.core, told["instFamily"]),
     ("GET", "market/books"): lambda exchange, told: messages.book(
         exchange.core, told["instId"], exchange.now(), int(told.get("sz", 1))
@@ -212,6 +217,8 @@ PUBLIC: Routes = {
 }
 PRIVATE: Routes = {
     ("GET", "account/config"): lambda exchange, _told: messages.config(exchange),
+    ("GET", "account/bills"): _bills,
+    ("GET", "account/bills-archive"): _bills,
     ("GET", "account/balance"): lambda exchange, _told: messages.balance(exchange),
     ("GET", "account/positions"): lambda exchange, _told: messages.positions(exchange.core),
     ("GET", "account/leverage-info"): _leverage,

@@ -66,6 +66,35 @@ FORCED = {Forced.LIQUIDATION: "full_liquidation", Forced.DELEVERAGING: "adl"}
 GATEWAY = ("501", "500")
 
 
+def bills(core: ExchangeCore) -> list[dict[str, Any]]:
+    """The bills of the account, each with what the balance went by; a fee that is charged is below 0."""
+
+    def row(kind: str, asset: str, at: int, *, change: Decimal, symbol: str = "", fee: Decimal = ZERO) -> dict[str, Any]:
+        return {
+            "type": kind,
+            "ccy": asset,
+            "balChg": str(change),
+            "fee": str(fee),
+            "instId": symbol,
+            "instType": "SWAP" if symbol else "",
+            "ts": str(at),
+        }
+
+    found = [row("1", one.asset, one.at, change=one.amount) for one in core.payments]
+    found += [row("8", one.asset, one.at, change=one.amount, symbol=one.symbol) for one in core.fundings]
+    for one in core.trades:
+        settle = core.instruments[one.symbol].settle
+        found.append(row("2", settle, one.at, change=one.profit - one.fee, symbol=one.symbol, fee=-one.fee))
+    return [bill | {"billId": str(700_000 + number)} for number, bill in enumerate(sorted(found, key=lambda one: int(one["ts"])))]
+
+
+def funding(core: ExchangeCore, symbol: str, now: int) -> dict[str, Any]:
+    core.instrument(symbol)
+    hours = core.funding_hours.get(symbol, 8) * 3_600_000
+    row = {"instId": symbol, "instType": "SWAP", "fundingRate": "0.0001", "fundingTime": str(now + 60_000)}
+    return said({**row, "nextFundingTime": str(now + 60_000 + hours), "ts": str(now)})
+
+
 def said(*rows: dict[str, Any]) -> dict[str, Any]:
     """An answer that says yes."""
     return {"code": "0", "data": list(rows), "msg": ""}

@@ -214,7 +214,7 @@ async def test_what_holding_costs_is_seen_as_a_day_is_closed() -> None:
         "Funding of BTC/USDT:USDT at 2.739x: +29.99% of NAV a year (+1.00 bps every 8 h); the same there: BTC/USDC:USDC +29.99%"
     )
     assert carry_words(first.payload) == [told]
-    assert carry_words(seen.payload)[0].startswith("Funding of BTC/USDT:USDT at 3.000x")
+    assert carry_words(seen.payload)[0].startswith("Funding of BTC/USDT:USDT at 3.00")
 
 
 async def test_rates_that_are_not_told_are_no_rates(desk: Kept) -> None:

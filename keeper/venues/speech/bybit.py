@@ -15,12 +15,13 @@ from keeper.domain.book import OrderBook
 from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
 from keeper.domain.market import FeeAsset, Market, MarketKind
-from keeper.domain.observation import MarketStats
+from keeper.domain.observation import FundingRate, MarketStats
 from keeper.domain.order import Fill, OrderReport, OrderRequest, VenueOrder
+from keeper.domain.statement import Posting
 from keeper.venues import listing, parsing
 from keeper.venues.concurrency import together
 from keeper.venues.listing import OrderRow
-from keeper.venues.speech import bybit_rows
+from keeper.venues.speech import bybit_ledger, bybit_rows
 from keeper.venues.speech.base import BOOK_LEVELS, NOTHING, Mark, Speech, Wallet, Wire, resting, whole
 
 WINDOW = 5_000
@@ -243,6 +244,25 @@ class Bybit(Speech):
         answer = await wire.find("privatePostV5OrderCancel", NOTHING_RESTS, **named)
         if answer is not None and parsing.part(parsing.part(answer, "result"), "orderLinkId") != client_id:
             raise StaleData("the venue's answer is about another order")
+
+    async def ledger(self, wire: Wire, since: datetime) -> tuple[Posting, ...] | None:
+        """The transaction log, week by week."""
+
+        async def past(first: int, last: int) -> list[Any]:
+            asked = {"accountType": ACCOUNT, "startTime": first, "endTime": last, "limit": bybit_ledger.ROWS_A_PAGE}
+            return await _pages(wire, "privateGetV5AccountTransactionLog", "postings", **asked)
+
+        never_full = listing.MOST_ANSWERS * bybit_ledger.ROWS_A_PAGE + 1
+        rows = await listing.every_row(past, since, wire.now, span=SPAN, most=never_full, what="postings")
+        return parsing.postings(bybit_ledger.posting(wire, row) for row in rows)
+
+    async def funding(self, wire: Wire, symbol: str) -> FundingRate | None:
+        """The rate that is paid next; how often, the market's rules say in minutes."""
+        if _category(wire, symbol) == SPOT:
+            return None
+        row, _ = await _ticker(wire, symbol)
+        minutes = parsing.positive(parsing.part(wire.entry(symbol), "info"), "fundingInterval")
+        return FundingRate(rate=parsing.number(row, "fundingRate"), every=timedelta(minutes=int(minutes)))
 
     async def key(self, wire: Wire) -> KeyFacts:
         """What the key's own page says."""

@@ -15,16 +15,19 @@ from keeper.domain.book import OrderBook
 from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.market import FeeAsset, Market, MarketKind, Side
 from keeper.domain.numbers import ZERO, exact
-from keeper.domain.observation import MarketStats
+from keeper.domain.observation import FundingRate, MarketStats
 from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, VenueOrder
+from keeper.domain.statement import Posting
 from keeper.venues import listing, parsing
 from keeper.venues.concurrency import together
 from keeper.venues.listing import OrderRow
+from keeper.venues.speech import okx_bills
 from keeper.venues.speech.base import BOOK_LEVELS, Mark, Wire, resting, whole
 from keeper.venues.speech.okx_account import OkxAccount, answered, text, the_one
 
 PAGE = 100
 RECENT = timedelta(days=7) - timedelta(minutes=5)
+RECENT_BILLS = timedelta(days=6)
 """How far back the quick list of ended orders goes; a slower one goes back three months."""
 TAG = "keeper"
 """What Keeper's orders are marked with, so that the dead-man switch cancels no others."""
@@ -221,6 +224,25 @@ class Okx(OkxAccount):
 
     def _rows(self, rows: list[Any], wire: Wire) -> list[OrderRow]:
         return [self.row(row, wire) for row in rows]
+
+    async def ledger(self, wire: Wire, since: datetime) -> tuple[Posting, ...] | None:
+        """The bills of seven days, or of three months where it goes further back."""
+        recent = wire.now - since < RECENT_BILLS
+        method = "privateGetAccountBills" if recent else "privateGetAccountBillsArchive"
+        rows = await self._pages(wire, method, "bills", "billId", begin=parsing.milliseconds(since))
+        return parsing.postings(okx_bills.posting(wire, row) for row in rows)
+
+    async def funding(self, wire: Wire, symbol: str) -> FundingRate | None:
+        """The rate that is paid next, and the time from that payment to the one after it."""
+        if wire.entry(symbol).get("spot"):
+            return None
+        market = wire.market_id(symbol)
+        answer = await wire.ask("publicGetPublicFundingRate", instId=market)
+        row = parsing.about(the_one(answer, "fundings"), market, "instId")
+        paid, after = (parsing.instant(parsing.part(row, name), name) for name in ("fundingTime", "nextFundingTime"))
+        if not paid < after:
+            raise StaleData("the venue's answer tells a funding that is not after the one before")
+        return FundingRate(rate=parsing.number(row, "fundingRate"), every=after - paid)
 
     def row(self, message: object, wire: Wire) -> OrderRow:
         """One order. A spot order that is counted in the quote has no amount."""
