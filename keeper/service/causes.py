@@ -1,14 +1,14 @@
 """Why a fund's equity changed, day by day: its readings, fills and postings as the journal has them, attributed by cause.
 
-A reading is a NAV point with what it is made of. A run's fills lie between its first reading and its last, whatever the
-venue's clock says; what the venue's ledger told lies before the first reading at its time or later, and is valued by the
+A reading is a NAV point with what it is made of. A run's fills lie between the readings of its attempts, whatever
+the venue's clock says; what the venue's ledger told lies before the first reading at its time or later, and is valued by the
 prices of that one. Days are UTC, and a stretch of time belongs to the day that its middle is in.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -42,6 +42,8 @@ _PARTS = {
     PostingKind.TRANSFER: Part.FLOWS,
 }
 """What a posting is to the equity; a trading fee is none, since our fills tell it."""
+CLOCKS_APART = timedelta(seconds=2)
+"""By how much the venue's clock and ours may be apart, and between which two attempts of a run never follow each other."""
 _Happened = Booked | Booking | tuple[Run, Fill]
 
 
@@ -170,10 +172,27 @@ def _placed(past: Past, points: Sequence[NavPoint], markets: Collection[str]) ->
             last[point.run] = number
     for run_id, fill in past.fills:
         if run_id in first and run_id in past.runs and fill.symbol in markets:
-            latest = last.get(run_id, len(points))
-            place = min(max(bisect_left(times, fill.at), first[run_id] + 1), latest)
+            place = _within(points, bisect_left(times, fill.at), run_id, fill.at)
+            place = min(max(place, first[run_id] + 1), last.get(run_id, len(points)))
             between[place].append((past.runs[run_id], fill))
     return between
+
+
+def _within(points: Sequence[NavPoint], place: int, run: str, at: datetime) -> int:
+    """The number of the point before which a fill of ``run`` lies: after that attempt's beginning, and before its end."""
+    while place < len(points) and points[place].at - at <= CLOCKS_APART and _begins(points[place], run):
+        place += 1
+    while place and at - points[place - 1].at <= CLOCKS_APART and _ends(points[place - 1], run):
+        place -= 1
+    return place
+
+
+def _begins(point: NavPoint, run: str) -> bool:
+    return point.run == run and point.cause is not NavCause.AFTER
+
+
+def _ends(point: NavPoint, run: str) -> bool:
+    return point.run == run and point.cause is NavCause.AFTER
 
 
 def _item(happened: _Happened, valued: _Values) -> Item:

@@ -126,6 +126,19 @@ def test_fills_lie_within_their_run_whatever_the_venues_clock_says() -> None:
     assert document(stranger) == document(PAST)
 
 
+@pytest.mark.parametrize("skew", [-1.9, -0.5, 0.0, 0.5, 1.9])
+def test_fills_lie_within_their_attempt_though_the_clocks_are_apart(skew: float) -> None:
+    apart = timedelta(seconds=skew)
+    again = point(SLOT + 2 * HOUR, "1059.4", "3060", "102", run="r1")
+    done = point(SLOT + 3 * HOUR, "1090.1", "3193", "103", run="r1", cause=NavCause.AFTER)
+    close = point(MIDNIGHT, "1369.1", "3472", "112")
+    for when in (SLOT + 2 * HOUR, SLOT + 3 * HOUR):
+        fills = [*PAST.fills, ("r1", fill(when + apart, "10", "102.3"))]
+        past = replace(PAST, points=[BEFORE, AFTER, again, done, close], fills=fills)
+        [day] = document(past)["days"]
+        assert (day["trading"], day["unexplained"], day["change"]) == ("-2.9", "0", "369.1")
+
+
 def test_what_the_venue_booked_is_valued_at_the_reading_that_shows_it() -> None:
     told = [
         posted(PostingKind.FUNDING, SLOT + 2 * HOUR, "-0.3"),

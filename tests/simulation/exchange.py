@@ -337,10 +337,10 @@ class Exchange:
 
     def deposit(self, amount: Decimal) -> None:
         self.cash += amount
-        kind = PostingKind.DEPOSIT if amount > 0 else PostingKind.WITHDRAWAL
-        self.statement.append(
-            Posting(id=f"flow-{len(self.statement)}", kind=kind, at=self.now(), asset=self.currency, amount=amount)
-        )
+        if amount:
+            kind = PostingKind.DEPOSIT if amount > 0 else PostingKind.WITHDRAWAL
+            name = f"flow-{len(self.statement)}"
+            self.statement.append(Posting(id=name, kind=kind, at=self.now(), asset=self.currency, amount=amount))
         self._remember(f"deposit {amount:.2f}", None)
 
     @property

@@ -18,6 +18,7 @@ from keeper.policy.emergency import PATIENCE
 from tests.simulation.database import Disk
 from tests.simulation.exchange import Asked, Exchange, Holdings, Order
 from tests.simulation.funds import Rules
+from tests.simulation.ledger_invariants import ledger_faults
 from tests.simulation.trace import Trace
 from tests.simulation.wire import CANARY
 
@@ -364,6 +365,8 @@ class Judge:
         """What must hold once everything is over. quiet: faults stopped, and slots have passed since."""
         self.look()
         self._judge_books()
+        for words in ledger_faults(self.exchange, self.disk):
+            self.violated("I13", words)
         for fault in await self.disk.journal().verify():
             self.violated("I7", f"the chain is broken at {fault.seq}: {fault.what}")
         self._judge_transitions()
