@@ -130,10 +130,14 @@ class CcxtVenue(Inspected):
         )
 
     async def open_orders(self) -> tuple[VenueOrder, ...]:
-        """Every order that rests, in whichever market, as it is now; what else the account is does not matter."""
+        """Every order that rests, in whichever market, as it is now, our stops too; what else the account is does not matter."""
         self._refuse_altered()
         self._speech.check_keys(self._credentials)  # who only takes orders back was not let in before
-        return await self._asked(self._own("open orders", Priority.LOOKUP), self._speech.open_orders)
+        resting, stops = await together(
+            self._asked(self._own("open orders", Priority.LOOKUP), self._speech.open_orders),
+            self._asked(self._own("stops", Priority.LOOKUP), self._speech.stops),
+        )
+        return (*resting, *stops)
 
     async def _open_orders(self, wire: Wire) -> tuple[VenueOrder, ...]:
         """Of the whole account now and then, and of the markets that are traded here in between."""
@@ -157,7 +161,7 @@ class CcxtVenue(Inspected):
         return replace(position, worth=abs(market.notional(position.contracts, position.mark)))
 
     async def place(self, request: OrderRequest) -> Outcome:
-        """Send one limit order, immediate or cancel, once; refused where its turn would come after its deadline."""
+        """Send one limit order, immediate or cancel, or one stop, once; refused where its turn would come after its deadline."""
         question = self._own(f"order {request.client_id}", Priority.ORDER)
         with watched() as flight:
             try:
@@ -173,11 +177,13 @@ class CcxtVenue(Inspected):
                     self._refuse_altered()
                     amount, price = wire_numbers(self._exchange, request)
                     stamp, left = self._time_left(request)
-                    told = self._speech.parameters(request, stamp, left) | self._speech.posture(wire, request.symbol)
+                    asked = self._speech.stop_parameters if request.is_stop else self._speech.parameters
+                    told = asked(request, stamp, left) | self._speech.posture(wire, request.symbol)
                     flight.carries = self._speech.written(request.client_id)
                     flight.headers = self._speech.headers(request, stamp, left)
                     flight.signed_at = self._speech.signed_at(stamp, left) + self._offset // timedelta(milliseconds=1)
-                    order = await self._exchange.create_order(request.symbol, "limit", request.side.value, amount, price, told)
+                    kind, limit = ("market", None) if request.is_stop else ("limit", price)
+                    order = await self._exchange.create_order(request.symbol, kind, request.side.value, amount, limit, told)
                 report = self._speech.placed(wire, parsing.part(order, "info"), request)
                 if isinstance(report, str):
                     parsing.word(order, "id")

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.fakes.exchange_core import ZERO, ExchangeCore, Forced, MarginMode, Order, Reason, Status, Trade
+from tests.fakes.exchange_stops import Stop, StopStatus
 
 CODES = {
     Reason.UNKNOWN_SYMBOL: -1121,
@@ -25,6 +26,7 @@ CODES = {
     Reason.TOO_LONG_A_TIME: -1127,
     Reason.CLOSED: -4141,
     Reason.LEVERAGE: -4028,
+    Reason.WOULD_TRIGGER: -2021,
 }
 STATUSES = {
     Status.NEW: "NEW",
@@ -53,6 +55,7 @@ TEXTS = {
     -2014: (401, "API-key format invalid."),
     -2015: (401, "Invalid API-key, IP, or permissions for action."),
     -2019: (400, "Margin is insufficient."),
+    -2021: (400, "Order would immediately trigger."),
     -2022: (400, "ReduceOnly Order is rejected."),
     -4003: (400, "Quantity less than or equal to zero."),
     -4004: (400, "Quantity less than min quantity."),
@@ -109,7 +112,7 @@ def exchange_info(core: ExchangeCore, now: int) -> dict[str, Any]:
                 },
                 {"filterType": "MIN_NOTIONAL", "notional": str(one.min_notional)},
             ],
-            "orderTypes": ["LIMIT", "MARKET"],
+            "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET"],
             "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
         }
         for one in core.instruments.values()
@@ -265,14 +268,14 @@ def order(one: Order) -> dict[str, Any]:
         "symbol": one.symbol,
         "status": STATUSES[one.status],
         "clientOrderId": f"{FORCED[one.forced]}{one.id}" if one.forced else one.client_id,
-        "price": str(one.price),
+        "price": "0" if one.market else str(one.price),
         "avgPrice": _text(one.average),
         "origQty": str(one.amount),
         "executedQty": str(one.filled),
         "cumQuote": _text(one.cost),
         "timeInForce": one.time_in_force,
-        "type": "LIMIT",
-        "origType": "LIMIT",
+        "type": "MARKET" if one.market else "LIMIT",
+        "origType": "STOP_MARKET" if one.market else "LIMIT",
         "reduceOnly": one.reduce_only,
         "closePosition": False,
         "side": "BUY" if one.sign > 0 else "SELL",
@@ -282,6 +285,37 @@ def order(one: Order) -> dict[str, Any]:
         "priceProtect": False,
         "time": one.at,
         "updateTime": one.at,
+    }
+
+
+STOP_STATUSES = {StopStatus.RESTS: "NEW", StopStatus.WENT_OFF: "FINISHED", StopStatus.CANCELED: "CANCELED"}
+
+
+def stop(one: Stop) -> dict[str, Any]:
+    """A conditional order."""
+    return {
+        "algoId": one.id,
+        "clientAlgoId": one.client_id,
+        "algoType": "CONDITIONAL",
+        "orderType": "STOP_MARKET",
+        "symbol": one.symbol,
+        "side": "BUY" if one.sign > 0 else "SELL",
+        "positionSide": "BOTH",
+        "timeInForce": "GTC",
+        "quantity": str(one.amount),
+        "algoStatus": STOP_STATUSES[one.status],
+        "actualOrderId": "" if one.made is None else str(one.made.id),
+        "actualPrice": "0.00000" if one.made is None else _text(one.made.average, 5),
+        "triggerPrice": str(one.trigger),
+        "price": "0.00",
+        "workingType": "MARK_PRICE",
+        "closePosition": False,
+        "priceProtect": False,
+        "reduceOnly": True,
+        "createTime": one.at,
+        "updateTime": one.changed_at,
+        "triggerTime": one.changed_at if one.made else 0,
+        "goodTillDate": 0,
     }
 
 

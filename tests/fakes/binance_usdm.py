@@ -33,6 +33,7 @@ from tests.fakes.binance_server import (
 )
 from tests.fakes.binance_streams import LISTEN_KEY, UsdmStreams
 from tests.fakes.exchange_core import ExchangeCore, Instrument, Ladder, MarginMode
+from tests.fakes.exchange_stops import StopDesk
 
 __all__ = ["API_KEY", "HOSTS", "SECRET", "BinanceUsdm", "Fault", "Seen", "in_thread", "usual_core"]
 
@@ -74,6 +75,38 @@ def _trades(exchange: BinanceServer, told: dict[str, str]) -> Any:
 
 def _depth(exchange: BinanceServer, told: dict[str, str]) -> Any:
     return messages.depth(exchange.core, told["symbol"], exchange.now(), int(told.get("limit", 500)))
+
+
+def _place_stop(exchange: "BinanceUsdm", told: dict[str, str]) -> Any:
+    said = told["algoType"], told["type"], told["workingType"], told["reduceOnly"]
+    if said != ("CONDITIONAL", "STOP_MARKET", "MARK_PRICE", "true"):
+        raise Rejection(-1116)
+    stop = exchange.desk.place(
+        client_id=told["clientAlgoId"],
+        symbol=told["symbol"],
+        sign={"BUY": 1, "SELL": -1}[told["side"]],
+        amount=Decimal(told["quantity"]),
+        trigger=Decimal(told["triggerPrice"]),
+    )
+    return messages.stop(stop)
+
+
+def _find_stop(exchange: "BinanceUsdm", told: dict[str, str]) -> Any:
+    stop_id = int(told["algoId"]) if "algoId" in told else None
+    return messages.stop(exchange.desk.find(client_id=told.get("clientAlgoId"), stop_id=stop_id))
+
+
+def _cancel_stop(exchange: "BinanceUsdm", told: dict[str, str]) -> Any:
+    stop = exchange.desk.cancel(told["clientAlgoId"])
+    return {"algoId": stop.id, "clientAlgoId": stop.client_id, "code": "200", "msg": "success"}
+
+
+def _stops(exchange: "BinanceUsdm", told: dict[str, str]) -> Any:
+    first, last = int(told["startTime"]), int(told["endTime"])
+    if last - first > WEEK:
+        raise Rejection(-1127)
+    found = [stop for stop in exchange.desk.stops if stop.symbol == told["symbol"] and first <= stop.at <= last]
+    return [messages.stop(stop) for stop in found[: int(told.get("limit", 500))]]
 
 
 DONE = {"code": 200, "msg": "success"}
@@ -141,6 +174,11 @@ PRIVATE: Routes = {
     ("GET", "v1/order"): _find,
     ("POST", "v1/order"): _place,
     ("DELETE", "v1/order"): _cancel,
+    ("GET", "v1/algoOrder"): _find_stop,
+    ("POST", "v1/algoOrder"): _place_stop,
+    ("DELETE", "v1/algoOrder"): _cancel_stop,
+    ("GET", "v1/allAlgoOrders"): _stops,
+    ("GET", "v1/openAlgoOrders"): lambda exchange, _told: [messages.stop(stop) for stop in exchange.desk.resting()],
     ("POST", "v1/positionSide/dual"): _set_hedged,
     ("POST", "v1/marginType"): _set_margin,
     ("POST", "v1/leverage"): _set_leverage,
@@ -164,6 +202,11 @@ class BinanceUsdm(BinanceServer):
         truth=messages.truth,
     )
     bracket_coefficient: str | None = None
+    desk: StopDesk = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.desk = StopDesk(self.core)
+
     streams: UsdmStreams = field(default_factory=UsdmStreams)
 
 

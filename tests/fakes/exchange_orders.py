@@ -25,8 +25,8 @@ class OrderDesk:
     """Markets, their liquidity and the orders of one account.
 
     now: ms; marks, indexes, lasts: follow the mid unless set apart; countdowns: when resting orders of a symbol, or ``ALL``,
-    are canceled, ms; spared: ids of orders that no such countdown cancels; newest_first: which orders a list that is too long
-    shows; unique: client ids, among which orders.
+    are canceled, ms; spared: ids of orders that no such countdown cancels; on_move: called as a mid moves; newest_first: which
+    orders a list that is too long shows; unique: client ids, among which orders.
     """
 
     now: Callable[[], int]
@@ -43,6 +43,7 @@ class OrderDesk:
     countdowns: dict[str, int] = field(default_factory=dict)
     spared: set[int] = field(default_factory=set)
     newest_first: bool = False
+    on_move: Callable[[], None] = lambda: None
     _ids: "count[int]" = field(default_factory=lambda: count(8_000_001))
 
     def check_account(self, order: Order) -> None:
@@ -65,6 +66,7 @@ class OrderDesk:
 
     def set_mid(self, symbol: str, mid: Decimal) -> None:
         self.ladders[symbol].mid = mid
+        self.on_move()
 
     def instrument(self, symbol: str) -> Instrument:
         found = self.instruments.get(symbol)
@@ -98,7 +100,7 @@ class OrderDesk:
         self._check_unique(order)
         self.check_account(order)
         self.orders[order.id] = order
-        self._match(order)
+        self.match(order)
         return order
 
     def cancel(self, symbol: str, *, order_id: int | None, client_id: str | None) -> Order:
@@ -199,7 +201,8 @@ class OrderDesk:
         if order.client_id and any(order.client_id == other.client_id for other in among):
             raise Refusal(Reason.DUPLICATE)
 
-    def _match(self, order: Order) -> None:
+    def match(self, order: Order) -> None:
+        """Fill an order from the book, as far as that goes."""
         left = min(order.amount, self.reducible(order.symbol)) if order.reduce_only else order.amount
         ladder, now = self.ladders[order.symbol], self.now()
         for index, price, displayed in ladder.displayed(order.sign, self.instruments[order.symbol], now):

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     TOO_LONG_A_TIME = auto()
     LEVERAGE = auto()
     NOT_FLAT = auto()
+    WOULD_TRIGGER = auto()
 
 
 class Refusal(Exception):
@@ -208,7 +209,10 @@ class Payment:
 
 @dataclass(slots=True, kw_only=True)
 class Order:
-    """One order that the exchange took. amount, filled: contracts; at: ms; weight: sum over fills, for the average price."""
+    """One order that the exchange took.
+
+    amount, filled: contracts; at: ms; market: it has no limit; weight: sum over fills, for the average price.
+    """
 
     id: int
     client_id: str
@@ -221,6 +225,7 @@ class Order:
     at: int
     inverse: bool = False
     forced: Forced | None = None
+    market: bool = False
     status: Status = Status.NEW
     filled: Decimal = ZERO
     cost: Decimal = ZERO

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from keeper.ports import Environment
 from keeper.venues.dialects.row import Dialect, Streamed, on_site
-from keeper.venues.speech.binance_futures import BinanceCoinm, BinanceUsdm
+from keeper.venues.speech.binance_futures import BinanceCoinm
 from keeper.venues.speech.binance_spot import BinanceSpot
+from keeper.venues.speech.binance_stops import BinanceUsdmStops
 
 _KEYS = {
     "-1022": "the signature is wrong: check that the secret belongs to the API key",
@@ -80,7 +81,7 @@ _FUTURES = {
 
 BINANCE_USDM = Dialect(
     exchange="binanceusdm",
-    speech=BinanceUsdm(),
+    speech=BinanceUsdmStops(),
     by_hand=on_site("binance.com (USD-M)"),
     hosts={
         Environment.LIVE: frozenset({"fapi.binance.com", _WALLET}),
@@ -98,8 +99,9 @@ BINANCE_USDM = Dialect(
     rejections=_FUTURES,
     about_us=frozenset(_KEYS),
     refusals={**_KEYS, **_TIME, **_SYMBOL},
-    duplicate=frozenset({"-4116"}),
+    duplicate=frozenset({"-4116", "-20132"}),
     unknown_key=_UNKNOWN_KEY,
+    stops=True,
 )
 
 BINANCE_COINM = Dialect(

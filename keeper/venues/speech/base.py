@@ -225,12 +225,23 @@ class Speech(ABC):
         """Every order that rests in these markets at least, where that is asked for more cheaply than of all markets."""
         return await self.open_orders(wire)
 
+    async def stops(self, _wire: Wire) -> tuple[VenueOrder, ...]:
+        """The stops of ours that rest in any market of the account."""
+        return ()
+
     @abstractmethod
     def parameters(self, request: OrderRequest, stamp: int, left: int) -> dict[str, object]:
         """What ccxt's ``create_order`` is told beside symbol, side, amount and price of an immediate-or-cancel limit order.
 
         stamp: the venue's time in milliseconds; left: milliseconds that the order has to arrive, where the venue honours it.
         """
+
+    def stop_parameters(self, request: OrderRequest, _stamp: int, _left: int) -> dict[str, object]:
+        """What ccxt's ``create_order`` is told of a stop, a market order, beside symbol, side and amount.
+
+        stamp, left: as ``parameters`` is told. VenueRefused where Keeper does not know how this exchange keeps them.
+        """
+        raise VenueRefused("stop", f"Keeper keeps no stops on this exchange: {request.client_id} is not sent")
 
     def written(self, client_id: str) -> str:
         """A client id as the request must hold it, or it may not be sent."""
