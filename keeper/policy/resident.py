@@ -112,7 +112,7 @@ def _left(emergency: Emergency, market: Market, position: Position, then: Valuat
     if sign(own) != sign(exposure):  # it hedges coins that are worth more, so that to cut it adds exposure
         return abs(position.contracts)
     gross = then.gross_leverage * then.nav
-    too_much = min(gross - emergency.to * then.nav, abs(exposure))
+    too_much = max(ZERO, min(gross - emergency.to * then.nav, abs(exposure)))
     return max(ZERO, abs(position.contracts) - abs(market.to_contracts(too_much / rate, trigger)))
 
 

@@ -90,3 +90,10 @@ def test_what_is_left_is_never_more_than_what_is_held_nor_on_the_other_side(held
     children = [child(Side.SELL, str(amount), reduce_only=True) for amount in unknown]
     position = assumed(observation, children, {BTC: D(held + filled)}).account.positions.get(BTC)
     assert 0 <= (position.contracts if position else 0) <= held
+
+
+def test_a_stop_whose_outcome_is_not_known_waits_if_it_is_there_at_all() -> None:
+    resting = replace(CLOSES, request=replace(CLOSES.request, client_id="kprs1", trigger=D(100)))
+    observation = observe({"USDT": "100"}, {linear(): quote("100")}, holding(BTC, "10", "100"))
+    assert assumed(observation, [resting], {BTC: D(10)}) == observation
+    assert assumed(observation, [resting, CLOSES], {BTC: D(10)}).account.held(linear()) == 6

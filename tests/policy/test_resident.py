@@ -103,6 +103,9 @@ def test_the_way_to_liquidation_may_come_first() -> None:
     assert stop.amount == D("18.863")
     far, *_ = resident_stops(AT_FOUR, fund_at("3", liquidation="6000"))
     assert far.trigger == D("7066.7")
+    # far below the leverage of an emergency it is the distance alone that asks for anything
+    [low] = resident_stops(AT_FOUR, fund_at("1", liquidation="7000"))
+    assert (low.trigger, low.amount) == (D("7179.5"), D("6.289"))
     short, *_ = resident_stops(AT_FOUR, fund_at("-3", liquidation="8300"))
     assert short.trigger == D("8097.5")
 
@@ -143,7 +146,7 @@ def test_one_lot_more_than_needed_and_no_less_than_the_least_order() -> None:
 def test_coins_that_a_short_hedges_are_not_uncovered() -> None:
     market = replace(inverse(lot="1"), tick=D("0.1"))
     hedged = observe({"BTC": "1"}, {market: quote("100")}, holding(market.symbol, "-60", "100"))
-    assert resident_stops(Emergency(max_leverage=D("0.2"), to=D("0.1"), min_distance=D(0)), hedged) == ()
+    assert resident_stops(Emergency(max_leverage=D("0.45"), to=D("0.4")), hedged) == ()
 
 
 def test_a_short_paid_for_in_coins_is_cut_as_far_as_its_exposure() -> None:
