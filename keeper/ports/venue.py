@@ -96,7 +96,7 @@ class Venue(MarketData, Protocol):
         ...
 
     async def account(self) -> Account:
-        """Balances, positions and open orders, read together. VenueUnavailable or StaleData."""
+        """Balances, positions and open orders but for our stops, read together. VenueUnavailable or StaleData."""
         ...
 
     async def open_orders(self) -> tuple[VenueOrder, ...]:

@@ -16,7 +16,7 @@ from keeper.domain.account import Account, Position
 from keeper.domain.errors import InvariantViolation, StaleData, UnfitAccount, VenueError, VenueRefused
 from keeper.domain.market import Market
 from keeper.domain.numbers import plain
-from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Unknown, VenueOrder
+from keeper.domain.order import Accepted, Fill, OrderReport, OrderRequest, Outcome, Unknown, VenueOrder, is_stop
 from keeper.domain.statement import Posting
 from keeper.ports import Clock, VenueInfo
 from keeper.venues import parsing, verdicts
@@ -110,7 +110,10 @@ class CcxtVenue(Inspected):
         await self.account_mode(symbol)
 
     async def account(self) -> Account:
-        """Balances, positions and open orders, read together; as old as they may be, which is when they were asked for."""
+        """Balances, positions and open orders but for stops of ours, read together; as old as they may be.
+
+        That is when they were asked for.
+        """
         self._refuse_altered()
         if self._streams is not None:
             self._streams.listen()
@@ -123,7 +126,7 @@ class CcxtVenue(Inspected):
         return Account(
             balances=wallet.balances,
             positions={symbol: self._weighed(position) for symbol, position in positions.items()},
-            open_orders=orders,
+            open_orders=tuple(order for order in orders if not is_stop(order.client_id)),
             free_margin=wallet.free_margin,
             equities=wallet.equities,
             at=min(question.first for question in questions if question.first is not None),

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from tests.fakes import bybit_messages as messages
 from tests.fakes.bybit_streams import BybitStreams
 from tests.fakes.exchange_core import ExchangeCore, Instrument, Order, Reason, Refusal
+from tests.fakes.exchange_stops import place_in_line
 from tests.fakes.loopback_requests import Seen
 from tests.fakes.loopback_server import MALFORMED, LoopbackServer, Rejection, Routes, Skin, Told, under
 from tests.fakes.spot_core import SpotCore
@@ -128,6 +129,8 @@ def _risk_limits(exchange: Bybit, told: Told) -> Any:
 
 def _place(exchange: Bybit, told: Told) -> Any:
     desk, spot = exchange.trading(told), told["category"] == "spot"
+    if "triggerPrice" in told:
+        return _place_stop(exchange, told)
     if told["orderType"] != "Limit" or (spot and told.get("isLeverage")) or (not spot and "isLeverage" in told):
         raise Rejection(10001)
     if not spot and told.get("positionIdx") != 0:
@@ -140,6 +143,22 @@ def _place(exchange: Bybit, told: Told) -> Any:
         price=Decimal(told["price"]),
         time_in_force=told["timeInForce"],
         reduce_only=told.get("reduceOnly") is True,
+    )
+    return exchange.said(orderId=messages.named(order.id, told["category"]), orderLinkId=order.client_id)
+
+
+def _place_stop(exchange: Bybit, told: Told) -> Any:
+    sign = {"Buy": 1, "Sell": -1}[told["side"]]
+    said = told["orderType"], told["triggerBy"], told["triggerDirection"], told["reduceOnly"], told["positionIdx"]
+    if told["category"] == "spot" or said != ("Market", "MarkPrice", 1 if sign > 0 else 2, True, 0):
+        raise Rejection(10001)
+    order = place_in_line(
+        exchange.trading(told),
+        client_id=told["orderLinkId"],
+        symbol=told["symbol"],
+        sign=sign,
+        amount=Decimal(told["qty"]),
+        trigger=Decimal(told["triggerPrice"]),
     )
     return exchange.said(orderId=messages.named(order.id, told["category"]), orderLinkId=order.client_id)
 

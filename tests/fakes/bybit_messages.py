@@ -21,6 +21,7 @@ CONTRACT_CODES = {
     Reason.PRICE_TOO_LOW: (110003, "Order price exceeds the allowable range."),
     Reason.DUPLICATE: (110072, "OrderLinkedID is duplicate"),
     Reason.REDUCE_ONLY: (110017, "current position is zero, cannot fix reduce-only order qty"),
+    Reason.WOULD_TRIGGER: (110093, "expect Falling, but trigger_price[50000] >= current[44000]"),
     Reason.MARGIN: (110007, "ab not enough for new order"),
     Reason.POSITION_SIDE: (10001, "position idx not match position mode"),
     Reason.NOTHING_RESTS: (110001, "order not exists or too late to cancel"),
@@ -303,7 +304,7 @@ def position(core: ExchangeCore, symbol: str, now: int) -> dict[str, Any]:
 
 def _status(one: Order, category: str) -> str:
     if one.status is Status.NEW:
-        return "New"
+        return "New" if one.trigger is None else "Untriggered"
     if one.status is Status.PARTIAL:
         return "PartiallyFilled"
     if one.status is Status.FILLED:
@@ -317,7 +318,7 @@ def order(one: Order, category: str) -> dict[str, Any]:
         "orderLinkId": one.client_id,
         "blockTradeId": "",
         "symbol": one.symbol,
-        "price": str(one.price),
+        "price": "0" if one.market else str(one.price),
         "qty": str(one.amount),
         "side": "Buy" if one.sign > 0 else "Sell",
         "isLeverage": "0" if category == "spot" else "",
@@ -332,9 +333,9 @@ def order(one: Order, category: str) -> dict[str, Any]:
         "cumExecValue": text(one.cost),
         "cumExecFee": "0",
         "timeInForce": one.time_in_force,
-        "orderType": "Market" if one.forced else "Limit",
-        "stopOrderType": "",
-        "triggerPrice": "",
+        "orderType": "Market" if one.forced or one.market else "Limit",
+        "stopOrderType": "" if one.trigger is None else "Stop",
+        "triggerPrice": "" if one.trigger is None else str(one.trigger),
         "reduceOnly": one.reduce_only,
         "closeOnTrigger": False,
         "createdTime": str(one.at),

@@ -45,18 +45,9 @@ class StopDesk:
 
     def place(self, *, client_id: str, symbol: str, sign: int, amount: Decimal, trigger: Decimal) -> Stop:
         """Take a reduce-only stop on the mark. Raises Refusal."""
-        rules, mark = self.core.instrument(symbol), self.core.mark(symbol)
-        for broken, reason in (
-            (not rules.open, Reason.CLOSED),
-            (amount <= 0, Reason.NOT_POSITIVE),
-            (amount % rules.step != 0, Reason.LOT),
-            (trigger % rules.tick != 0, Reason.TICK),
-            (any(client_id == stop.client_id for stop in self.stops), Reason.DUPLICATE),
-            ((mark - trigger) * sign >= 0, Reason.WOULD_TRIGGER),
-            (self.core.held(symbol) * sign >= 0, Reason.REDUCE_ONLY),
-        ):
-            if broken:
-                raise Refusal(reason)
+        _check(self.core, symbol, sign, amount, trigger)
+        if any(client_id == stop.client_id for stop in self.stops):
+            raise Refusal(Reason.DUPLICATE)
         now = self.core.now()
         stop = Stop(
             id=next(self._ids),
@@ -104,3 +95,37 @@ class StopDesk:
         else:
             self.core.match(order)
         return order
+
+
+def place_in_line(core: ExchangeCore, *, client_id: str, symbol: str, sign: int, amount: Decimal, trigger: Decimal) -> Order:
+    """Take a stop where it is an order like any other, which rests until it is set off. Raises Refusal."""
+    _check(core, symbol, sign, amount, trigger)
+    if client_id in {order.client_id for order in core.orders.values()}:
+        raise Refusal(Reason.DUPLICATE)
+    order = core.rest(client_id, symbol, sign, amount, core.mark(symbol) * 2 if sign > 0 else ZERO)
+    order.reduce_only, order.market, order.trigger, order.time_in_force = True, True, trigger, "IOC"
+    core.on_move = lambda: _strike_in_line(core)
+    return order
+
+
+def _strike_in_line(core: ExchangeCore) -> None:
+    for order in core.open_orders():
+        if order.trigger is not None and (core.mark(order.symbol) - order.trigger) * order.sign >= 0:
+            if core.held(order.symbol) * order.sign < 0:
+                core.match(order)
+            if order.status.rests:
+                order.status = Status.CANCELED
+
+
+def _check(core: ExchangeCore, symbol: str, sign: int, amount: Decimal, trigger: Decimal) -> None:
+    rules = core.instrument(symbol)
+    for broken, reason in (
+        (not rules.open, Reason.CLOSED),
+        (amount <= 0, Reason.NOT_POSITIVE),
+        (amount % rules.step != 0, Reason.LOT),
+        (trigger % rules.tick != 0, Reason.TICK),
+        ((core.mark(symbol) - trigger) * sign >= 0, Reason.WOULD_TRIGGER),
+        (core.held(symbol) * sign >= 0, Reason.REDUCE_ONLY),
+    ):
+        if broken:
+            raise Refusal(reason)

@@ -211,7 +211,8 @@ class Payment:
 class Order:
     """One order that the exchange took.
 
-    amount, filled: contracts; at: ms; market: it has no limit; weight: sum over fills, for the average price.
+    amount, filled: contracts; at: ms; market: it has no limit; trigger: of a stop, the mark that sets it
+    off; weight: sum over fills, for the average price.
     """
 
     id: int
@@ -226,6 +227,7 @@ class Order:
     inverse: bool = False
     forced: Forced | None = None
     market: bool = False
+    trigger: Decimal | None = None
     status: Status = Status.NEW
     filled: Decimal = ZERO
     cost: Decimal = ZERO

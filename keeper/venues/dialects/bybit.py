@@ -53,6 +53,8 @@ _CONTRACTS = {
     "110053": _BALANCE,
     "110063": "the market settles at this moment: run again",
     "110066": "the market takes no orders now",
+    "110092": "the stop would go off at once",
+    "110093": "the stop would go off at once",
     "110094": "the notional is below the market's minimum",
 }
 _SPOT = {
@@ -128,6 +130,7 @@ BYBIT = Dialect(
         "10001": "the venue does not take the request: check the symbol",
         "10032": "demo trading does not have this: use the live environment for it",
     },
+    stops=True,
     duplicate=frozenset({"110030", "110072", "12141", "170141"}),
     refused_with=ANY_WHOLE_ANSWER,
 )

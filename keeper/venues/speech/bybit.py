@@ -14,7 +14,8 @@ from keeper.domain.account import Position
 from keeper.domain.book import OrderBook
 from keeper.domain.errors import StaleData, VenueRefused
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
-from keeper.domain.market import FeeAsset, Market, MarketKind
+from keeper.domain.market import FeeAsset, Market, MarketKind, Side
+from keeper.domain.numbers import plain
 from keeper.domain.observation import FundingRate, MarketStats
 from keeper.domain.order import Fill, OrderReport, OrderRequest, VenueOrder
 from keeper.domain.statement import Posting
@@ -181,6 +182,17 @@ class Bybit(Speech):
         if ":" not in request.symbol:
             return {**told, "isLeverage": 0}
         return {**told, "positionIdx": bybit_rows.ONE_WAY, **({"reduceOnly": True} if request.reduce_only else {})}
+
+    def stop_parameters(self, request: OrderRequest, _stamp: int, _left: int) -> dict[str, object]:
+        """A market order that the mark sets off; it is one order from the start to its end, told like any other."""
+        return {
+            "orderLinkId": request.client_id,
+            "positionIdx": bybit_rows.ONE_WAY,
+            "reduceOnly": True,
+            "triggerPrice": plain(request.price),
+            "triggerDirection": "ascending" if request.side is Side.BUY else "descending",
+            "triggerBy": "MarkPrice",
+        }
 
     def signed_at(self, stamp: int, left: int) -> int:
         """So early that the window ends by the deadline: later Bybit refuses the order."""
