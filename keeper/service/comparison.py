@@ -245,8 +245,8 @@ def _judge(books: Books, recorded: Recorded, found: Sequence[Told]) -> tuple[Ver
     child = recorded.child
     if len(found) > 1:
         return Verdict.TWICE_AT_VENUE, f"the venue has {len(found)} orders of this id"
-    if child.rests and len(found) == 1 and not found[0].order.state.terminal:
-        return Verdict.AGREES, ""
+    if child.rests and len(found) == 1 and not found[0].order.filled:
+        return Verdict.AGREES, ""  # one that was taken back is placed again at the next look
     if child.state.open:
         if books.at <= child.request.deadline + SKEW:
             return Verdict.IN_FLIGHT, ""

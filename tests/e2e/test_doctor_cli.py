@@ -138,7 +138,7 @@ target = { "BTC/USDT:USDT" = 3.0 }
     dry, fund = ended.document["funds"]
     assert (dry["fund"], fund["fund"]) == ("dry", "fund")
     assert [one["check"] for one in dry["findings"]] == [
-        *("reach", "market", "order_size", "lot", "account", "journal", "disk", "lock", "schedule"),
+        *("reach", "market", "order_size", "lot", "account", "resident_guard", "journal", "disk", "lock", "schedule"),
     ]
     assert not (tmp_path / "var").exists()
 

@@ -307,7 +307,7 @@ def test_reconcile_agrees_after_a_run_and_beside_a_daemon(tmp_path: Path, exchan
         document = found.document
         assert document["agrees"]
         assert {order["verdict"] for order in document["orders"]} == {"agrees"}
-        assert len(document["orders"]) == len(exchange.core.orders)
+        assert len(document["orders"]) == len(exchange.core.orders) + len(exchange.desk.stops)
         [position] = document["positions"]
         assert Decimal(position["held"]) == held(exchange)
 

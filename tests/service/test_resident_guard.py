@@ -12,6 +12,7 @@ from keeper.domain.fund import FundState
 from keeper.domain.order import Child, ChildState
 from keeper.domain.run import CommandKind, Run, RunStatus
 from keeper.planning.plan import EMERGENCY, GUARD
+from keeper.service.killing import cancel_all
 from keeper.service.period import Period, period_document
 from keeper.service.reconciliation import reconcile
 from keeper.service.residents import FIRED
@@ -213,3 +214,32 @@ async def test_a_fund_that_wants_none_any_more_takes_its_own_back() -> None:
         async with crash.desk.daemon():
             await crash.at("7950", minutes=10)
             assert await resting(crash) == []
+
+
+async def test_to_kill_takes_the_stops_back_and_reconcile_finds_no_difference() -> None:
+    async with guarded() as crash:
+        async with crash.desk.daemon():
+            await built(crash)
+            children = await resting(crash)
+
+        async def open_children() -> tuple[Child, ...]:
+            return await crash.desk.journal.open_children("btc3l")
+
+        orders, trouble = await cancel_all(crash.desk.venue, open_children)
+        assert not trouble
+        assert {order.client_id for order in orders} == {child.request.client_id for child in children}
+        assert {order.state for order in orders} == {ChildState.CANCELED}
+        found = await reconcile(crash.desk.venue, crash.desk.journal, "btc3l", [PERP], crash.desk.now - DAY)
+        assert found.agrees
+        async with crash.desk.daemon():
+            await crash.at("7950", minutes=10)
+            assert not {child.request.client_id for child in children} & {
+                child.request.client_id for child in await resting(crash)
+            }
+
+
+async def test_no_dead_man_switch_is_armed_where_stops_rest() -> None:
+    async with guarded() as crash, crash.desk.daemon():
+        crash.desk.venue.countdowns = []
+        await built(crash)
+        assert crash.desk.venue.countdowns == [], "what is meant to rest must not be taken away"
