@@ -267,11 +267,16 @@ class Judge:
         # one of another market is sized as if this one stood still
         apart = (other for other in self.exchange.orders if other.trigger is None or other.symbol != order.symbol)
         others = (other for other in apart if other.trades)
-        if moved or any(other.trades[-1].at > since for other in others):
+        if moved or self._moved_apart(order.symbol, since) or any(other.trades[-1].at > since for other in others):
             return
         left = self.exchange.exposure() / self.exchange.nav()
         if left < self.rules.emergency.to * Decimal("0.97"):
             self.violated("I17", f"{order.client_id} left {left:.3f}x, an emergency ends at {self.rules.emergency.to}x")
+
+    def _moved_apart(self, symbol: str, since: datetime) -> bool:
+        """Whether the price of another market moved by more than 2 %: a stop is placed as if those stood still."""
+        others = [self.exchange.prices.between(other, since) for other in self.rules.mandate.targets if other != symbol]
+        return any(high > low * Decimal("1.02") for low, high in others)
 
     def _judge_need(self, order: Order) -> None:
         """I16: whoever de-levers between slots had more leverage than where an emergency ends, at a price since its plan."""
