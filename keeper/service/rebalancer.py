@@ -171,11 +171,11 @@ class Rebalancer:
         approved_jump: a human wants targets that are far from those of the run before; begun: the run that would go on;
         by: the written plan to be carried out, or refused, in place of a new one.
         """
+        bearing = await self._helm.bearing(self.fund, self._clock.now(), approved=approved_jump, by=by)
         now = self._clock.now()
         reading = asyncio.ensure_future(self._observer.observe(with_stats=True))
         try:  # what the journal has is read while the venue's answers are on their way
             known, info = await self._preflight(), self._venue.info
-            bearing = await self._helm.bearing(self.fund, now, approved=approved_jump, by=by)
             known = replace(known, blocked=(*known.blocked, *bearing.refusals))
             brief = await brief_of(bearing.fund, info, self._journal, now, approved_jump=bearing.approved, known=known)
             brief = replace(brief, begun=goals_begun(begun), written=by, mute=self._observer.mute_for(PATIENCE))
