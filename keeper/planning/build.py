@@ -101,9 +101,11 @@ def build(brief: Brief, observation: Observation) -> Plan:
 def staying(flows: Mapping[str, Decimal], valuation: Valuation) -> Decimal:
     """The fraction of NAV that is left once what is on its way out, less what is on its way in, has left: at the most all.
 
-    What has not come yet is no equity, so that nothing is levered up on it.
+    What has not come yet is no equity, so that nothing is levered up on it. A NAV that is not positive is for others to refuse.
     """
     leaves = min(ZERO, flows.get(valuation.currency, ZERO))
+    if not leaves or valuation.nav <= 0:
+        return ONE
     return max(ZERO, (valuation.nav + leaves) / valuation.nav)
 
 

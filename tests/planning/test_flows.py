@@ -24,3 +24,9 @@ D = Decimal
 def test_what_stays_of_nav(flows: dict[str, str], stays: str) -> None:
     worth = Valuation(currency="USDT", nav=D(100), exposures={}, foreign=D(0), prices={"USDT": D(1)})
     assert staying({currency: D(amount) for currency, amount in flows.items()}, worth) == D(stays)
+
+
+@pytest.mark.parametrize("nav", ["0", "-5"])
+def test_of_nothing_nothing_leaves(nav: str) -> None:
+    worth = Valuation(currency="USDT", nav=D(nav), exposures={}, foreign=D(0), prices={"USDT": D(1)})
+    assert staying({"USDT": D(-25)}, worth) == 1
