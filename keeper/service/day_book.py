@@ -80,7 +80,9 @@ class DayBook:
             self._quiet_until = self._clock.now() + AGAIN
             return self._quiet_until
         self._ran, self._quiet_until = False, None
-        return await self._day_ends()
+        if (ends := await self._day_ends()) <= self._clock.now():  # until its own orders are settled no day is closed
+            ends = self._quiet_until = self._clock.now() + AGAIN
+        return ends
 
     async def follow(self) -> Look:
         """Book what the venue's ledger tells and the journal does not have. VenueError or StaleData where it can't be told.

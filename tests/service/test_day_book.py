@@ -28,7 +28,7 @@ from tests.fakes.daemons import fund_of
 from tests.fakes.desks import drifted
 from tests.fakes.moving_feed import moving_feed
 from tests.fakes.paper import PERP, START
-from tests.fakes.scripted_venue import ScriptedVenue
+from tests.fakes.scripted_venue import Fault, ScriptedVenue
 
 D = Decimal
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -139,6 +139,18 @@ async def test_a_ledger_that_can_not_be_read_keeps_nobody_from_trading_and_is_re
     assert (await desk.runs())[-1].status.value == "completed"
     assert await desk.journal.postings(fund_of().name, EARLIEST)
     assert (await desk.journal.standing(fund_of().name)).trouble == ""
+
+
+async def test_no_day_is_closed_while_an_order_is_open_and_nobody_spins_meanwhile(desk: Kept) -> None:
+    desk.venue.faults[1] = Fault.RESTING
+    desk.venue.on_place = lambda request: desk.venue.stubborn.add(request.client_id)
+    async with desk.daemon():
+        await desk.until(START + 25 * HOUR)
+        assert await desk.journal.open_children(fund_of().name)
+        assert [event.at for event in await desk.journal.events(kind=CLOSED)] == [START]
+        looks = desk.venue.log.count(("ledger", ""))
+        await desk.passed(hours=1)
+    assert desk.venue.log.count(("ledger", "")) - looks <= 13
 
 
 async def test_an_exchange_that_does_not_tell_is_noted_and_its_days_are_closed(desk: Kept) -> None:
