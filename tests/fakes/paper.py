@@ -60,7 +60,12 @@ def paper_venue(
 ) -> PaperVenue:
     """stops: whether it says that it keeps stops; it does so for whoever sends one."""
     return PaperVenue(
-        replace(INFO, stops=stops), feed, start, store=store or PaperStore(None, ""), borrow=borrow, latency=latency
+        replace(INFO, stops=True) if stops else INFO,
+        feed,
+        start,
+        store=store or PaperStore(None, ""),
+        borrow=borrow,
+        latency=latency,
     )
 
 
