@@ -14,7 +14,7 @@ import structlog
 
 from keeper.domain.errors import InvariantViolation, StaleData, VenueError, VenueRefused
 from keeper.domain.fund import FundState
-from keeper.domain.run import Command, CommandKind, Run, Slot
+from keeper.domain.run import Command, CommandKind, Run, RunKey, Slot
 from keeper.planning.plan import FLATTEN, INTRADAY
 from keeper.planning.written import WrittenPlan
 from keeper.policy.agenda import Agenda
@@ -73,9 +73,10 @@ class FundKeeper:
         """Deal with a command that this process took."""
         self._asked.add(command)
         fund = None if self._working is None else self._working.fund
-        if command.kind is CommandKind.RESUME and fund is not None and fund.urgent and fund.braking is None:
+        flattens = fund is not None and fund.urgent and fund.braking is None
+        if command.kind is CommandKind.RESUME and flattens:
             self._cut("the flattening was called off")
-        if command.kind in wanted.CUTTING:
+        if command.kind in wanted.CUTTING and not (command.kind is CommandKind.FLATTEN and flattens):
             self._cut(f"{wanted.CUTTING[command.kind]}: {command.reason}" if command.reason else wanted.CUTTING[command.kind])
         self._charge.bell.ring()
 
@@ -300,8 +301,11 @@ class FundKeeper:
         if agenda.slot is not None and wanted.is_plain(command) and is_free:
             await self._record_missed(agenda, now)
             return await self._run_slot(agenda.slot, agenda.ends_by, command, *others)
+        begun = await self._journal.run(RunKey(self.fund, command.trigger).run_id)  # a flattening is begun as soon as it is seen
+        if begun is not None and not begun.status.may_go_on:
+            return begun
         approved, by = any(one.approved_jump for one in (command, *others)), wanted.written_in(command)
-        return await self._work(command.trigger, None, approved_jump=approved, by=by, serves=wanted.triggers_of(others))
+        return await self._work(command.trigger, begun, approved_jump=approved, by=by, serves=wanted.triggers_of(others))
 
     async def _tell(self, commands: Sequence[Command], code: int | None, answer: str) -> None:
         for command in commands:

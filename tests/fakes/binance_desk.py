@@ -53,7 +53,7 @@ def gap(exchange: BinanceUsdm, target: int = 3) -> Decimal:
 
 def assert_signed(exchange: BinanceUsdm) -> None:
     """Every private request carried the key and a signature; the exchange itself has checked that they are right."""
-    public = ("/ping", "/time", "/exchangeInfo", "/depth", "/premiumIndex", "/ticker/24hr", "/ticker/price")
+    public = ("/ping", "/time", "/exchangeInfo", "/depth", "/premiumIndex", "/ticker/24hr", "/ticker/price", "/fundingInfo")
     private = [one for one in exchange.requests if not one.path.endswith(public)]
     assert private
     for one in private:

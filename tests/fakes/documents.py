@@ -20,7 +20,7 @@ RUN = (
 RUN_LEG = ("market", "side", "planned", "traded", "leverage_before", "leverage_after")
 CHILD = ("client_id", "market", "side", "amount", "filled", "average", "state")
 SHORTFALL = ("total_bps", "delay_bps", "spread_bps", "impact_bps", "fee_bps", "timing_bps")
-WHOLE = frozenset({"slices"})
+WHOLE = frozenset({"slices", "every_hours"})
 """Keys whose numbers count something and so are numbers in JSON, too."""
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
