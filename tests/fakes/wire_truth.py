@@ -8,7 +8,7 @@ from keeper.domain.order import CLIENT_ID_PREFIX, Child, ChildState, Fill
 from keeper.domain.run import Run
 from keeper.ports import Journal
 from tests.fakes.binance_usdm import BinanceUsdm
-from tests.fakes.exchange_core import Order, Status
+from tests.fakes.exchange_core import ExchangeCore, Order, Status
 
 AT_THE_EXCHANGE = {
     Status.NEW: ChildState.LIVE,
@@ -108,7 +108,13 @@ def _wrong_positions(fills: list[tuple[str, Fill]], exchange: BinanceUsdm, start
 
 
 def largest_gap(exchange: BinanceUsdm, targets: dict[str, Decimal]) -> Decimal:
-    """The largest distance from a target, contracts, by the exchange's own figures."""
+    """The largest distance from a target, contracts, by the exchange's own figures; 0 for dust, which no order could add."""
     core = exchange.core
     nav = core.wallet["USDT"] + sum((core.unrealised(symbol) for symbol in core.holdings), Decimal(0))
-    return max(abs(multiple * nav / core.mark(symbol) - core.holdings[symbol].amount) for symbol, multiple in targets.items())
+    return max(_gap(core, symbol, multiple * nav / core.mark(symbol)) for symbol, multiple in targets.items())
+
+
+def _gap(core: ExchangeCore, symbol: str, wanted: Decimal) -> Decimal:
+    gap, held = wanted - core.holdings[symbol].amount, core.holdings[symbol].amount
+    is_dust = gap * held > 0 and abs(gap) * core.mark(symbol) < core.instruments[symbol].min_notional
+    return Decimal(0) if is_dust else abs(gap)
