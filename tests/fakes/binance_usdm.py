@@ -159,7 +159,7 @@ PRIVATE: Routes = {
     ("GET", "v3/positionRisk"): lambda exchange, _told: messages.positions(exchange.core, exchange.now()),
     ("GET", "v1/leverageBracket"): lambda exchange, told: [
         table
-        for symbol in ([told["symbol"]] if "symbol" in told else exchange.core.instruments)
+        for symbol in ([told["symbol"]] if "symbol" in told else exchange.core.ladders)
         for table in messages.brackets(exchange.core, symbol, exchange.bracket_coefficient)
     ],
     ("GET", "v1/symbolConfig"): lambda exchange, told: messages.setting(exchange.core, told["symbol"]),
