@@ -343,12 +343,24 @@ class Judge:
         if stale and self.stood_since is not None:
             navs.append(self.exchange.nav(self.exchange.seen(self.stood_since)))
         wanted = [goal * nav / price for goal in goals for nav in (min(navs), max(navs)) for price in (low, high)]
+        wanted += [self._share(order)] if trigger.startswith(EMERGENCY) else []
         held, lot = self.exchange.held(order.symbol), self.exchange.markets[order.symbol].lot
         slack = lot + SLACK * max(abs(amount) for amount in (*wanted, held))
         if order.side is Side.BUY and held > max(wanted) + slack:
             self.violated("I4", f"{order.client_id} bought up to {held} of {order.symbol}, wanted was {max(wanted):.4f}")
         if order.side is Side.SELL and held < min(wanted) - slack:
             self.violated("I4", f"{order.client_id} sold down to {held} of {order.symbol}, wanted was {min(wanted):.4f}")
+
+    def _share(self, order: Order) -> Decimal:
+        """What an emergency leaves of a position at the least (signed contracts): its share of what was held as planned."""
+        since = self._planned_at(order) - LOOK_BACK
+        marks = {symbol: self.exchange.prices.between(symbol, since) for symbol in self.rules.mandate.targets}
+        seen = [self.exchange.seen(since), *(one for one in self.exchange.history if one.at >= since)]
+        highest = max(self._leverage(one, picks) for one in seen for picks in _corners(marks))
+        size, _ = seen[0].positions.get(order.symbol, (ZERO, ZERO))
+        navs = [nav for at, nav in self._navs if at >= since] or [self.exchange.nav()]
+        fallen = min(Decimal(1), min(navs) / max(navs)) if max(navs) > 0 else ZERO
+        return size * min(Decimal(1), self.rules.emergency.to / highest) * max(ZERO, fallen) if highest else size
 
     def _emergencies(self, order: Order) -> int:
         """How many emergencies there were of late: each one leaves a share of what the one before left."""
