@@ -69,10 +69,12 @@ class Residents:
         return True
 
     async def _is_gone(self, child: Child) -> bool:
-        """Whether one that the venue shows no more is over: it is once its list of orders tells nothing of it either."""
+        """Whether one that the venue shows no more is over: it is once a second look and its list of orders tell nothing."""
         request = child.request
         lag = timedelta(seconds=self._venue.info.read_lag)
         await self._clock.sleep_until(self._clock.now() + lag)
+        if await self._venue.lookup(request.symbol, request.client_id) is not None:
+            return False  # a read shows what was placed only so late
         listed = await self._venue.orders(request.symbol, child.at - lag)
         if any(order.client_id == request.client_id for order in listed):
             return False
