@@ -3,19 +3,20 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from keeper.domain.fund import FundState
-from keeper.domain.order import Child, ChildState
+from keeper.domain.order import Child, ChildState, OrderReport, VenueOrder
 from keeper.domain.run import CommandKind, Run, RunStatus
 from keeper.planning.plan import EMERGENCY, GUARD
 from keeper.service.killing import cancel_all
+from keeper.service.observer import Observer
 from keeper.service.period import Period, period_document
 from keeper.service.reconciliation import reconcile
-from keeper.service.residents import FIRED
+from keeper.service.residents import FIRED, Residents
 from tests.fakes.crash import BLACK_THURSDAY, Crash, crashing
 from tests.fakes.daemons import command
 from tests.fakes.paper import PERP
@@ -69,6 +70,27 @@ async def test_the_fund_with_the_monitor_lives() -> None:
         assert max(worth.gross_leverage for worth in crash.worths) < D("4.6")
         standing = await crash.desk.journal.standing("btc3l")
         assert standing.state is not FundState.HALTED, standing.reason
+
+
+async def test_one_that_the_venue_does_not_show_yet_is_looked_for_twice_before_it_is_taken_for_gone() -> None:
+    async with guarded() as crash:
+        async with crash.desk.daemon():
+            await built(crash)
+        venue, placed = crash.desk.venue, await resting(crash)
+        assert placed
+        observer = await Observer.on(venue, [PERP], None, venue.clock)
+        residents = Residents("btc3l", venue, crash.desk.journal, observer)
+        venue._info, shown_from = replace(venue._info, read_lag=2.0), venue.clock.now() + timedelta(seconds=1)
+
+        async def late(symbol: str, client_id: str) -> OrderReport | None:
+            return await venue.inner.lookup(symbol, client_id) if venue.clock.now() >= shown_from else None
+
+        async def over(symbol: str, since: datetime) -> tuple[VenueOrder, ...]:
+            return tuple(order for order in await venue.inner.orders(symbol, since) if order.state.terminal)
+
+        venue.lookup, venue.orders = late, over  # type: ignore[method-assign]
+        assert await residents.book() == tuple(placed)
+        assert await resting(crash) == placed
 
 
 async def test_with_its_process_killed_the_resident_guard_alone_saves_it() -> None:
