@@ -233,7 +233,7 @@ class FundKeeper:
         if reading.stray and not await self._may_run():
             self._stray, rest_until = "", self.clock.now() + LONGEST_PAUSE
         if not reading.danger and monitor.seen is not None:
-            await self._new_rebalancer().renew_guard(monitor.seen)
+            self._guarded(await self._new_rebalancer().renew_guard(monitor.seen))
         self._watch.looked(near=reading.near, rest_until=rest_until)
 
     async def _take_out(self, danger: str, begun: Run | None) -> datetime | None:
@@ -269,6 +269,11 @@ class FundKeeper:
             self._days.ran()
         if worked.latest is not None and self._monitor is not None:
             self._monitor.saw(worked.latest)
+        self._guarded(worked.guarded)
+
+    def _guarded(self, is_done: bool) -> None:  # noqa: FBT001 - the answer of whoever renewed the stops
+        """Try again soon where old stops may rest beside new ones, or none at all."""
+        self._watch.look_by(None if is_done else self.clock.now() + LONGEST_PAUSE)
 
     async def _answer(self, command: Command, *others: Command) -> None:
         """Do what a command, and ``others`` with it, asks and say what came of it. A run's own row tells how it went."""

@@ -86,6 +86,8 @@ class Rebalancer:
         self._why_stopped = ""
         self._planned: tuple[Plan, Observation] | None = None
         self._after: Observation | None = None
+        self.guarded = True
+        """Whether the stops are what the last run left them to be; False where that is to be tried again."""
         self.latest: Observation | None = None
 
     def flat(self) -> "Rebalancer":
@@ -232,12 +234,15 @@ class Rebalancer:
             ended = await self._opened(run, plan, progress, sequence)
             await self._helm.ended(self._bearing, ended, self._clock.now())
         if self._after is not None:
-            await self._resident.renew(self._after)
+            self.guarded = await self.renew_guard(self._after)
         return ended
 
-    async def renew_guard(self, observation: Observation) -> None:
-        """Have the stops rest at the venue that the account of ``observation`` needs. No run may be at work meanwhile."""
-        await self._resident.renew(observation)
+    async def renew_guard(self, observation: Observation) -> bool:
+        """Have the stops rest at the venue that the account of ``observation`` needs; whether that is done.
+
+        No run may be at work meanwhile.
+        """
+        return await self._resident.renew(observation)
 
     async def _opened(self, run: Run, plan: Plan, progress: Progress, sequence: int) -> Run:
         log.info("run.opened", legs=len(plan.legs), nav=f"{plan.nav:.2f}", leverage=f"{plan.leverage:.4f}")

@@ -3,7 +3,7 @@
 A new stop is placed before the one that it replaces is taken back, so that the fund is never without; both only reduce.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -34,6 +34,8 @@ REFUSED_FOR = timedelta(minutes=15)
 """How long nothing is placed in a market whose stop was not taken."""
 LATE = frozenset({"stale", "open_child"})
 """Codes of refusals that are over at the next look."""
+RESTS = frozenset({ChildState.LIVE, ChildState.FILLED, ChildState.CANCELED})
+"""States of a stop that the venue has, or had."""
 REFUSED = "guard.refused"
 """The kind of the events that tell of stops that were not taken."""
 log = structlog.get_logger()
@@ -53,43 +55,47 @@ class ResidentGuard:
         self._runs = RunBook(fund.name, venue, journal, observer)
         self._sender = Sender(venue, journal, venue.clock, fund.limits, urgent=True)
 
-    async def renew(self, observation: Observation) -> None:
-        """Have the stops rest that the account of ``observation`` needs, and no others.
+    async def renew(self, observation: Observation) -> bool:
+        """Have the stops rest that the account of ``observation`` needs, and no others; whether that is done.
 
         Nothing is done in an emergency, while the fund is halted or while an outcome is not known. What the
-        venue does not take, or does not answer, is told and tried again later.
+        venue does not take, or does not answer, is told and tried again later: until then old ones may rest beside new ones.
         """
         try:
-            await self._renewed(observation)
+            return await self._renewed(observation)
         except (VenueError, StaleData) as error:
             log.warning("guard.not_renewed", fund=self._fund.name, error=str(error))
+            return False
 
-    async def _renewed(self, observation: Observation) -> None:
+    async def _renewed(self, observation: Observation) -> bool:
         contracts = any(market.kind is not MarketKind.SPOT for market in observation.markets.values())
         keeps = self._fund.resident_guard is not False and self._venue.info.stops and contracts
         resting = await self._residents.resting()
         if not keeps and not resting:
-            return
-        if (await self._journal.standing(self._fund.name)).halted or await self._journal.open_children(self._fund.name):
-            return
+            return True
+        if (await self._journal.standing(self._fund.name)).halted:
+            return True
+        if await self._journal.open_children(self._fund.name):
+            return False
         if not self._open(observation) <= (await self._positions.expected(observation.markets)).keys():
-            return  # no run has found it to stand still yet
+            return True  # no run has found it to stand still yet
         waiting = await self._residents.book()
         if len(waiting) < len(resting):  # the account may not be what it was
             observation = await self._positions.caught_up(await self._observer.observe())
         if not self._is_flat and assess(self._fund.watched, observation).danger:
-            return  # what rests is to go off, and whoever ends the emergency comes back here
+            return True  # what rests is to go off, and whoever ends the emergency comes back here
         wanted = resident_stops(self._fund.watched, observation) if keeps and not self._is_flat else ()
         kept, lacking = _matched(waiting, wanted, self._clock.now())
-        placed = await self._place(lacking, observation) if lacking else ()
+        states = await self._place(lacking, observation) if lacking else {}
         over = [child for child in waiting if child not in kept]
         if self._is_flat:
             over = [child for child in over if child.request.symbol not in self._open(observation)]
-        over = [*_replaced(over, lacking, placed)]
+        over = [*_replaced(over, lacking, states)]
         await together(*(self._venue.cancel(child.request.symbol, child.request.client_id) for child in over))
         if over:
             await self._clock.sleep_until(self._clock.now() + timedelta(seconds=self._venue.info.read_lag))
             await self._residents.book()
+        return all(state in RESTS or state is ChildState.REJECTED for state in states.values())
 
     def _open(self, observation: Observation) -> set[str]:
         """Symbols of the markets in which something is held."""
@@ -100,17 +106,17 @@ class ResidentGuard:
         """Whether the fund is on its way to no exposure: until it is there it keeps the stops that it has."""
         return self._fund.urgent and self._fund.braking is None
 
-    async def _place(self, stops: Sequence[ResidentStop], observation: Observation) -> Sequence[ResidentStop]:
-        """Place ``stops`` in a run of their own; those that the venue has are returned."""
+    async def _place(self, stops: Sequence[ResidentStop], observation: Observation) -> Mapping[ResidentStop, ChildState]:
+        """Place ``stops`` in a run of their own; what became of each, REJECTED where it was of late."""
         refused = await self._refused_lately()
         going = [stop for stop in stops if stop.symbol not in refused]
         states = await self._sent(going, observation) if going else []
-        told = list(zip(going, states, strict=True))
-        if failed := sorted({stop.symbol for stop, state in told if state is ChildState.REJECTED}):
+        told = dict(zip(going, states, strict=True))
+        if failed := sorted({stop.symbol for stop, state in told.items() if state is ChildState.REJECTED}):
             payload: dict[str, object] = {"markets": failed}
             await self._journal.note(REFUSED, fund=self._fund.name, run="", at=self._clock.now(), payload=payload)
             log.error(REFUSED, fund=self._fund.name, markets=failed)
-        return [stop for stop, state in told if state in (ChildState.LIVE, ChildState.FILLED, ChildState.CANCELED)]
+        return {stop: told.get(stop, ChildState.REJECTED) for stop in stops}
 
     async def _refused_lately(self) -> frozenset[str]:
         """Markets in which a stop was refused a short time ago: whoever goes on asking gets no other answer."""
@@ -161,7 +167,9 @@ def _matched(
     return kept, lacking
 
 
-def _replaced(over: Sequence[Child], lacking: Sequence[ResidentStop], placed: Sequence[ResidentStop]) -> Sequence[Child]:
+def _replaced(
+    over: Sequence[Child], lacking: Sequence[ResidentStop], states: Mapping[ResidentStop, ChildState]
+) -> Sequence[Child]:
     """Those of ``over`` that are not needed any more. Until its successor rests, one that is off is better than none.
 
     The first of a market to go off is succeeded by the first of the new ones, and so on.
@@ -171,7 +179,7 @@ def _replaced(over: Sequence[Child], lacking: Sequence[ResidentStop], placed: Se
         successors = [stop for stop in lacking if stop.symbol == symbol]
         old = [child for child in over if child.request.symbol == symbol]
         old.sort(key=lambda child: child.request.price * child.request.side.sign)
-        found += [child for number, child in enumerate(old) if number >= len(successors) or successors[number] in placed]
+        found += [child for number, child in enumerate(old) if number >= len(successors) or states[successors[number]] in RESTS]
     return found
 
 

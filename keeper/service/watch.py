@@ -38,6 +38,7 @@ class Watch:
         self._near = False
         self._strays = False
         self._rest_until: datetime | None = None
+        self._look_by: datetime | None = None
 
     @property
     def near(self) -> bool:
@@ -50,15 +51,17 @@ class Watch:
         monitor = self._monitor
         if monitor is None or monitor.idle:
             return False
-        if self._rest_until is not None and self._clock.now() < self._rest_until:
+        now = self._clock.now()
+        if self._rest_until is not None and now < self._rest_until:
             return False
-        return self._alarmed or self._rest_until is not None or monitor.is_due(near=self._near)
+        is_time = self._look_by is not None and now >= self._look_by
+        return self._alarmed or self._rest_until is not None or is_time or monitor.is_due(near=self._near)
 
     @property
     def again_at(self) -> datetime | None:
         """When the keeper is to look again although nothing rings, None at no time that is yet to come."""
-        is_ahead = self._rest_until is not None and self._clock.now() < self._rest_until
-        return self._rest_until if is_ahead else None
+        now = self._clock.now()
+        return min((at for at in (self._rest_until, self._look_by) if at is not None and now < at), default=None)
 
     def connect(self, monitor: Monitor) -> None:
         """Glance through ``monitor`` from here on."""
@@ -75,9 +78,13 @@ class Watch:
         """The keeper has looked. near: an emergency is; rest_until: when it is to look next, None once that is due by itself."""
         self._alarmed, self._failures, self._near, self._rest_until, self._strays = False, 0, near, rest_until, False
 
+    def look_by(self, at: datetime | None) -> None:
+        """Have the keeper look at ``at``, if not before, since something was left undone; None: nothing was."""
+        self._look_by = at
+
     def wake(self) -> None:
         """Let nothing rest any more."""
-        self._rest_until = None
+        self._rest_until = self._look_by = None
 
     async def keep(self) -> None:
         """Glance every so often, for ever."""

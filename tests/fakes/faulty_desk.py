@@ -6,15 +6,15 @@ horizon. Whoever starts over does what every start does: settle what is open, pl
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from random import Random  # noqa: TID251 - the type of a seeded stream
 
-from keeper.domain.errors import StaleData, VenueError
+from keeper.domain.errors import StaleData, VenueError, VenueUnavailable
 from keeper.domain.fund import FundState
 from keeper.domain.order import Child
 from keeper.domain.run import Run, RunStatus
@@ -33,7 +33,7 @@ from tests.fakes.wire_truth import Verdict, compared, largest_gap
 
 TIMEOUT, DEADLINE = 0.3, 1.2
 HORIZON = timedelta(seconds=0.6)
-ATTEMPTS = 400
+ATTEMPTS, CONNECTING = 400, 20
 FILE = """\
 [venues.loop]
 exchange = "binanceusdm"
@@ -153,22 +153,32 @@ async def faulty_desk(folder: Path, seed: str, *, two: bool, line: Line | None =
     exchange.draw = bad_line(seed, line or Line())
     journal = SqlJournal.open(f"sqlite:///{folder / 'keeper.db'}", mode=Mode.WRITER)
     try:
-        async with exchange:
-            quick = replace(info(), read_lag=0.05, order_ttl=DEADLINE)
-            told_hosts, clock = exchange.hosts, SystemClock()
-            made = CcxtVenue(
-                quick,
-                credentials={"api_key": API_KEY, "secret": SECRET},
-                hosts=told_hosts,
-                clock=clock,
-                exchanges=alone(clock),
-                timeout=TIMEOUT,
-            )
-            async with made as venue:
-                observer = await Observer.on(venue, fund.symbols, None, venue.clock)
-                yield FaultyDesk(fund, targets, exchange, venue, journal, observer, stream(f"{seed} prices"))
+        async with exchange, AsyncExitStack() as stack:
+            venue = await _connected(stack, exchange.hosts)
+            observer = await Observer.on(venue, fund.symbols, None, venue.clock)
+            yield FaultyDesk(fund, targets, exchange, venue, journal, observer, stream(f"{seed} prices"))
     finally:
         await journal.close()
+
+
+async def _connected(stack: AsyncExitStack, hosts: Mapping[str, str]) -> CcxtVenue:
+    """A connection of ``stack``, in as many attempts as a busy machine needs: requests wait for a short time only."""
+    quick, clock = replace(info(), read_lag=0.05, order_ttl=DEADLINE), SystemClock()
+    for left in reversed(range(CONNECTING)):
+        made = CcxtVenue(
+            quick,
+            credentials={"api_key": API_KEY, "secret": SECRET},
+            hosts=hosts,
+            clock=clock,
+            exchanges=alone(clock),
+            timeout=TIMEOUT,
+        )
+        try:
+            return await stack.enter_async_context(made)
+        except VenueUnavailable:
+            if not left:
+                raise
+    raise AssertionError("unreachable")
 
 
 async def traded(folder: Path, seed: int, orders: int, desks: int) -> list[Figures]:

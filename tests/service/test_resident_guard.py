@@ -198,6 +198,16 @@ async def test_a_stop_of_unknown_outcome_is_settled_and_one_rests(fault: Fault) 
         assert statuses == [RunStatus.COMPLETED, RunStatus.NOTHING_DUE]
 
 
+async def test_what_could_not_be_placed_is_tried_again_soon_however_seldom_anybody_looks() -> None:
+    async with guarded(check_every=DAY) as crash, crash.desk.daemon():
+        await crash.at("7950", minutes=15)
+        crash.desk.venue.faults = {10: Fault.LOST_REQUEST}
+        await crash.at("7950", minutes=15)
+        assert crash.desk.venue.sent[9].is_stop
+        assert len(await resting(crash)) == 4
+        assert len(crash.desk.venue.sent) == 14
+
+
 async def test_one_that_the_venue_refuses_is_not_sent_again_at_once() -> None:
     async with guarded() as crash, crash.desk.daemon():
         await crash.at("7950", minutes=15)

@@ -3,7 +3,7 @@
 import json
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -59,13 +59,14 @@ class Judge:
     flying: the requests in the air; resumed: how often the operator has resumed the fund; lost: client ids that the journal knew
     before an older one was put in its place, and which nobody has taken note of since; stood_since, stood_until: when the
     account was last read as it was; all_is_told: nothing hides from the fund what moved its positions; was_cut: the venue has
-    forced a trade on the account.
+    forced a trade on the account; acted: for how long a process could do something since then.
     """
 
     exchange: Exchange
     disk: Disk
     trace: Trace
     rules: Rules
+    acted: Callable[[datetime], timedelta]
     found: list[str] = field(default_factory=list)
     flying: dict[str, list[Asked]] = field(default_factory=lambda: defaultdict(list))
     resumed: int = 0
@@ -262,7 +263,9 @@ class Judge:
         if held and (held > 0) is (order.side is Side.BUY):
             self.violated("I17", f"{order.client_id} turned the position around to {held} of {order.symbol}")
         stops = (other for other in self.exchange.orders if other.trigger is not None and other.symbol == order.symbol)
-        lately = any(other.placed_at is not None and order.at - REPLACING < other.placed_at <= order.at for other in stops)
+        # those that it replaces rest beside a new one until they are taken back, which who is dead or stands still can't do
+        placed = (other.placed_at for other in stops if other.placed_at is not None and other.placed_at <= order.at)
+        lately = self.acted(max(placed, default=since)) < REPLACING
         moved = lately or any(at > since for at in self._foreign_at.values()) or self._paid_at > since
         # one of another market is sized as if this one stood still
         apart = (other for other in self.exchange.orders if other.trigger is None or other.symbol != order.symbol)

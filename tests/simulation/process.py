@@ -40,13 +40,17 @@ class Process:
         self.daemon: Daemon | None = None
         self.nap_until: datetime | None = None
         self.trace = trace
+        self.still: list[tuple[int, int]] = []
+        """When it stood still, from and to: microseconds of the loop."""
+        self.born = loop.microseconds
+        self.died: int | None = None
         self._resumed: asyncio.Future[None] | None = None
 
     def kill(self, where: str) -> None:
         """End it as kill -9 would, wherever each of its tasks stands."""
         if not self.alive:
             return
-        self.alive, self.killed = False, True
+        self.alive, self.killed, self.died = False, True, self.loop.microseconds
         self.trace.add(self.name, "killed", where)
         for task in sorted(self._tasks(), key=lambda task: task.number):
             task.cancel()
@@ -56,12 +60,19 @@ class Process:
         if self._resumed is None and self.alive:
             self.trace.add(self.name, "paused", f"{seconds:.1f} s")
             self._resumed = self.loop.create_future()
+            self.still.append((self.loop.microseconds, self.loop.microseconds + round(seconds * 1e6)))
             self.loop.call_later(seconds, self._resume)
 
     @property
     def is_paused(self) -> bool:
         """Whether it was stopped and has not gone on yet."""
         return self._resumed is not None
+
+    def acted(self, since: int) -> int:
+        """For how many microseconds, from ``since`` until now, it could do something."""
+        began, ended = max(since, self.born), self.loop.microseconds if self.died is None else self.died
+        paused = (max(0, min(to, ended) - max(since, start)) for start, to in self.still)
+        return max(0, ended - began - sum(paused))
 
     def nudge(self) -> None:
         """Have it look for commands now, not only when its long nap is over."""

@@ -139,7 +139,7 @@ class World:
             size = (target * drift * 100_000 / prices.mark(symbol)).quantize(Decimal("0.001"))
             self.exchange.endow(symbol, size)
         self.exchange.deposit(Decimal(0))
-        self.judge = Judge(self.exchange, self.disk, self.trace, self.rules)
+        self.judge = Judge(self.exchange, self.disk, self.trace, self.rules, self.acted)
         hiding = HIDING | LIKE_FILLS if self.rules.dialect.exchange == BINANCE_SPOT.exchange else HIDING
         self.judge.all_is_told = scenario.locked and not hiding & set(self.faults.happenings)
         self.exchange.on_change = self.judge.on_change
@@ -283,6 +283,12 @@ class World:
         if process.alive and error is not None and not isinstance(error, KeeperError):
             self.judge.violated("bug", f"{process.name} ended with {error!r}")
         process.alive = False
+        process.died = self.loop.microseconds if process.died is None else process.died
+
+    def acted(self, since: datetime) -> timedelta:
+        """For how long, since ``since``, a process could do something."""
+        from_then = (since - START) // timedelta(microseconds=1)
+        return timedelta(microseconds=sum(process.acted(from_then) for process in self.processes))
 
     def free(self) -> None:
         """Tell whoever waits for the account that nobody holds it."""
