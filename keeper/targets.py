@@ -11,7 +11,7 @@ import os
 import signal
 import stat
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -59,32 +59,40 @@ class CommandSource:
 
     async def read(self) -> Told | Untold:
         """What it prints."""
-        pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=nothing,
-                stdout=pipe,
-                stderr=nothing,
-                cwd=self._directory,
-                env=self._env,
-                start_new_session=True,
-            )
-        except OSError as error:
-            return Untold(f"can't be run ({error.strerror}): correct target_from.command")
-        try:
-            async with asyncio.timeout(self._timeout.total_seconds()):
-                text = await _output(process)
-                code = await process.wait() if len(text) <= LARGEST else 0
-        except TimeoutError:
-            return Untold(
-                f"was still running after {self._timeout.total_seconds():g} s: make it faster, or raise target_from.timeout"
-            )
-        finally:
-            await _ended(process)
+        # a pipe of our own: asyncio takes a process for ended only once all who hold its pipe have closed it
+        reading, writing = os.pipe()
+        async with _heard(reading) as stream:
+            try:
+                process = await self._started(writing)
+            except OSError as error:
+                return Untold(f"can't be run ({error.strerror}): correct target_from.command")
+            finally:
+                os.close(writing)
+            try:
+                async with asyncio.timeout(self._timeout.total_seconds()):
+                    text = await _output(stream)
+                    code = await process.wait() if len(text) <= LARGEST else 0
+            except TimeoutError:
+                return Untold(
+                    f"was still running after {self._timeout.total_seconds():g} s: make it faster, or raise target_from.timeout"
+                )
+            finally:
+                await _ended(process)
         if code:
             return Untold(f"ended with {code}: see what it says when it is run by hand")
         return _parsed(text, self._clock.now())
+
+    async def _started(self, output: int) -> asyncio.subprocess.Process:
+        nothing = asyncio.subprocess.DEVNULL
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=nothing,
+            stdout=output,
+            stderr=nothing,
+            cwd=self._directory,
+            env=self._env,
+            start_new_session=True,
+        )
 
 
 def _content(path: Path) -> Told | Untold:
@@ -104,10 +112,22 @@ def _content(path: Path) -> Told | Untold:
     return _parsed(text, datetime.fromtimestamp(found.st_mtime, UTC))
 
 
-async def _output(process: asyncio.subprocess.Process) -> bytes:
+@contextlib.asynccontextmanager
+async def _heard(pipe: int) -> AsyncIterator[asyncio.StreamReader]:
+    """What comes out of a pipe, which is closed at the end whoever still holds its other one."""
+    stream = asyncio.StreamReader()
+    end = os.fdopen(pipe, "rb", buffering=0)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), end)
+    try:
+        yield stream
+    finally:
+        transport.close()
+
+
+async def _output(stream: asyncio.StreamReader) -> bytes:
     """What a process prints, up to one byte more than a document may have."""
     found = b""
-    while process.stdout is not None and len(found) <= LARGEST and (chunk := await process.stdout.read(LARGEST + 1 - len(found))):
+    while len(found) <= LARGEST and (chunk := await stream.read(LARGEST + 1 - len(found))):
         found += chunk
     return found
 

@@ -44,7 +44,9 @@ class Writer:
         if not self._due:
             asyncio.get_running_loop().call_soon(self._hand_over)
         self._due.append(write)
-        return cast("R", await asyncio.shield(asyncio.wrap_future(write.done)))
+        committed = asyncio.wrap_future(write.done)
+        committed.add_done_callback(_heard)
+        return cast("R", await asyncio.shield(committed))
 
     async def close(self) -> None:
         """Commit what is due, then end the thread."""
@@ -57,6 +59,12 @@ class Writer:
         if writes and self._thread is not None:
             committed = self._thread.submit(_commit, self._base, [write.work for write in writes])
             committed.add_done_callback(lambda done: _tell(writes, done))
+
+
+def _heard(committed: "asyncio.Future[Any]") -> None:
+    """A failure whose caller has gone is nobody's: that of the next write tells of it."""
+    if not committed.cancelled():
+        committed.exception()
 
 
 def _commit(base: Database, works: Sequence[Work[Any]]) -> list[Any]:

@@ -1,6 +1,7 @@
 """Writes of one turn share a commit, and nothing else: not each other's failures, not each other's cancellation."""
 
 import asyncio
+import gc
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
@@ -210,6 +211,19 @@ async def test_a_caller_that_is_canceled_leaves_its_failure_behind(counting: Cou
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert await kept(counting.journal) == []
+
+
+async def test_a_failure_whose_caller_is_gone_is_complained_of_by_nobody(counting: Counting) -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+    task = asyncio.create_task(counting.journal.record_intent(a_child("kpr1", run="nowhere")))
+    await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    del task
+    await an_intent(counting.journal, 0)  # comes after it
+    gc.collect()
+    assert complaints == []
 
 
 async def test_what_is_due_when_the_journal_is_closed_is_committed(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Targets from a file that may be anything, and from a command that may do anything."""
 
 import os
+import signal
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -110,3 +111,15 @@ async def test_a_command_that_takes_too_long_is_ended_with_all_that_it_started(t
     assert "still running after 0.3 s" in await why(tmp_path, f"(sleep 1; touch {left}) & wait", seconds=0.3)
     await SystemClock().sleep_until(SystemClock().now() + timedelta(seconds=1.2))
     assert not left.exists()
+
+
+async def test_whoever_left_its_session_and_holds_its_output_is_not_waited_for(tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    script = f"setsid sh -c 'echo $$ >{held}; exec sleep 60' & exit 0"
+    assert "still running after 0.5 s" in await why(tmp_path, script, seconds=0.5)
+    os.kill(int(held.read_text()), signal.SIGKILL)  # it is still there
+
+
+async def test_one_that_prints_without_end_is_left_as_often_as_it_is_asked(tmp_path: Path) -> None:
+    for _ in range(20):
+        assert "says more than" in await why(tmp_path, "yes")
