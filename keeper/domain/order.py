@@ -222,6 +222,11 @@ class Child:
         """Whether it is a stop that waits at the venue for its trigger, as it is meant to."""
         return self.request.is_stop and self.state is ChildState.LIVE
 
+    @property
+    def never_left(self) -> bool:
+        """Whether it was rejected on this machine, so that the venue never heard of it."""
+        return self.state is ChildState.REJECTED and self.reason.startswith(Rejected(NEVER_SENT, "").reason)
+
 
 @exact
 def average_price(fills: Sequence[Fill], *, inverse: bool) -> Decimal | None:

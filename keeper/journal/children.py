@@ -1,4 +1,4 @@
-"""Children and their fills: intents before the wire, compare-and-set transitions, fills booked once.
+"""Children: intents before the wire, compare-and-set transitions. Their fills are in ``bookings``.
 
 What may follow what is the table of ``domain.order``; nothing here decides it.
 """
@@ -16,7 +16,8 @@ from keeper.domain.market import Side
 from keeper.domain.numbers import ZERO, exact
 from keeper.domain.order import NEVER_SENT, Child, ChildState, Fill, OrderReport, OrderRequest, Rejected, advance
 from keeper.domain.run import RunStatus
-from keeper.journal import events
+from keeper.journal import bookings, events
+from keeper.journal.bookings import FUND, IS_STOP
 from keeper.journal.events import Chain
 from keeper.journal.schema import children, fills, fund_states, runs
 from keeper.journal.statements import Row, Statement
@@ -24,11 +25,7 @@ from keeper.planning.plan import FLATTEN
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-SKEW = timedelta(seconds=2)
-"""By how much the venue's clock and ours may differ."""
 
-# no join: that lets SQLite go through every run that a fund ever had
-_FUND = select(runs.c.fund).where(runs.c.id == children.c.run).scalar_subquery()
 _ACCOUNT = select(runs.c.account).where(runs.c.id == children.c.run).scalar_subquery()
 _IN_HOUR, _IN_DAY = children.c.at >= bindparam("hour"), children.c.at >= bindparam("day")
 _IN_RUN = children.c.run == bindparam("of_run")
@@ -56,24 +53,15 @@ _STANDS = Statement(
 _MOVE = Statement(
     update(children).where(children.c.client_id == bindparam("of_child"), children.c.state == bindparam("expected"))
 )
-_OWNER = Statement(
-    select(fills.c.client_id).where(
-        fills.c.account == bindparam("of_account"),
-        fills.c.symbol == bindparam("of_symbol"),
-        fills.c.trade_id == bindparam("trade"),
-    )
-)
-_BOOK = Statement(insert(fills))
 _OF_RUN = Statement(select(children).where(children.c.run == bindparam("of_run")).order_by(children.c.event))
 _CHILD = Statement(select(children).where(children.c.client_id == bindparam("of_child")))
-_IS_STOP = children.c.trigger.is_not(None)
-_RESTS = and_(_IS_STOP, children.c.state == ChildState.LIVE)
+_RESTS = and_(IS_STOP, children.c.state == ChildState.LIVE)
 _IS_OPEN = and_(or_(*(children.c.state == state for state in ChildState if state.open)), not_(_RESTS))
-_OPEN = Statement(select(children).where(bindparam("of_fund") == _FUND, _IS_OPEN).order_by(children.c.event))
+_OPEN = Statement(select(children).where(bindparam("of_fund") == FUND, _IS_OPEN).order_by(children.c.event))
 _RESTING = Statement(select(children).where(bindparam("of_account") == _ACCOUNT, _RESTS).order_by(children.c.event))
 _OPEN_OF_OTHERS = Statement(
-    select(children.c.client_id, _FUND.label("fund"))
-    .where(bindparam("of_fund") != _FUND, bindparam("of_account") == _ACCOUNT, _IS_OPEN)
+    select(children.c.client_id, FUND.label("fund"))
+    .where(bindparam("of_fund") != FUND, bindparam("of_account") == _ACCOUNT, _IS_OPEN)
     .order_by(children.c.event)
 )
 # what was intended before the gate's word was kept: on spot there is no reduce-only, and to sell coins is to reduce
@@ -91,39 +79,7 @@ _USED = Statement(
         _IN_HOUR.label("in_hour"),
         _IN_DAY.label("in_day"),
         _IN_RUN.label("in_run"),
-    ).where(bindparam("of_fund") == _FUND, or_(_IN_DAY, _IN_RUN), not_(_IS_STOP))
-)
-_FILLS_OF_RUN = Statement(
-    select(fills)
-    .join(children, children.c.client_id == fills.c.client_id)
-    .where(children.c.run == bindparam("of_run"))
-    .order_by(fills.c.at, children.c.event, fills.c.position)
-)
-_FILLS_OF_FUND = Statement(
-    select(fills, children.c.run)
-    .join(children, children.c.client_id == fills.c.client_id)
-    .where(bindparam("of_fund") == _FUND)
-    .order_by(fills.c.at, children.c.event, fills.c.position)
-)
-_FILLS_SINCE = Statement(
-    select(fills)
-    .join(children, children.c.client_id == fills.c.client_id)
-    .where(
-        bindparam("of_fund") == _FUND,
-        or_(
-            children.c.event > bindparam("since"),
-            # of an order from before, booked late: what it did before that time was seen then
-            and_(
-                fills.c.event > bindparam("booked_since"),
-                or_(
-                    fills.c.at > bindparam("done_since", type_=fills.c.at.type),
-                    # two clocks date them, and a stop that had been seen to go off would have been booked then
-                    and_(_IS_STOP, fills.c.at > bindparam("nearly_since", type_=fills.c.at.type)),
-                ),
-            ),
-        ),
-    )
-    .order_by(fills.c.at, children.c.event, fills.c.position)
+    ).where(bindparam("of_fund") == FUND, or_(_IN_DAY, _IN_RUN), not_(IS_STOP))
 )
 _LAST_INTENT = Statement(
     select(children.c.at)
@@ -201,24 +157,11 @@ def advance_child(  # the port's parameters, and the transaction
 def _book(
     chain: Chain, client_id: str, child: Row, reported: Sequence[Fill], *, changes: dict[str, object], at: datetime
 ) -> None:
-    rows: dict[tuple[str, str], dict[str, object]] = {}
-    for fill in reported:
-        key = fill.symbol, fill.trade_id
-        if key not in rows and not _is_booked(chain.connection, child["account"], client_id, fill):
-            rows[key] = _fill_row(child["account"], client_id, fill) | {"position": child["booked"] + len(rows) + 1}
+    rows = bookings.lacking(chain.connection, child["account"], client_id, reported, booked=child["booked"])
     payload = events.booked(children, {"client_id": client_id, **changes})
-    payload |= events.booked(fills, *rows.values())
+    payload |= events.booked(fills, *rows)
     seq = chain.append(at=at, kind=events.CHILD_ADVANCED, fund=child["fund"], run=child["run"], payload=payload)
-    for row in rows.values():
-        _BOOK.run(chain.connection, event=seq, **row)
-
-
-def _is_booked(connection: Connection, account: str, client_id: str, fill: Fill) -> bool:
-    found = _OWNER.one(connection, of_account=account, of_symbol=fill.symbol, trade=fill.trade_id)
-    if found is not None and found["client_id"] != client_id:
-        message = f"trade {fill.trade_id} of {fill.symbol} is booked for child {found['client_id']}, so not for {client_id}"
-        raise InvariantViolation(message)
-    return found is not None
+    bookings.add(chain.connection, seq, rows)
 
 
 def _told(client_id: str, child: Row, report: OrderReport) -> dict[str, object]:
@@ -294,26 +237,6 @@ def find(connection: Connection, client_id: str) -> Child | None:
     return None if found is None else _child(found)
 
 
-def fills_of_run(connection: Connection, run_id: str) -> tuple[tuple[str, Fill], ...]:
-    """Every fill of a run with the client id of its child, oldest first."""
-    found = _FILLS_OF_RUN.all(connection, of_run=run_id)
-    return tuple((row["client_id"], _fill(row)) for row in found)
-
-
-def fills_of_fund(connection: Connection, fund: str) -> tuple[tuple[str, str, Fill], ...]:
-    """Every fill of a fund with the ids of its run and its child, oldest first."""
-    found = _FILLS_OF_FUND.all(connection, of_fund=fund)
-    return tuple((row.pop("run"), row["client_id"], _fill(row)) for row in found)
-
-
-def fills_since(connection: Connection, fund: str, kind: str) -> tuple[Fill, ...]:
-    """The fills of a fund after its last event of a kind: of children intended since, and late ones of others, oldest first."""
-    seq, at = events.last_of(connection, fund, kind)
-    nearly = max(at, datetime.min.replace(tzinfo=at.tzinfo) + SKEW) - SKEW
-    found = _FILLS_SINCE.all(connection, of_fund=fund, since=seq, booked_since=seq, done_since=at, nearly_since=nearly)
-    return tuple(_fill(row) for row in found)
-
-
 def known(connection: Connection, client_ids: Collection[str]) -> dict[str, Decimal]:
     """Those of ``client_ids`` that a child was intended under, with what is booked of it, contracts."""
     found = {name: _FILLED.one(connection, of_child=name) for name in client_ids}
@@ -379,32 +302,4 @@ def _child(row: Row) -> Child:
         reason=row["reason"],
         notional=row["notional"],
         reduces=row["reduces"],
-    )
-
-
-def _fill_row(account: str, client_id: str, fill: Fill) -> dict[str, object]:
-    return {
-        "account": account,
-        "symbol": fill.symbol,
-        "trade_id": fill.trade_id,
-        "client_id": client_id,
-        "side": fill.side,
-        "amount": fill.amount,
-        "price": fill.price,
-        "fee": fill.fee,
-        "fee_asset": fill.fee_asset,
-        "at": fill.at,
-    }
-
-
-def _fill(row: Row) -> Fill:
-    return Fill(
-        trade_id=row["trade_id"],
-        symbol=row["symbol"],
-        side=row["side"],
-        amount=row["amount"],
-        price=row["price"],
-        fee=row["fee"],
-        fee_asset=row["fee_asset"],
-        at=row["at"],
     )

@@ -22,7 +22,21 @@ from keeper.domain.ledger import BookEntry, Ledger
 from keeper.domain.order import Child, ChildState, Fill, OrderReport
 from keeper.domain.run import Command, CommandKind, Event, NavPoint, Run, RunStatus
 from keeper.domain.statement import Booked
-from keeper.journal import audit, books, children, commands, database, events, funds, lately, nav, postings, runs, soundness
+from keeper.journal import (
+    audit,
+    bookings,
+    books,
+    children,
+    commands,
+    database,
+    events,
+    funds,
+    lately,
+    nav,
+    postings,
+    runs,
+    soundness,
+)
 from keeper.journal.events import Chain
 from keeper.journal.writing import Writer
 from keeper.ports import ChainFault
@@ -268,7 +282,7 @@ class SqlJournal:
 
     async def fills_since_settled(self, fund: str) -> tuple[Fill, ...]:
         """The fills of a fund that its recorded holdings do not hold: of children intended since, and late ones, oldest first."""
-        return await self._read(children.fills_since, fund, events.FUND_SETTLED)
+        return await self._read(bookings.since, fund, events.FUND_SETTLED)
 
     async def lately(self, fund: str, *, cleared: datetime, hour: datetime, day: datetime) -> Lately:
         """What happened to a fund since ``hour``, and what it was worth since ``day``; nothing from before ``cleared``."""
@@ -324,11 +338,11 @@ class SqlJournal:
 
     async def fills(self, run_id: str) -> tuple[tuple[str, Fill], ...]:
         """Every fill of a run with the client id of its child, oldest first."""
-        return await self._read(children.fills_of_run, run_id)
+        return await self._read(bookings.of_run, run_id)
 
     async def fills_of(self, fund: str) -> tuple[tuple[str, str, Fill], ...]:
         """Every fill of a fund with the ids of its run and its child, oldest first."""
-        return await self._read(children.fills_of_fund, fund)
+        return await self._read(bookings.of_fund, fund)
 
     async def nav_points(self, fund: str, *, limit: int = 50) -> tuple[NavPoint, ...]:
         """The latest NAV points, newest first."""

@@ -125,7 +125,7 @@ class ResidentGuard:
         return frozenset(markets) if isinstance(markets, list) else frozenset()
 
     async def _sent(self, stops: Sequence[ResidentStop], observation: Observation) -> Sequence[ChildState]:
-        """Place ``stops``; what became of each, REJECTED also where it may not be sent, NOT_PLACED where it came too late."""
+        """Place ``stops``; each ends REJECTED where it may not be sent, NOT_PLACED where it came too late or never left."""
         info, now = self._venue.info, self._clock.now()
         whose = Whose(
             fund=self._fund.name, venue=info.name, environment=str(info.environment), targets=self._fund.mandate.targets
@@ -148,8 +148,8 @@ def _state(outcome: Sent | Refused | BaseException) -> ChildState:
         case Refused(reasons):
             is_late = {reason.code for reason in reasons} <= LATE
             return ChildState.NOT_PLACED if is_late else ChildState.REJECTED
-        case Sent(child):
-            return child.state
+        case Sent(child):  # one that never left was refused by nobody
+            return ChildState.NOT_PLACED if child.never_left else child.state
 
 
 def _matched(

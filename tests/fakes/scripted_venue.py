@@ -18,7 +18,18 @@ from keeper.domain.errors import VenueUnavailable
 from keeper.domain.market import Market, Side
 from keeper.domain.numbers import ZERO
 from keeper.domain.observation import FundingRate, MarketStats, Quote
-from keeper.domain.order import Accepted, ChildState, Fill, OrderReport, OrderRequest, Outcome, Rejected, Unknown, VenueOrder
+from keeper.domain.order import (
+    NEVER_SENT,
+    Accepted,
+    ChildState,
+    Fill,
+    OrderReport,
+    OrderRequest,
+    Outcome,
+    Rejected,
+    Unknown,
+    VenueOrder,
+)
 from keeper.domain.statement import Posting
 from keeper.ports import Clock, VenueInfo
 from keeper.venues.paper.ledger import Booked
@@ -38,6 +49,7 @@ class Fault(StrEnum):
     LATER = auto()
     """No answer, and it arrives just after the venue said so for the second time."""
     REJECTED = auto()
+    NEVER_LEFT = auto()
     HANG_BEFORE = auto()
     HANG_AFTER = auto()
     MUTE = auto()
@@ -267,6 +279,8 @@ class ScriptedVenue:
         match fault:
             case Fault.REJECTED:
                 return Rejected("-2019", "margin is insufficient")
+            case Fault.NEVER_LEFT:
+                return Rejected(NEVER_SENT, "the order never left: no connection")
             case Fault.LOST_REQUEST:
                 return Unknown("no answer in time")
             case Fault.LATE | Fault.LATER:

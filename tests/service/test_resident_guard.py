@@ -198,10 +198,11 @@ async def test_a_stop_of_unknown_outcome_is_settled_and_one_rests(fault: Fault) 
         assert statuses == [RunStatus.COMPLETED, RunStatus.NOTHING_DUE]
 
 
-async def test_what_could_not_be_placed_is_tried_again_soon_however_seldom_anybody_looks() -> None:
+@pytest.mark.parametrize("fault", [Fault.LOST_REQUEST, Fault.NEVER_LEFT])
+async def test_what_could_not_be_placed_is_tried_again_soon_however_seldom_anybody_looks(fault: Fault) -> None:
     async with guarded(check_every=DAY) as crash, crash.desk.daemon():
         await crash.at("7950", minutes=15)
-        crash.desk.venue.faults = {10: Fault.LOST_REQUEST}
+        crash.desk.venue.faults = {10: fault}
         await crash.at("7950", minutes=15)
         assert crash.desk.venue.sent[9].is_stop
         assert len(await resting(crash)) == 4

@@ -347,12 +347,19 @@ class Judge:
             navs.append(self.exchange.nav(self.exchange.seen(self.stood_since)))
         wanted = [goal * nav / price for goal in goals for nav in (min(navs), max(navs)) for price in (low, high)]
         wanted += [self._share(order)] if trigger.startswith(EMERGENCY) else []
-        held, lot = self.exchange.held(order.symbol), self.exchange.markets[order.symbol].lot
+        # a stop may have gone off once this order was on its way
+        held = self.exchange.held(order.symbol) - self._struck_by(order.symbol, since)
+        lot = self.exchange.markets[order.symbol].lot
         slack = lot + SLACK * max(abs(amount) for amount in (*wanted, held))
         if order.side is Side.BUY and held > max(wanted) + slack:
             self.violated("I4", f"{order.client_id} bought up to {held} of {order.symbol}, wanted was {max(wanted):.4f}")
         if order.side is Side.SELL and held < min(wanted) - slack:
             self.violated("I4", f"{order.client_id} sold down to {held} of {order.symbol}, wanted was {min(wanted):.4f}")
+
+    def _struck_by(self, symbol: str, since: datetime) -> Decimal:
+        """What stops took since then (signed contracts)."""
+        stops = [order for order in self.exchange.orders if order.trigger is not None and order.symbol == symbol]
+        return sum((order.side.sign * trade.amount for order in stops for trade in order.trades if trade.at > since), ZERO)
 
     def _share(self, order: Order) -> Decimal:
         """What an emergency leaves of a position at the least (signed contracts): its share of what was held as planned."""
