@@ -172,6 +172,9 @@ def _redeemed(books: Books, request: Redemption, stamp: Stamp) -> BookEntry:
     amount = request.amount if request.amount is not None else _paid_for(now, units)
     if not amount:
         raise refused(BookFault.TOO_SMALL, f"{plain(units)} units are worth less than {_money(STEP, books)}")
+    if amount > now.nav or units > now.units:  # money that left unannounced is nobody's until `keeper nav assign` says whose
+        message = f"{_money(amount, now)} is more than the NAV of {now.fund}, {_money(now.nav, now)}: assign what left it first"
+        raise refused(BookFault.TOO_LARGE, message)
     return replace(
         _stamped(EntryKind.REDEEMED, books.fund, stamp),
         party=request.holder,

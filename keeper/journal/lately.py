@@ -62,7 +62,7 @@ def of_fund(connection: Connection, fund: str, *, cleared: datetime, hour: datet
             continue  # however often a fund has to be de-levered, or its stops replaced, that must not halt it
         by_run[row["run"]].append(row["event"])
     return Lately(
-        errors=sum(row["state"] in FAILED for row in intended),
+        errors=sum(row["state"] in FAILED for row in intended if not row["trigger"].startswith(GUARD)),
         attempts=sum(_attempts(connection, run, numbers) for run, numbers in by_run.items()),
         results=tuple(row["result"] for row in _ENDED.all(connection, of_fund=fund, hour=hour)),
         worths=tuple(

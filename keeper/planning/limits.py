@@ -63,6 +63,11 @@ class Refusal:
     message: str
 
 
+def not_enabled() -> Refusal:
+    """Nothing is sent to where real money is."""
+    return Refusal("not_enabled", "a live fund only plans: trade on paper or on a testnet")
+
+
 def halt_refusal(reason: str) -> Refusal:
     """What is said of everything that a halted fund would do."""
     return Refusal("halted", f"the fund is halted ({reason or 'no reason given'}): `keeper resume` lets it trade again")

@@ -9,7 +9,7 @@ from keeper.domain.fund import Neighbour
 from keeper.domain.observation import Observation
 from keeper.planning.brief import Brief
 from keeper.planning.build import build
-from keeper.planning.limits import BETWEEN_SLOTS, Refusal
+from keeper.planning.limits import BETWEEN_SLOTS, Refusal, not_enabled
 from keeper.planning.plan import Plan, last_targets
 from keeper.ports import Environment, Journal, VenueInfo
 from keeper.service.fund import Fund
@@ -54,7 +54,7 @@ async def brief_of(fund: Fund, info: VenueInfo, journal: Journal, now: datetime,
         blocked += known.blocked
         blocked += [_other_fund(one) for one in await journal.neighbours(fund.name, info.account)]
     if info.environment is Environment.LIVE:
-        blocked.append(Refusal("not_enabled", "a live fund only plans: trade on paper or on a testnet"))
+        blocked.append(not_enabled())
     return Brief(
         fund=fund.name,
         venue=info.name,

@@ -12,7 +12,7 @@ import structlog
 
 from keeper.accounting.following import APART, follow
 from keeper.domain.account import Valuation
-from keeper.domain.errors import StaleData, VenueError
+from keeper.domain.errors import BookRefused, StaleData, VenueError
 from keeper.domain.ledger import BookFault, refused
 from keeper.domain.numbers import exact
 from keeper.domain.observation import Observation
@@ -75,7 +75,7 @@ class DayBook:
             found = await self.follow()
             if ends <= now:
                 await self._close(found.observation or await self._observer.observe())
-        except (VenueError, StaleData) as error:
+        except (VenueError, StaleData, BookRefused) as error:
             log.warning("ledger.unread", fund=self._fund, error=str(error))
             self._quiet_until = self._clock.now() + AGAIN
             return self._quiet_until

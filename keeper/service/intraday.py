@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from keeper.domain.run import Run, RunStatus
-from keeper.planning.plan import INTRADAY, marks_of
+from keeper.planning.plan import GUARD, INTRADAY, marks_of
 from keeper.ports import Journal
 
 MOST_RUNS = 50
@@ -32,7 +32,9 @@ class Before:
 async def before_now(journal: Journal, fund: str) -> Before:
     """What ``fund`` comes from."""
     runs = await journal.runs(fund=fund, limit=MOST_RUNS)
-    well = next((run for run in runs if run.status in (RunStatus.COMPLETED, RunStatus.NOTHING_DUE)), None)
+    ended_well = (run for run in runs if run.status in (RunStatus.COMPLETED, RunStatus.NOTHING_DUE))
+    # a stop that went off tells of no price that the fund was rebalanced at
+    well = next((run for run in ended_well if not run.key.trigger.startswith(GUARD)), None)
     acted = next((run for run in runs if _is_between(run)), None)
     return Before(marks=marks_of(well), ended_at=None if acted is None else acted.ended_at)
 

@@ -149,8 +149,10 @@ class FundKeeper:
             return self.clock.now()
         (stray, self._stray), warm_from = (self._stray, ""), agenda.opens_at - WARM_UP
         if agenda.slot is not None and await self._may_run():
-            await self._run_slot(agenda.slot, agenda.ends_by)
-            await self._trouble.over()
+            # over a new connection the leverage is looked at first, however often the slot that is due fails
+            if self._make is not None or not await self._be_fresh():
+                await self._run_slot(agenda.slot, agenda.ends_by)
+                await self._trouble.over()
             return self.clock.now()
         if stray and left is None:
             await self._be_fresh()
@@ -269,7 +271,8 @@ class FundKeeper:
             self._days.ran()
         if worked.latest is not None and self._monitor is not None:
             self._monitor.saw(worked.latest)
-        self._guarded(worked.guarded)
+        if worked.guarded is not None:
+            self._guarded(worked.guarded)
 
     def _guarded(self, is_done: bool) -> None:  # noqa: FBT001 - the answer of whoever renewed the stops
         """Try again soon where old stops may rest beside new ones, or none at all."""

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import structlog
 
-from keeper.domain.errors import VenueError
+from keeper.domain.errors import StaleData, VenueError
 from keeper.domain.fund import Settled
 from keeper.domain.market import Market, MarketKind
 from keeper.domain.numbers import ZERO, exact, plain, sign
@@ -74,7 +74,7 @@ class PositionBook:
                 continue
             try:
                 change = await self._looked_for(market, markets, before[symbol], held[symbol])
-            except VenueError as error:
+            except (VenueError, StaleData) as error:
                 if not self._urgent:
                     raise
                 log.warning("orders.unread", fund=self._fund, market=symbol, error=str(error))

@@ -80,14 +80,14 @@ class Rebalancer:
         self._runs = RunBook(fund.name, venue, journal, observer)
         self._positions = PositionBook(fund, venue, journal, observer)
         self._guard = Guard(fund.name, fund.breakers, venue.clock, journal, urgent=fund.urgent)
-        self._resident = ResidentGuard(fund, venue, journal, observer, self._positions)
+        self._resident = ResidentGuard(self._helm, venue, journal, observer, self._positions)
         self._dead_man = DeadMan(venue, fund.symbols, wanted=not (fund.resident_guard is not False and venue.info.stops))
         self._waiting = Waiting(fund.name, venue.clock)
         self._why_stopped = ""
         self._planned: tuple[Plan, Observation] | None = None
         self._after: Observation | None = None
-        self.guarded = True
-        """Whether the stops are what the last run left them to be; False where that is to be tried again."""
+        self.guarded: bool | None = None
+        """Whether the stops are what its run left them to be; False where that is to be tried again, None where it had none."""
         self.latest: Observation | None = None
 
     def flat(self) -> "Rebalancer":

@@ -20,13 +20,14 @@ from keeper.planning.guarding import Whose, guarding
 from keeper.planning.plan import GUARD
 from keeper.policy.emergency import assess
 from keeper.policy.resident import ResidentStop, resident_stops, serves
-from keeper.ports import Clock, Journal, Venue
+from keeper.ports import Clock, Environment, Journal, Venue
 from keeper.service.fund import Fund
 from keeper.service.observer import Observer, together
 from keeper.service.positions import PositionBook
 from keeper.service.residents import Residents
 from keeper.service.run_book import RunBook
 from keeper.service.sender import Sender, Sent
+from keeper.service.steering import Helm
 
 OLDEST = timedelta(days=1)
 """After how long a stop is placed anew although nothing has changed: venues end those that rest for too long."""
@@ -42,10 +43,10 @@ log = structlog.get_logger()
 
 
 class ResidentGuard:
-    """The stops of one fund. Where it keeps none, those of before are taken back."""
+    """The stops of one fund. helm: says what it is to hold. Where it keeps none, those of before are taken back."""
 
-    def __init__(self, fund: Fund, venue: Venue, journal: Journal, observer: Observer, positions: PositionBook) -> None:
-        self._fund = fund
+    def __init__(self, helm: Helm, venue: Venue, journal: Journal, observer: Observer, positions: PositionBook) -> None:
+        fund, self._helm = helm.fund, helm
         self._venue = venue
         self._journal = journal
         self._clock: Clock = venue.clock
@@ -54,6 +55,10 @@ class ResidentGuard:
         self._residents = Residents(fund.name, venue, journal, observer)
         self._runs = RunBook(fund.name, venue, journal, observer)
         self._sender = Sender(venue, journal, venue.clock, fund.limits, urgent=True)
+
+    @property
+    def _fund(self) -> Fund:
+        return self._helm.fund
 
     async def renew(self, observation: Observation) -> bool:
         """Have the stops rest that the account of ``observation`` needs, and no others; whether that is done.
@@ -69,7 +74,8 @@ class ResidentGuard:
 
     async def _renewed(self, observation: Observation) -> bool:
         contracts = any(market.kind is not MarketKind.SPOT for market in observation.markets.values())
-        keeps = self._fund.resident_guard is not False and self._venue.info.stops and contracts
+        info = self._venue.info
+        keeps = self._fund.resident_guard is not False and info.stops and contracts and info.environment is not Environment.LIVE
         resting = await self._residents.resting()
         if not keeps and not resting:
             return True

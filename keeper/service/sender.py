@@ -21,8 +21,8 @@ from keeper.domain.order import Accepted, Child, ChildState, Fill, OrderReport, 
 from keeper.domain.run import Run
 from keeper.execution.engine import Slice
 from keeper.planning.gate import Approved, Refused, Situation, check, intended, reduces
-from keeper.planning.limits import Limits, halt_refusal, reduce_only_refusal
-from keeper.ports import Clock, Journal, Venue
+from keeper.planning.limits import Limits, halt_refusal, not_enabled, reduce_only_refusal
+from keeper.ports import Clock, Environment, Journal, Venue
 from keeper.service.guard import HELD_BACK
 from keeper.service.reconciliation import ACCEPTED
 
@@ -148,6 +148,8 @@ class Sender:
         pinned: Mapping[str, Mapping[str, object]],
         now: datetime,
     ) -> list[Approved | Refused]:
+        if self._venue.info.environment is Environment.LIVE:
+            return [Refused((not_enabled(),))] * len(slices)
         footing = await self._journal.footing(run.key.fund, run.id, now)
         situation = Situation(
             observation=observation,

@@ -60,6 +60,8 @@ def test_money_that_leaves_may_leave_nobody_by_name_with_fewer_units_than_none_u
     found = followed(books, told("w1", "-400", kind=PostingKind.WITHDRAWAL), equity="600")
     after = entered(books, found)
     assert (dict(after.holders), after.nav_per_unit) == ({"anna": D(1000), "": D(-400)}, D(1))
+    with pytest.raises(BookRefused, match="1000 USDT is more than the NAV of btc3l, 600 USDT: assign what left it first"):
+        dealt(after, Redemption(holder="anna"), stamp("all", "600"))
     assigned = booked(after, Assignment("ledger-w1", "anna"), "600", entry_id="who")
     assert (dict(assigned.holders), dict(assigned.unassigned), assigned.nav_per_unit) == ({"anna": D(600)}, {}, D(1))
     with pytest.raises(BookRefused, match="no flow that is yet to be assigned"):

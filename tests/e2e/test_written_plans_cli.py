@@ -140,7 +140,7 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, planned: CommandLine)
 
 def test_a_daemon_that_holds_the_account_carries_a_plan_out_or_refuses_it(tmp_path: Path, keeper_here: CommandLine) -> None:
     slot = SystemClock().now() + timedelta(hours=12)
-    execution = 'execution = { style = "urgent", horizon = "5s" }\n'
+    execution = 'execution = { style = "urgent", horizon = "60s" }\n'
     config = CONFIG.replace('kind = "fixed"', 'kind = "synthetic", volatility = "0.001"')
     (tmp_path / "keeper.toml").write_text(f'{config}schedule = {{ at = "{slot:%H:%M}", catch_up = "1m" }}\n{execution}')
     with started(tmp_path, "run") as daemon:

@@ -189,6 +189,18 @@ async def test_a_venue_that_does_not_answer_is_asked_again_within_seconds() -> N
         assert (await crash.desk.journal.standing("btc3l")).trouble == ""
 
 
+async def test_a_slot_that_fails_each_time_keeps_nobody_from_looking() -> None:
+    async with crashing(check_every=MINUTE) as crash, crash.desk.daemon():
+        await built(crash)
+        await crash.at("7950", hours=23)
+        crash.desk.venue.failing["stats"] = 10_000  # a plan needs them, an emergency does not
+        await crash.at("7950", hours=1)
+        await crash.at("6900", minutes=12)
+        [emergency] = await emergencies(crash)
+        assert emergency.status is RunStatus.COMPLETED
+        assert crash.worth.net_leverage < Decimal("3.01")
+
+
 async def test_a_market_that_can_t_be_read_keeps_the_others_from_no_reduction() -> None:
     venue = ScriptedVenue(paper_venue(moving_feed({PERP: "7950", ETH: "200"}, spread_bps="1"), opening({"USDT": "100000"})))
     async with kept(venue) as desk:

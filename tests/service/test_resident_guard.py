@@ -12,6 +12,7 @@ from keeper.domain.fund import FundState
 from keeper.domain.order import Child, ChildState, OrderReport, VenueOrder
 from keeper.domain.run import CommandKind, Run, RunStatus
 from keeper.planning.plan import EMERGENCY, GUARD
+from keeper.ports import Environment
 from keeper.service.killing import cancel_all
 from keeper.service.observer import Observer
 from keeper.service.period import Period, period_document
@@ -226,6 +227,20 @@ async def test_a_flattened_fund_keeps_none() -> None:
         await crash.desk.journal.submit_command(command(CommandKind.FLATTEN, crash.desk.now))
         await crash.at("7950", minutes=30)
         assert crash.contracts == 0
+        assert await resting(crash) == []
+
+
+async def test_a_live_fund_which_only_plans_places_none() -> None:
+    async with guarded() as crash:
+        async with crash.desk.daemon():
+            await built(crash)
+            for child in await resting(crash):
+                await crash.desk.venue.inner.cancel(PERP, child.request.client_id)
+        placed = len(crash.desk.venue.sent)
+        crash.desk.venue._info = replace(crash.desk.venue.info, environment=Environment.LIVE)
+        async with crash.desk.daemon():
+            await crash.at("7950", hours=2)
+        assert len(crash.desk.venue.sent) == placed
         assert await resting(crash) == []
 
 

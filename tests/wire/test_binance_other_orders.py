@@ -42,8 +42,11 @@ class Place:
 
     async def ids(self, ago: int) -> list[str]:
         """Client ids of the orders since ``ago`` ms before now."""
-        since = EPOCH + timedelta(milliseconds=self.server.now() - ago)
-        return [one.client_id for one in await self.venue.orders(self.symbol, since)]
+        return await self.since(self.server.now() - ago)
+
+    async def since(self, at: int) -> list[str]:
+        """Client ids of the orders since ``at``, ms since 1970."""
+        return [one.client_id for one in await self.venue.orders(self.symbol, EPOCH + timedelta(milliseconds=at))]
 
 
 @pytest.fixture(params=["binanceusdm", "binance"])
@@ -124,8 +127,8 @@ async def test_the_past_holds_what_was_filled_canceled_and_what_rests(place: Pla
 
 async def test_nothing_before_the_time_asked_for_is_told(place: Place) -> None:
     place.past("before", 60_001)
-    place.past("since", 60_000)
-    assert await place.ids(60_000) in (["since"], ["before", "since"])  # the clocks' offset, a few milliseconds, is added
+    at = place.past("since", 60_000)
+    assert await place.since(at) in (["since"], ["before", "since"])  # the clocks' offset, a few milliseconds, is added
     assert await place.ids(50_000) == []
     assert len(place.server.seen("allOrders")) == 2
 
