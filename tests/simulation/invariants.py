@@ -1,6 +1,5 @@
 """What must hold whatever goes wrong, judged on the exchange's truth and on what the journal had committed by then."""
 
-import json
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -10,7 +9,7 @@ from decimal import Decimal
 
 from keeper.domain.fund import FundState
 from keeper.domain.market import Side
-from keeper.domain.order import CLIENT_ID_PREFIX, TRANSITIONS, ChildState
+from keeper.domain.order import CLIENT_ID_PREFIX, ChildState
 from keeper.planning.gate import EMERGENCY_SLACK
 from keeper.planning.plan import EMERGENCY, FLATTEN, GUARD
 from keeper.policy.breakers import Cause
@@ -18,17 +17,13 @@ from keeper.policy.emergency import PATIENCE
 from tests.simulation.database import Disk
 from tests.simulation.exchange import Asked, Exchange, Holdings, Order
 from tests.simulation.funds import Rules
-from tests.simulation.ledger_invariants import ledger_faults
 from tests.simulation.trace import Trace
-from tests.simulation.wire import CANARY
 
 ZERO = Decimal(0)
 LOOK_BACK = timedelta(seconds=20)
 """How old what a decision rests on may be when its order arrives."""
 SLACK = Decimal("0.006")
 """Of a trade: by how much its size may be off for its costs, and for prices that a collar lets pass."""
-ENOUGH = Decimal(7)
-"""Turnover of a day, in multiples of NAV, with which any mandate here is reached from anywhere."""
 LEAST_KEPT = Decimal("0.6")
 """Of its target, what an emergency leaves of a leg at the least where the legs have drifted apart."""
 REPLACING = timedelta(minutes=10)
@@ -41,10 +36,6 @@ _TAKEN_UP = (
 )
 _EMERGENCIES = "SELECT count(*) FROM runs WHERE trigger LIKE 'emergency:%' AND started_at > ?"
 _BEGAN = "SELECT started_at FROM runs WHERE id = (SELECT run FROM children WHERE client_id = ?)"
-_OPEN = (
-    "SELECT client_id, state FROM children WHERE state IN ('intent', 'live', 'unknown') AND (trigger IS NULL OR state <> 'live')"
-)
-_RESTING = "SELECT client_id FROM children WHERE state = 'live' AND trigger IS NOT NULL"
 _STATE = "SELECT state, cause, reason FROM fund_states WHERE fund = ?"
 
 
@@ -59,7 +50,7 @@ class Judge:
     flying: the requests in the air; resumed: how often the operator has resumed the fund; lost: client ids that the journal knew
     before an older one was put in its place, and which nobody has taken note of since; stood_since, stood_until: when the
     account was last read as it was; all_is_told: nothing hides from the fund what moved its positions; was_cut: the venue has
-    forced a trade on the account; acted: for how long a process could do something since then.
+    forced a trade on the account; state: how the fund stands; acted: for how long a process could do something since then.
     """
 
     exchange: Exchange
@@ -75,12 +66,12 @@ class Judge:
     stood_until: datetime | None = None
     all_is_told: bool = True
     was_cut: bool = False
+    state: str = FundState.ACTIVE
     _cleared: set[str] = field(default_factory=set)
     _triggers: dict[str, str] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
     _put_back_at: datetime | None = None
     _accepted_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
-    _state: str = FundState.ACTIVE
     _halted_at: datetime | None = None
     _resumed_before: int = 0
     _struck: bool = False
@@ -103,7 +94,7 @@ class Judge:
             if other.trigger is None and now <= other.sent + other.window:
                 self.violated("I3", f"{asked.client_id} was sent while {other.client_id} may still arrive")
         for order in self.exchange.orders:
-            if order.symbol == asked.symbol and _ours(order) and order.state is ChildState.LIVE and order.trigger is None:
+            if order.symbol == asked.symbol and is_ours(order) and order.state is ChildState.LIVE and order.trigger is None:
                 self.violated("I3", f"{asked.client_id} was sent while {order.client_id} is live")
         self.flying[asked.symbol].append(asked)
         if asked.host not in self.rules.dialect.hosts[self.rules.environment]:
@@ -129,7 +120,7 @@ class Judge:
         self.trace.add("exchange", what, words)
         if what.startswith("deposit"):
             self._paid_at = self.exchange.now()
-        if order is None or not _ours(order):
+        if order is None or not is_ours(order):
             # coins that came while an order was on its way were not there when it was sized
             moved = {order.symbol} if order is not None else {symbol for symbol in self.rules.markets if what.endswith(symbol)}
             self._foreign_at |= dict.fromkeys(moved, self.exchange.now())
@@ -144,14 +135,19 @@ class Judge:
         self._navs.append((self.exchange.now(), self.exchange.nav()))
         rows = self.disk.rows(_STATE, self.rules.fund)
         state = rows[0][0] if rows else FundState.ACTIVE
-        if state == self._state:
+        if state == self.state:
             return
-        if self._state == FundState.HALTED and self.resumed == self._resumed_before:
+        if self.state == FundState.HALTED and self.resumed == self._resumed_before:
             self.violated("I15", f"nobody resumed the fund, and it is {state}")
         if rows and rows[0][1] == Cause.POSITION and "without an order that explains it" in rows[0][2] and self.all_is_told:
             self.violated("I5", f"the fund is {state} for what can be explained: {rows[0][2]}")
-        self._state, self._resumed_before = state, self.resumed
+        self.state, self._resumed_before = state, self.resumed
         self._halted_at = self.exchange.now() if state == FundState.HALTED else None
+
+    def navs(self, since: datetime) -> list[Decimal]:
+        """What the account was worth, each time that somebody looked, from ``since`` until now."""
+        first = max(0, bisect_left(self._navs, since, key=lambda one: one[0]) - 1)
+        return [nav for _, nav in self._navs[first:]]
 
     def about_to_put_back(self) -> None:
         """An older journal is about to take the place of this one."""
@@ -163,7 +159,7 @@ class Judge:
         self.lost = (self.lost | self._known) - left
         self._put_back_at = self.exchange.now()
         rows = self.disk.rows(_STATE, self.rules.fund)
-        self._state, self._halted_at = rows[0][0] if rows else FundState.ACTIVE, None
+        self.state, self._halted_at = rows[0][0] if rows else FundState.ACTIVE, None
         self.trace.add("world", "put back", f"a journal that lacks {sorted(self._known - left)}")
 
     def accepted(self) -> None:
@@ -175,7 +171,7 @@ class Judge:
         """I6: whoever was told that nothing of ours is left, and nothing on its way, was told the truth."""
         self._cleared |= {asked.client_id for flying in self.flying.values() for asked in flying}
         for order in self.exchange.orders:
-            if _ours(order) and order.state is ChildState.LIVE:
+            if is_ours(order) and order.state is ChildState.LIVE:
                 self.violated("I6", f"{order.client_id} rests although nothing of ours was said to be left")
 
     @property
@@ -283,7 +279,7 @@ class Judge:
 
     def _judge_need(self, order: Order) -> None:
         """I16: whoever de-levers between slots had more leverage than where an emergency ends, at a price since its plan."""
-        rule, since = self.rules.emergency, self._planned_at(order) - LOOK_BACK
+        rule, since = self.rules.emergency, self.planned_at(order) - LOOK_BACK
         marks = {symbol: self.exchange.prices.between(symbol, since) for symbol in self.rules.mandate.targets}
         stale = self.stood_since is not None and (self.stood_until is None or self.stood_until > since)
         seen = [holdings for holdings in self.exchange.history if holdings.at >= since] or self.exchange.history[-1:]
@@ -294,7 +290,7 @@ class Judge:
         if highest < rule.to * Decimal("0.99"):
             self.violated("I16", f"{order.client_id} de-levers a fund at {highest:.3f}x, an emergency ends at {rule.to}x")
 
-    def _planned_at(self, order: Order) -> datetime:
+    def planned_at(self, order: Order) -> datetime:
         """When the attempt of its run began that ``order`` belongs to."""
         ((latest,),) = self.disk.rows(_TAKEN_UP, order.client_id)
         return order.at if latest is None else min(order.at, datetime.fromisoformat(latest))
@@ -314,7 +310,7 @@ class Judge:
         """I11: what adds risk, at limit price, over the day up to this order."""
         now, cap = self.exchange.now(), self.rules.limits.max_turnover_per_day
         since = max(now - timedelta(days=1), self._accepted_at)
-        day = [other for other in self.exchange.orders if _ours(other) and other.at > since]
+        day = [other for other in self.exchange.orders if is_ours(other) and other.at > since]
         added = sum((other.amount * other.price for other in day if not self._reduces(other)), ZERO)
         highest = max(nav for at, nav in self._navs if at > now - timedelta(days=1))
         if not self._reduces(order) and added > cap * highest:
@@ -341,8 +337,7 @@ class Judge:
             # alone a stop took
             goals = [target, ZERO if self._struck or self._is_alone(order) else target * LEAST_KEPT ** self._emergencies(order)]
         low, high = self.exchange.prices.between(order.symbol, since)
-        first = max(0, bisect_left(self._navs, since, key=lambda one: one[0]) - 1)
-        navs = [nav for _, nav in self._navs[first:]]
+        navs = self.navs(since)
         if stale and self.stood_since is not None:
             navs.append(self.exchange.nav(self.exchange.seen(self.stood_since)))
         wanted = [goal * nav / price for goal in goals for nav in (min(navs), max(navs)) for price in (low, high)]
@@ -363,7 +358,7 @@ class Judge:
 
     def _share(self, order: Order) -> Decimal:
         """What an emergency leaves of a position at the least (signed contracts): its share of what was held as planned."""
-        since = self._planned_at(order) - LOOK_BACK
+        since = self.planned_at(order) - LOOK_BACK
         marks = {symbol: self.exchange.prices.between(symbol, since) for symbol in self.rules.mandate.targets}
         seen = [self.exchange.seen(since), *(one for one in self.exchange.history if one.at >= since)]
         highest = max(self._leverage(one, picks) for one in seen for picks in _corners(marks))
@@ -388,97 +383,6 @@ class Judge:
             for since, until in self.exchange.silences(symbol)
         )
 
-    async def at_the_end(self, *, quiet: bool) -> None:
-        """What must hold once everything is over. quiet: faults stopped, and slots have passed since."""
-        self.look()
-        self._judge_books()
-        for words in ledger_faults(self.exchange, self.disk):
-            self.violated("I13", words)
-        for fault in await self.disk.journal().verify():
-            self.violated("I7", f"the chain is broken at {fault.seq}: {fault.what}")
-        self._judge_transitions()
-        twice = self.disk.rows("SELECT substr(trigger, 1, 15), count(*) FROM runs WHERE trigger LIKE 'slot:%' GROUP BY 1, fund")
-        for trigger, count in twice:
-            if count > 1:
-                self.violated("I9", f"{count} runs of {trigger}")
-        if CANARY.encode() in self.disk.image() or any(CANARY in line for line in self.trace.text()):
-            self.violated("I12", "a secret shows in the log or in the journal")
-        if quiet:
-            self._judge_rest()
-
-    def _judge_transitions(self) -> None:
-        """I7: a child goes where the table lets it go, and from a terminal state nowhere but to a fill that crossed a cancel."""
-        states: dict[str, ChildState] = {}
-        for kind, payload in self.disk.rows("SELECT kind, payload FROM events WHERE kind LIKE 'child.%' ORDER BY seq"):
-            for row in json.loads(payload).get("children", ()):
-                name, before, after = row["client_id"], states.get(row["client_id"]), ChildState(row["state"])
-                if before is not None and after not in TRANSITIONS[before]:
-                    self.violated("I7", f"{name} went from {before} to {after} ({kind})")
-                states[name] = after
-
-    def _judge_books(self) -> None:
-        """I2 and I7: the journal's fills are the exchange's, trade by trade."""
-        booked = {
-            (client, trade): (Decimal(amount), Decimal(price), Decimal(fee))
-            for client, trade, amount, price, fee in self.disk.rows("SELECT client_id, trade_id, amount, price, fee FROM fills")
-        }
-        adopted = [
-            json.loads(payload) for (payload,) in self.disk.rows("SELECT payload FROM events WHERE kind = 'order.adopted'")
-        ]
-        for one in adopted:
-            for trade in one["trades"]:
-                amounts = Decimal(trade["amount"]), Decimal(trade["price"]), Decimal(trade["fee"])
-                booked[one["client_id"], trade["trade_id"]] = amounts
-        known = {name for (name,) in self.disk.rows("SELECT client_id FROM children")} | {one["client_id"] for one in adopted}
-        for order in self.exchange.orders:
-            if _ours(order) and order.client_id not in known:
-                self.violated("I2", f"{order.client_id} is in no book of ours")
-        real = {
-            (order.client_id, trade.trade_id): (trade.amount, trade.price, trade.fee)
-            for order in self.exchange.orders
-            if _ours(order)
-            for trade in order.trades
-        }
-        for key in sorted(real.keys() - booked.keys()):
-            self.violated("I7", f"trade {key[1]} of {key[0]}, {real[key][0]} contracts, is not in the journal")
-        for key in sorted(booked.keys() - real.keys()):
-            self.violated("I7", f"trade {key[1]} of {key[0]} is in the journal and never happened")
-        for key in sorted(key for key in real.keys() & booked.keys() if real[key] != booked[key]):
-            self.violated("I7", f"trade {key[1]} of {key[0]} is booked as {booked[key]}, it was {real[key]}")
-
-    def _judge_open(self) -> None:
-        """I5 and I17: nothing is open but stops, and those that rest are on record."""
-        for client, state in self.disk.rows(_OPEN):
-            self.violated("I5", f"{client} is still {state}")
-        live = {order.client_id: order for order in self.exchange.orders if _ours(order) and order.state is ChildState.LIVE}
-        for client, order in live.items():
-            if order.trigger is None:
-                self.violated("I5", f"{client} is still open")
-        booked = {client for (client,) in self.disk.rows(_RESTING)}
-        for client in sorted(booked ^ {client for client, order in live.items() if order.trigger is not None}):
-            self.violated("I17", f"{client} rests {'in the journal' if client in booked else 'at the exchange'} alone")
-
-    def _judge_rest(self) -> None:
-        """I5: nothing open, nothing unknown, no gap worth an order."""
-        self._judge_open()
-        if self._state != FundState.ACTIVE:
-            reason = self.disk.rows("SELECT reason, cause FROM fund_states")[0]
-            self.violated("I5", f"the fund is {self._state}: {reason}")
-        if self.rules.limits.max_turnover_per_day < ENOUGH:
-            return  # a cap that a whole rebuild would pass leaves a gap, and that is what it is there for
-        lacks: dict[str, tuple[Decimal, Decimal]] = {}
-        for symbol, target in self.rules.mandate.targets.items():
-            market, mark = self.exchange.markets[symbol], self.exchange.prices.mark(symbol)
-            gap = target * self.exchange.nav() / mark - self.exchange.held(symbol)
-            # a buy is sized at the worst price that its order allows, and what costs are expected for the gap is left out of it
-            smallest = max(market.lot, market.min_cost / mark) + market.lot
-            if abs(gap) > smallest:
-                lacks[symbol] = gap, smallest
-        for symbol, (gap, smallest) in lacks.items():
-            # of coins whose cash lies in others that are not worth selling
-            if len(lacks) > 1 or gap < 0 or self.exchange.affords(symbol, smallest, self.exchange.prices.mark(symbol)):
-                self.violated("I5", f"{symbol} lacks {gap:.5f} contracts, the smallest order is {smallest:.5f}")
-
 
 def _corners(ranges: Mapping[str, tuple[Decimal, Decimal]]) -> list[dict[str, Decimal]]:
     """Every combination of the lowest and the highest price of each market."""
@@ -488,7 +392,7 @@ def _corners(ranges: Mapping[str, tuple[Decimal, Decimal]]) -> list[dict[str, De
     return found
 
 
-def _ours(order: Order) -> bool:
+def is_ours(order: Order) -> bool:
     return order.client_id.startswith(CLIENT_ID_PREFIX)
 
 

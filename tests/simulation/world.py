@@ -27,6 +27,7 @@ from keeper.simulation.clock import VirtualClock, VirtualLoop
 from keeper.venues.dialects import BINANCE_SPOT
 from tests.simulation import faults as plans
 from tests.simulation import funds
+from tests.simulation.aftermath import judge_the_end
 from tests.simulation.database import Disk
 from tests.simulation.exchange import Asked, Exchange
 from tests.simulation.faults import Faults, Happening
@@ -207,7 +208,7 @@ class World:
         await asyncio.wait(keeping)
         for task in keeping:
             task.result()
-        await self.judge.at_the_end(quiet=self.scenario.quiet > 0)
+        await judge_the_end(self.judge, quiet=self.scenario.quiet > 0)
 
     async def until(self, at: datetime) -> None:
         reached = self.loop.create_future()
