@@ -5,10 +5,10 @@ Nothing is known here of tables, nor of what to do when something fails.
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import cache
 from pathlib import Path
+from types import TracebackType
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -49,19 +49,33 @@ def in_memory() -> Engine:
     return engine_of("sqlite://", WRITE)
 
 
-@contextmanager
-def transaction(connection: Connection, begin: str) -> Iterator[Connection]:
+class transaction:  # noqa: N801 - read as a word of a with statement
     """A transaction that the driver itself begins and ends: said to SQLAlchemy each would take as long as what is read."""
-    raw = driver(connection)
-    raw.execute(begin)
-    try:
-        yield connection
-        connection.commit()  # what SQLAlchemy ran, if anything, is over for it as well
-        raw.commit()
-    except BaseException:
-        connection.rollback()
-        raw.rollback()  # a COMMIT that failed leaves its transaction open
-        raise
+
+    __slots__ = ("_begin", "_connection")
+
+    def __init__(self, connection: Connection, begin: str) -> None:
+        self._connection = connection
+        self._begin = begin
+
+    def __enter__(self) -> Connection:
+        driver(self._connection).execute(self._begin)
+        return self._connection
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
+        if error is not None:
+            self._undo()
+            return
+        try:
+            self._connection.commit()  # what SQLAlchemy ran, if anything, is over for it as well
+            driver(self._connection).commit()
+        except BaseException:
+            self._undo()  # a COMMIT that failed leaves its transaction open
+            raise
+
+    def _undo(self) -> None:
+        self._connection.rollback()
+        driver(self._connection).rollback()
 
 
 def driver(connection: Connection) -> sqlite3.Connection:

@@ -6,8 +6,7 @@ with a traceback, least of all one that cancels orders.
 
 import errno
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -30,35 +29,48 @@ _REMEDIES = {
 """By the start of SQLite's name of the error. All others come of what stands in the file: a lost table, text that is none."""
 
 
-@contextmanager
-def reporting(where: str) -> Iterator[None]:
+class reporting:  # noqa: N801 - read as a word of a with statement
     """Every failure of the database or its disk as a JournalError that says where, what, and what to do about it.
 
     where: the journal in words. What Keeper raises on purpose passes, a JournalError with ``where`` in front.
     """
-    try:
-        yield
-    except JournalError as error:
-        if str(error).startswith(where):
-            raise
-        raise type(error)(f"{where}: {error}") from error
-    except KeeperError:
-        raise
-    except (DBAPIError, sqlite3.Error) as error:
-        told = error.orig if isinstance(error, DBAPIError) else error
-        name = getattr(told, "sqlite_errorname", "")
-        remedy = next((remedy for start, remedy in _REMEDIES.items() if name.startswith(start)), DAMAGED)
-        raise JournalError(f"{where}: {told}: {remedy}") from error
-    except SQLAlchemyError as error:
-        raise JournalError(f"{where}: {error}: {DAMAGED}") from error
-    except ImportError as error:
-        message = f"{where}: its driver is missing ({error}): install it, or use sqlite:///..."
-        raise JournalError(message) from error
-    except OSError as error:
-        raise JournalError(f"{where}: {error.strerror}: {remedy_of(error)}") from error
-    except Exception as error:  # a byte that was changed can make any
-        message = f"{where}: what stands in it can't be read ({type(error).__name__}): {DAMAGED}"
-        raise JournalError(message) from error
+
+    __slots__ = ("_where",)
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
+        if isinstance(error, Exception):
+            _report(self._where, error)
+
+
+def _report(where: str, error: Exception) -> None:
+    """Raise what ``error`` is to whoever uses the journal, unless it is that already."""
+    match error:
+        case JournalError():
+            if not str(error).startswith(where):
+                raise type(error)(f"{where}: {error}") from error
+        case KeeperError():
+            pass
+        case DBAPIError() | sqlite3.Error():
+            told = error.orig if isinstance(error, DBAPIError) else error
+            name = getattr(told, "sqlite_errorname", "")
+            remedy = next((remedy for start, remedy in _REMEDIES.items() if name.startswith(start)), DAMAGED)
+            raise JournalError(f"{where}: {told}: {remedy}") from error
+        case SQLAlchemyError():
+            raise JournalError(f"{where}: {error}: {DAMAGED}") from error
+        case ImportError():
+            message = f"{where}: its driver is missing ({error}): install it, or use sqlite:///..."
+            raise JournalError(message) from error
+        case OSError():
+            raise JournalError(f"{where}: {error.strerror}: {remedy_of(error)}") from error
+        case _:  # a byte that was changed can make any
+            message = f"{where}: what stands in it can't be read ({type(error).__name__}): {DAMAGED}"
+            raise JournalError(message) from error
 
 
 def remedy_of(error: OSError) -> str:

@@ -59,18 +59,19 @@ class _Compiled:
         self._fixed = {name: value for name, value in fixed.items() if name not in names}
         columns = clause.selected_columns if isinstance(clause, Select) else ()
         self._columns = [(str(column.key), _reader(column.type, dialect)) for column in columns]
+        self._errors: Any = dialect.loaded_dbapi.Error
 
     def run(self, connection: Connection, values: Mapping[str, object]) -> tuple[Sequence[Any], int]:
         """The rows found, as the driver gives them, and how many were met."""
         given = {**self._fixed, **values}
-        coded = [(name, given[name] if code is None else code(given[name])) for name, code in self._parameters]
-        errors: Any = connection.dialect.loaded_dbapi.Error
+        coded = [given[name] if code is None else code(given[name]) for name, code in self._parameters]
+        told = coded if self._positional else {name: value for (name, _), value in zip(self._parameters, coded, strict=True)}
         try:
             cursor = connection.connection.cursor()
-            cursor.execute(self._text, [value for _, value in coded] if self._positional else dict(coded))
+            cursor.execute(self._text, told)
             return cursor.fetchall() if self._columns else (), cursor.rowcount
-        except errors as error:
-            raise DBAPIError.instance(self._text, None, error, errors) from error
+        except self._errors as error:
+            raise DBAPIError.instance(self._text, None, error, self._errors) from error
 
     def decoded(self, row: tuple[Any, ...]) -> Row:
         """What the driver found, as values of the field."""

@@ -57,6 +57,7 @@ class DayBook:
         self._observer = observer
         self._positions = positions
         self._ran = False
+        self._ends: datetime | None = None
         self._quiet_until: datetime | None = None
 
     def ran(self) -> None:
@@ -145,8 +146,10 @@ class DayBook:
 
     async def _day_ends(self) -> datetime:
         """When the day that was closed last is over; at once where none was."""
-        closed = await self._journal.last_event(CLOSED, self._fund)
-        return self._clock.now() if closed is None else _midnight(closed.at) + DAY
+        if self._ends is None:
+            closed = await self._journal.last_event(CLOSED, self._fund)
+            self._ends = None if closed is None else _midnight(closed.at) + DAY
+        return self._ends or self._clock.now()
 
     async def _close(self, observation: Observation) -> None:
         """Record what the fund is worth as a day begins, once its own orders are settled."""
@@ -155,6 +158,7 @@ class DayBook:
         cause = await self._positions.since_settled(observation)
         await self._journal.record_nav(nav_point(self._fund, "", cause, observation))
         await self._journal.note(CLOSED, fund=self._fund, run="", at=observation.at, payload={})
+        self._ends = None
         carry = await carry_of(self._venue, observation)
         await self._journal.note(CARRY, fund=self._fund, run="", at=observation.at, payload=carry)
 

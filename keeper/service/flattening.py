@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from keeper.domain.fund import Standing
 from keeper.domain.run import Command, CommandKind, Run, RunKey
 from keeper.ports import Journal
 
@@ -21,12 +22,13 @@ class Flattening:
     again_at: datetime | None
 
 
-async def unfinished(journal: Journal, fund: str) -> Flattening | None:
-    """The flattening that ``fund`` was last asked for, where it was not begun or ended before its end.
+async def unfinished(journal: Journal, standing: Standing) -> Flattening | None:
+    """The flattening that the fund of ``standing`` was last asked for, where it was not begun or ended before its end.
 
     None where it reached it, or a human has said something else since: only then is a fund still to be flattened.
     """
-    if not (await journal.standing(fund)).flattened:
+    fund = standing.fund
+    if not standing.flattened:
         return None
     asked = await journal.latest_command(fund, CommandKind.FLATTEN)
     if asked is None:

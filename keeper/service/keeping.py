@@ -143,12 +143,13 @@ class FundKeeper:
             return min(self._trouble.quiet_until or now, agenda.next_at)
         self._announce(agenda.opens_at)
         self._unsettled = bool(await self._journal.open_children(self.fund))
-        left = await unfinished_flattening(self._journal, self.fund)
+        standing = await self._journal.standing(self.fund)
+        left = await unfinished_flattening(self._journal, standing)
         if left is not None and (left.again_at is None or left.again_at <= now):
             await self._flatten_on()
             return self.clock.now()
         (stray, self._stray), warm_from = (self._stray, ""), agenda.opens_at - WARM_UP
-        if agenda.slot is not None and await self._may_run():
+        if agenda.slot is not None and not self._why_stopping and not standing.halted:
             # over a new connection the leverage is looked at first, however often the slot that is due fails
             if self._make is not None or not await self._be_fresh():
                 await self._run_slot(agenda.slot, agenda.ends_by)
@@ -368,9 +369,8 @@ class FundKeeper:
         run = await self._journal.run(run_id)
         if run is None or not was_asked_for(run) or self._asked.left:
             return
-        if (await self._journal.standing(self.fund)).flattened:
-            return
-        if not run.status.may_go_on or self._unsettled or not await self._may_run():
+        standing = await self._journal.standing(self.fund)
+        if standing.flattened or standing.halted or self._why_stopping or not run.status.may_go_on or self._unsettled:
             return
         if self.clock.now() < run.deadline:
             await self._work(run.key.trigger, run)
@@ -378,7 +378,7 @@ class FundKeeper:
     async def _flatten_on(self) -> None:
         """Go on with a flattening that has not come to its end, or could not begin, however late it is."""
         await self._be_fresh()
-        if (left := await unfinished_flattening(self._journal, self.fund)) is not None:
+        if (left := await unfinished_flattening(self._journal, await self._journal.standing(self.fund))) is not None:
             await self._work(left.asked.trigger, left.run)
             asked = await self._journal.find_command(left.asked.id)
             if asked is not None and asked.taken_at is not None and asked.ended_at is None:  # by a process that is gone

@@ -119,13 +119,13 @@ class Monitor:
             if (reading := await self._look_in_part(self.rules.going_on if going_on else self.rules)) is None:
                 raise
             return reading
-        observation = await self._positions.caught_up(shown)
+        observation, expected = await self._positions.reckoned(shown)
         self._account, self._read_at = observation, self._clock.now()
         reading = await self._judged_as(self._believed(observation))
         await self._note(reading, observation)
         if reading.danger:
             return reading
-        await self._judge_positions(shown)
+        await self._judge_positions(shown, expected)
         return replace(reading, stray=await self._twin(observation) or reading.stray)
 
     async def _twin(self, observation: Observation) -> str:
@@ -171,11 +171,11 @@ class Monitor:
             raise StaleData("; ".join(words))
         return observation
 
-    async def _judge_positions(self, observation: Observation) -> None:
-        """Have a breaker look at positions that are not what our fills lead to; at each of them once."""
+    async def _judge_positions(self, observation: Observation, expected: Mapping[str, Decimal]) -> None:
+        """Have a breaker look at positions that are not the ``expected`` ones, to which our fills lead; at each of them once."""
         if await self._journal.open_children(self._fund.name):
             return  # nobody knows yet what our own orders did
-        expected, held = await self._positions.expected(observation.markets), holdings(observation)
+        held = holdings(observation)
         if held == self._judged or all(held[symbol] == contracts for symbol, contracts in expected.items()):
             return
         observation, changes = await self._positions.patient_changes(await self._positions.settled())

@@ -64,12 +64,12 @@ class PositionBook:
         ``observation`` is of an account that stands still and has no order of ours open. VenueUnavailable when the venue does
         not tell its orders; where it is urgent, what moved is unexplained then.
         """
-        before = await self._settled()
+        before, fills = await self._settled(), await self._fills()
         held, markets, moved = holdings(observation), observation.markets, []
         for symbol, market in markets.items():
             if symbol not in before or only not in (None, symbol):
                 continue
-            own = net_change(await self._fills(), market, markets)
+            own = net_change(fills, market, markets)
             if held[symbol] == added(before[symbol].contracts, own):
                 continue
             try:
@@ -86,6 +86,7 @@ class PositionBook:
                     foreign_orders=(),
                     smallest_fill=ZERO,
                 )
+            fills = await self._fills()  # some may be booked by now
             if change is not None:
                 moved.append(PositionChange(symbol=symbol, change=change))
         return tuple(replace(one, hedged=self._is_hedged(one, held, markets)) for one in moved)
@@ -112,13 +113,7 @@ class PositionBook:
 
     async def expected(self, markets: Mapping[str, Market]) -> dict[str, Decimal]:
         """What our own fills lead to from what was last recorded, signed contracts; of the markets for which that is known."""
-        before = await self._settled()
-        fills = await self._fills()
-        return {
-            symbol: added(before[symbol].contracts, net_change(fills, market, markets))
-            for symbol, market in markets.items()
-            if symbol in before
-        }
+        return _led_to(await self._settled(), await self._fills(), markets)
 
     async def as_assumed(self, observation: Observation) -> Observation:
         """``observation`` as if every unknown order of ours that only reduces had filled, and none that adds."""
@@ -127,10 +122,15 @@ class PositionBook:
 
     async def caught_up(self, observation: Observation) -> Observation:
         """``observation`` with what our own fills took off, where the account does not show it yet: it stands still only then."""
+        return (await self.reckoned(observation))[0]
+
+    async def reckoned(self, observation: Observation) -> tuple[Observation, Mapping[str, Decimal]]:
+        """``caught_up`` and what is ``expected``, by the same fills."""
         fills = await self._fills()
-        then = caught_up(observation, fills, await self.expected(observation.markets)) if fills else observation
+        expected = _led_to(await self._settled(), fills, observation.markets)
+        then = caught_up(observation, fills, expected) if fills else observation
         self._is_behind = then.account != observation.account
-        return then
+        return then, expected
 
     async def stand_still(self, observation: Observation) -> bool:
         """Whether no second read is needed to know that the account of ``observation`` stands still.
@@ -321,6 +321,16 @@ def net_change(fills: Sequence[Fill], market: Market, markets: Mapping[str, Mark
         if spot and fill.symbol in markets and fill.fee_asset == market.base:
             total -= fill.fee
     return total
+
+
+@exact
+def _led_to(before: Mapping[str, Settled], fills: Sequence[Fill], markets: Mapping[str, Market]) -> dict[str, Decimal]:
+    """What ``fills`` make of what was recorded ``before``, signed contracts; of the markets for which that is known."""
+    return {
+        symbol: added(before[symbol].contracts, net_change(fills, market, markets))
+        for symbol, market in markets.items()
+        if symbol in before
+    }
 
 
 @exact

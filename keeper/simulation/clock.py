@@ -92,7 +92,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if not timers:
                 raise Deadlock(waiting(self))
             self.microseconds = max(self.microseconds, _microseconds(timers[0]))
-        while timers and _microseconds(timers[0]) <= self.microseconds:
+        while timers and timers[0].when() * 1e6 < self.microseconds + 0.5:
             self._ready.append(heapq.heappop(timers))
         batch = list(self._ready)
         self._ready.clear()
@@ -130,11 +130,17 @@ class VirtualClock:
     def __init__(self, loop: VirtualLoop, start: datetime) -> None:
         self._loop = loop
         self._zero = start.astimezone(UTC)
+        self._told = -1, self._zero
         self._sleepers: dict[VirtualFuture[None], tuple[datetime, asyncio.TimerHandle]] = {}
 
     def now(self) -> datetime:
         """The wall's time, aware UTC."""
-        return self._zero + timedelta(microseconds=self._loop.microseconds)
+        microseconds, told = self._told
+        if microseconds != self._loop.microseconds:
+            microseconds = self._loop.microseconds
+            told = self._zero + timedelta(microseconds=microseconds)
+            self._told = microseconds, told
+        return told
 
     async def sleep_until(self, at: datetime) -> None:
         """Return once ``now()`` is ``at`` (aware) or later, or once as much time has passed as was asked for.
@@ -161,6 +167,7 @@ class VirtualClock:
     def step(self, by: timedelta) -> None:
         """Set the wall forward, or back; who waits for a time that has come by then notices within a second."""
         self._zero += by
+        self._told = -1, self._zero
         for waiter, (at, timer) in list(self._sleepers.items()):
             left = max(at - self.now(), NOTICED)
             if by > timedelta(0) and self._loop.time() + left.total_seconds() < timer.when():
@@ -173,9 +180,13 @@ class _Turn:
         yield
 
 
+TURN = _Turn()
+"""To await it lets everything else that is ready run first; no time passes."""
+
+
 async def turn() -> None:
     """Let everything else that is ready run first; no time passes."""
-    await _Turn()
+    await TURN
 
 
 def waiting(loop: asyncio.AbstractEventLoop) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from keeper.domain.errors import JournalError
 from keeper.service.daemon import Daemon
-from keeper.simulation.clock import VirtualClock, VirtualLoop, VirtualTask, turn
+from keeper.simulation.clock import TURN, VirtualClock, VirtualLoop, VirtualTask, turn
 from tests.simulation.trace import Trace
 
 POLL = timedelta(seconds=3607)
@@ -88,15 +88,24 @@ class Process:
         tasks = [task for task in asyncio.all_tasks(self.loop) if isinstance(task, VirtualTask)]
         return [task for task in tasks if task.context.get(OWNER) is self]
 
-    async def point(self, where: str) -> None:
+    async def point(self, what: str, when: str) -> None:
         """A place at which it may be killed, or has been stopped."""
+        self.passes(what, when)
+        if self.is_paused:
+            await self.going_on()
+
+    def passes(self, what: str, when: str) -> None:
+        """The first half of ``point``, to be followed by ``going_on`` where it ``is_paused``."""
         if not self.alive:
             raise Died
         self.points += 1
         self.point_times.append(self.clock.now())
         if self.points == self.crash_at:
-            self.kill(f"at {where}, point {self.points}")
+            self.kill(f"at {what} ({when}), point {self.points}")
             raise Died
+
+    async def going_on(self) -> None:
+        """Return once it was let go on."""
         while self._resumed is not None:
             await asyncio.shield(self._resumed)
             if not self.alive:
@@ -133,19 +142,25 @@ class Reach:
         found = getattr(self._inner, name)
         if not iscoroutinefunction(found):
             return found
-        process, where = self._process, f"{self._what}.{name}"
+        process, where, waits = self._process, f"{self._what}.{name}", self._waits
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            await process.point(f"{where} (before)")
-            if not self._waits:
-                await turn()
-                await process.point(f"{where} (at it)")
+            process.passes(where, "before")
+            if process.is_paused:
+                await process.going_on()
+            if not waits:
+                await TURN
+                process.passes(where, "at it")
+                if process.is_paused:
+                    await process.going_on()
                 if delay := self._before(name):
                     await self._hindered(where, delay)
             result = await found(*args, **kwargs)
-            if not self._waits:
-                await turn()
-            await process.point(f"{where} (after)")
+            if not waits:
+                await TURN
+            process.passes(where, "after")
+            if process.is_paused:
+                await process.going_on()
             return result
 
         self.__dict__[name] = call
@@ -160,15 +175,15 @@ class Reach:
         passed = process.loop.create_future()
         process.loop.call_later(delay, settle, passed, None)
         await passed
-        await process.point(f"{where} (after a slow disk)")
+        await process.point(where, "after a slow disk")
 
     async def __aenter__(self) -> Self:
-        await self._process.point(f"{self._what} (connecting)")
+        await self._process.point(self._what, "connecting")
         await self._inner.__aenter__()
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self._process.point(f"{self._what} (disconnecting)")
+        await self._process.point(self._what, "disconnecting")
         await self._inner.__aexit__(*error)
 
 
@@ -183,11 +198,11 @@ class ProcessClock:
 
     async def sleep_until(self, at: datetime) -> None:
         process = self._process
-        await process.point("sleep (before)")
+        await process.point("sleep", "before")
         if at - self.now() == POLL:
             process.nap_until = at
         await process.clock.sleep_until(at)
-        await self._process.point("sleep (after)")
+        await self._process.point("sleep", "after")
 
 
 def settle(future: "asyncio.Future[Any]", result: Any) -> None:
