@@ -129,6 +129,18 @@ class Run:
         return RunStatus.RUNNING
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotRun:
+    """What tells whether a slot is due of the run that it has: ``Run`` without its documents."""
+
+    key: RunKey
+    account: str
+    status: RunStatus
+    started_at: datetime
+    ended_at: datetime | None
+    attempts: int
+
+
 class NavCause(StrEnum):
     """What a NAV point is taken for: at the start of a run, whether it trades or not, once a day, or at the end of a run (AFTER).
 

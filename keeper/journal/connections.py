@@ -52,14 +52,15 @@ def in_memory() -> Engine:
 class transaction:  # noqa: N801 - read as a word of a with statement
     """A transaction that the driver itself begins and ends: said to SQLAlchemy each would take as long as what is read."""
 
-    __slots__ = ("_begin", "_connection")
+    __slots__ = ("_begin", "_connection", "_driver")
 
     def __init__(self, connection: Connection, begin: str) -> None:
         self._connection = connection
+        self._driver = driver(connection)
         self._begin = begin
 
     def __enter__(self) -> Connection:
-        driver(self._connection).execute(self._begin)
+        self._driver.execute(self._begin)
         return self._connection
 
     def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
@@ -68,14 +69,14 @@ class transaction:  # noqa: N801 - read as a word of a with statement
             return
         try:
             self._connection.commit()  # what SQLAlchemy ran, if anything, is over for it as well
-            driver(self._connection).commit()
+            self._driver.commit()
         except BaseException:
             self._undo()  # a COMMIT that failed leaves its transaction open
             raise
 
     def _undo(self) -> None:
         self._connection.rollback()
-        driver(self._connection).rollback()
+        self._driver.rollback()
 
 
 def driver(connection: Connection) -> sqlite3.Connection:

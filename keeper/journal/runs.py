@@ -6,7 +6,7 @@ from datetime import date, datetime
 from sqlalchemy import Connection, bindparam, exists, insert, not_, or_, select, update
 
 from keeper.domain.errors import InvariantViolation
-from keeper.domain.run import SLOT_PREFIX, Run, RunKey, RunStatus
+from keeper.domain.run import SLOT_PREFIX, Run, RunKey, RunStatus, SlotRun
 from keeper.journal import events
 from keeper.journal.events import Chain
 from keeper.journal.schema import children, fills, runs
@@ -37,7 +37,8 @@ _LAST_GONE = Statement(
 )
 _UNENDED = Statement(select(runs).where(_FUND, runs.c.status == RunStatus.RUNNING).order_by(runs.c.event))
 # bounds instead of a pattern, since those an index can follow; ";" comes right after ":"
-_SLOTS = select(runs).where(_FUND, runs.c.trigger >= SLOT_PREFIX, runs.c.trigger < SLOT_PREFIX.replace(":", ";"))
+_SLOT = [runs.c[name] for name in ("fund", "trigger", "account", "status", "started_at", "ended_at", "attempts")]
+_SLOTS = select(*_SLOT).where(_FUND, runs.c.trigger >= SLOT_PREFIX, runs.c.trigger < SLOT_PREFIX.replace(":", ";"))
 _LAST_EMERGENCY = Statement(
     select(runs)
     .where(_FUND, runs.c.trigger >= EMERGENCY, runs.c.trigger < EMERGENCY.replace(":", ";"))
@@ -106,11 +107,11 @@ def reopen_run(chain: Chain, run_id: str, *, plan: Mapping[str, object], reason:
     chain.append(at=at, kind=events.RUN_REOPENED, fund=run.key.fund, run=run_id, payload=payload)
 
 
-def slot_runs(connection: Connection, fund: str, first: date) -> tuple[Run, ...]:
+def slot_runs(connection: Connection, fund: str, first: date) -> tuple[SlotRun, ...]:
     """The runs of a fund's slots of local date ``first`` and later, oldest first, and the newest one before those."""
     border = f"{SLOT_PREFIX}{first.isoformat()}"
     found = (row for query in (_OLDER_SLOT, _LATER_SLOTS) for row in query.all(connection, of_fund=fund, border=border))
-    return tuple(_run(row) for row in found)
+    return tuple(SlotRun(key=RunKey(row.pop("fund"), row.pop("trigger")), **row) for row in found)
 
 
 def amend_run(chain: Chain, run_id: str, *, result: Mapping[str, object], at: datetime) -> None:

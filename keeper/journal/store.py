@@ -20,7 +20,7 @@ from keeper.domain.errors import JournalError
 from keeper.domain.fund import FirstStart, Footing, FundState, Lately, Neighbour, Settled, Standing
 from keeper.domain.ledger import BookEntry, Ledger
 from keeper.domain.order import Child, ChildState, Fill, OrderReport
-from keeper.domain.run import Command, CommandKind, Event, NavPoint, Run, RunStatus
+from keeper.domain.run import Command, CommandKind, Event, NavPoint, Run, RunStatus, SlotRun
 from keeper.domain.statement import Booked
 from keeper.journal import (
     audit,
@@ -245,7 +245,7 @@ class SqlJournal:
         """The runs of a fund that are RUNNING."""
         return await self._read(runs.unended, fund)
 
-    async def slot_runs(self, fund: str, first: date) -> tuple[Run, ...]:
+    async def slot_runs(self, fund: str, first: date) -> tuple[SlotRun, ...]:
         """The runs of a fund's slots of local date ``first`` and later, oldest first, and the newest one before those."""
         return await self._read(runs.slot_runs, fund, first)
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from keeper.domain.fund import FirstStart, Footing, FundState, Lately, Neighbour, Settled, Standing
 from keeper.domain.ledger import BookEntry, Ledger
 from keeper.domain.order import Child, ChildState, Fill, OrderReport
-from keeper.domain.run import Command, CommandKind, Event, NavPoint, Run, RunStatus
+from keeper.domain.run import Command, CommandKind, Event, NavPoint, Run, RunStatus, SlotRun
 from keeper.domain.statement import Booked
 
 
@@ -149,7 +149,7 @@ class Journal(Protocol):
         """The runs of a fund that are RUNNING: one at most is at work, others were left behind by a process that is gone."""
         ...
 
-    async def slot_runs(self, fund: str, first: date) -> tuple[Run, ...]:
+    async def slot_runs(self, fund: str, first: date) -> tuple[SlotRun, ...]:
         """The runs of a fund's slots of local date ``first`` and later, oldest first, and the newest one before those."""
         ...
 

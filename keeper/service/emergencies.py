@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from keeper.domain.run import Run
+from keeper.domain.run import Run, SlotRun
 from keeper.planning.plan import EMERGENCY
 from keeper.ports import Journal
 
@@ -30,7 +30,7 @@ def again_at(run: Run) -> datetime | None:
     return run.ended_at + min(pause, LONGEST_PAUSE)
 
 
-def overtook(emergency: Run | None, run: Run) -> bool:
+def overtook(emergency: Run | None, run: SlotRun) -> bool:
     """Whether ``emergency`` came after ``run`` had begun: what that took off only the next slot may put on again."""
     return emergency is not None and bool(run.attempts) and emergency.started_at >= run.started_at
 

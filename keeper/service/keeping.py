@@ -181,8 +181,8 @@ class FundKeeper:
 
     async def _run_slot(self, slot: Slot, ends_by: datetime | None, *serves: Command) -> Run | None:
         await self._be_fresh()
-        earlier = await self._journal.slot_runs(self.fund, slot.day)
-        begun = next((run for run in earlier if run.key.trigger == slot.trigger), None)
+        begun = await self._journal.run((key := RunKey(self.fund, slot.trigger)).run_id)
+        begun = begun if begun is not None and begun.key == key else None
         approved = any(command.approved_jump for command in serves)
         ended = await self._work(slot.trigger, begun, approved_jump=approved, ends_by=ends_by, serves=wanted.triggers_of(serves))
         await self._ledger.read(self.clock.now())

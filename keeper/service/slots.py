@@ -13,7 +13,7 @@ import structlog
 
 from keeper.domain.errors import InvariantViolation
 from keeper.domain.fund import FirstStart, Standing
-from keeper.domain.run import Run, RunKey, RunStatus, Slot
+from keeper.domain.run import Run, RunKey, RunStatus, Slot, SlotRun
 from keeper.planning.plan import EMERGENCY, FLATTEN, GUARD, INTRADAY
 from keeper.policy.agenda import Agenda, Ledger, SlotRecord, due
 from keeper.policy.schedule import DAY, Occurrence, Schedule, window
@@ -36,7 +36,7 @@ class SlotOwner:
 
 
 def recorded(
-    runs: Iterable[Run],
+    runs: Iterable[SlotRun],
     history: Sequence[Followed],
     *,
     emergency: Run | None,

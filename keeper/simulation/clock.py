@@ -92,7 +92,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if not timers:
                 raise Deadlock(waiting(self))
             self.microseconds = max(self.microseconds, _microseconds(timers[0]))
-        while timers and timers[0].when() * 1e6 < self.microseconds + 0.5:
+        while timers and _microseconds(timers[0]) <= self.microseconds:
             self._ready.append(heapq.heappop(timers))
         batch = list(self._ready)
         self._ready.clear()
