@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from keeper.domain.fund import FundState
 from keeper.domain.order import TRANSITIONS, ChildState
+from tests.simulation.books import faults
 from tests.simulation.invariants import LOOK_BACK, SLACK, Judge, is_ours
 from tests.simulation.ledger_invariants import ledger_faults
 from tests.simulation.wire import CANARY
@@ -21,7 +22,10 @@ async def judge_the_end(judge: Judge, *, quiet: bool) -> None:
     """What must hold once everything is over. quiet: faults stopped, and slots have passed since."""
     judge.look()
     _judge_books(judge)
-    for words in ledger_faults(judge.exchange, judge.disk):
+    for words in (
+        *ledger_faults(judge.exchange, judge.disk),
+        *await faults(judge.exchange, judge.disk, judge.rules.fund, judge.trace.text()),
+    ):
         judge.violated("I13", words)
     for fault in await judge.disk.journal().verify():
         judge.violated("I7", f"the chain is broken at {fault.seq}: {fault.what}")

@@ -5,7 +5,6 @@ is the wire's, what happens to the account from elsewhere is the world's.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from random import Random
@@ -13,6 +12,7 @@ from random import Random
 from keeper.domain.market import Market, MarketKind, Side
 from keeper.domain.order import ChildState
 from keeper.domain.statement import Posting, PostingKind
+from tests.simulation.orders import AT_ONCE, Asked, Holdings, Matching, Order, Refused, Told, Trade
 from tests.simulation.prices import Ladder, Prices
 
 ZERO = Decimal(0)
@@ -22,111 +22,10 @@ SATOSHI = Decimal("0.00000001")
 DUST = Decimal("0.00000437")
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
-    trade_id: str
-    amount: Decimal
-    price: Decimal
-    fee: Decimal
-    fee_asset: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What is told of an order from ``at`` on: its state, and how many of its trades show."""
-
-    at: datetime
-    state: ChildState
-    trades: int
-
-
-@dataclass(slots=True)
-class Order:
-    order_id: str
-    client_id: str
-    symbol: str
-    side: Side
-    amount: Decimal
-    price: Decimal
-    reduce_only: bool
-    at: datetime
-    forced: bool = False
-    trigger: Decimal | None = None
-    """Of a stop, the mark that sets it off; ``at`` is when it came to that, once it did, ``placed_at`` when it came to rest."""
-    placed_at: datetime | None = None
-    trades: list[Trade] = field(default_factory=list)
-    told: list[Told] = field(default_factory=list)
-
-    @property
-    def state(self) -> ChildState:
-        return self.told[-1].state
-
-    @property
-    def filled(self) -> Decimal:
-        return sum((trade.amount for trade in self.trades), ZERO)
-
-    @property
-    def left(self) -> Decimal:
-        return self.amount - self.filled
-
-    def as_of(self, at: datetime) -> Told | None:
-        """What a read shows that sees the exchange as it was at ``at``."""
-        return next((told for told in reversed(self.told) if told.at <= at), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """The account from ``at`` on. positions: signed contracts (coins of a spot market) and average entry by symbol."""
-
-    at: datetime
-    cash: Decimal
-    positions: Mapping[str, tuple[Decimal, Decimal]]
-
-
-class Refused(Exception):
-    """What the exchange says instead of taking an order. code: Binance's."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(code, message)
-        self.code = code
-        self.message = message
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """An order as it came in. sent: the time in it, by the sender's clock; window: how long after that it may be taken."""
-
-    client_id: str
-    symbol: str
-    side: Side
-    amount: Decimal
-    price: Decimal
-    reduce_only: bool
-    sent: datetime
-    window: timedelta
-    host: str
-    trigger: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Matching:
-    """How one order meets the book.
-
-    share: of the depth that is still there for it; pause: between two of its trades, which the exchange shows as they happen
-    (None: all at once); early: it is called canceled after the first trade, although another one is under way.
-    """
-
-    share: Decimal = Decimal(1)
-    pause: timedelta | None = None
-    early: bool = False
-
-
-AT_ONCE = Matching()
-
-
 class Exchange:
     """One account. ``on_change`` is called after each order that was taken, each trade and each change from elsewhere.
+
+    It is called before money moves, too.
 
     clock: the exchange's; later: calls something so many seconds from now.
     """
@@ -336,6 +235,7 @@ class Exchange:
             self.on_change("order taken back", order)
 
     def deposit(self, amount: Decimal) -> None:
+        self.on_change("money is about to move", None)  # who decided before that went by what the account was worth then
         self.cash += amount
         if amount:
             kind = PostingKind.DEPOSIT if amount > 0 else PostingKind.WITHDRAWAL

@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from keeper.domain.run import CommandKind
-from tests.simulation.exchange import Order
 from tests.simulation.faults import Happening
+from tests.simulation.orders import Order
 from tests.simulation.process import Process, seconds
 
 if TYPE_CHECKING:

@@ -15,13 +15,16 @@ from keeper.planning.plan import EMERGENCY, FLATTEN, GUARD
 from keeper.policy.breakers import Cause
 from keeper.policy.emergency import PATIENCE
 from tests.simulation.database import Disk
-from tests.simulation.exchange import Asked, Exchange, Holdings, Order
+from tests.simulation.exchange import Exchange
 from tests.simulation.funds import Rules
+from tests.simulation.orders import Asked, Holdings, Order
 from tests.simulation.trace import Trace
 
 ZERO = Decimal(0)
 LOOK_BACK = timedelta(seconds=20)
 """How old what a decision rests on may be when its order arrives."""
+CLOCKS_APART = timedelta(seconds=2)
+"""By how much the clock of a process may be off."""
 SLACK = Decimal("0.006")
 """Of a trade: by how much its size may be off for its costs, and for prices that a collar lets pass."""
 LEAST_KEPT = Decimal("0.6")
@@ -309,7 +312,8 @@ class Judge:
     def _judge_windows(self, order: Order) -> None:
         """I11: what adds risk, at limit price, over the day up to this order."""
         now, cap = self.exchange.now(), self.rules.limits.max_turnover_per_day
-        since = max(now - timedelta(days=1), self._accepted_at)
+        # it counts when it was meant to be sent, by its own clock, which may have been set since
+        since = max(now - timedelta(days=1) + self.rules.order_ttl + CLOCKS_APART, self._accepted_at)
         day = [other for other in self.exchange.orders if is_ours(other) and other.at > since]
         added = sum((other.amount * other.price for other in day if not self._reduces(other)), ZERO)
         highest = max(nav for at, nav in self._navs if at > now - timedelta(days=1))
@@ -394,11 +398,3 @@ def _corners(ranges: Mapping[str, tuple[Decimal, Decimal]]) -> list[dict[str, De
 
 def is_ours(order: Order) -> bool:
     return order.client_id.startswith(CLIENT_ID_PREFIX)
-
-
-def summary(found: list[str]) -> Mapping[str, int]:
-    """How often each invariant was violated."""
-    counts: dict[str, int] = defaultdict(int)
-    for one in found:
-        counts[one.partition(":")[0]] += 1
-    return dict(sorted(counts.items()))

@@ -219,8 +219,8 @@ BUGS: Mapping[str, Bug] = {
     "a journal put back goes unnoticed": Bug(
         changes=[
             Change(
-                "keeper.service.rebalancer",
-                "        missing = await self._positions.unrecorded()\n",
+                "keeper.service.identity",
+                "        missing = await positions.unrecorded()\n",
                 "        missing = ()\n",
             )
         ],

@@ -27,8 +27,9 @@ from keeper.venues.dialects import BINANCE_SPOT, BINANCE_USDM
 from keeper.venues.parsing import milliseconds
 from keeper.venues.speech.binance import LONGEST_WINDOW, Binance
 from keeper.venues.transport import Flight
-from tests.simulation.exchange import AT_ONCE, Asked, Exchange, Matching, Order, Refused, Told
+from tests.simulation.exchange import Exchange
 from tests.simulation.faults import Faults, OrderFault, ReadFault
+from tests.simulation.orders import AT_ONCE, Asked, Matching, Order, Refused
 from tests.simulation.prices import lag
 from tests.simulation.process import seconds, settle
 from tests.simulation.trace import Trace
@@ -157,7 +158,7 @@ class Wire:
     def _resting(self, *, stops: bool = False) -> tuple[VenueOrder, ...]:
         at = self._read_at()
         seen = ((order, order.as_of(at)) for order in self._exchange.orders if stops or not is_stop(order.client_id))
-        return tuple(_shown(order, told) for order, told in seen if told is not None and told.state is ChildState.LIVE)
+        return tuple(order.shown(told) for order, told in seen if told is not None and told.state is ChildState.LIVE)
 
     async def time(self) -> datetime:
         await self._answer("clock")
@@ -198,7 +199,7 @@ class Wire:
         await self._answer(f"orders of {symbol}")
         at = self._read_at()
         found = (order for order in self._exchange.orders if order.symbol == symbol and order.at >= since)
-        return tuple(_shown(order, told) for order in found if (told := order.as_of(at)) is not None)
+        return tuple(order.shown(told) for order in found if (told := order.as_of(at)) is not None)
 
     async def cancel(self, symbol: str, client_id: str) -> None:
         await self._answer(f"cancel of {client_id}")
@@ -394,22 +395,3 @@ class Wire:
         arrival: asyncio.Future[None] = self._loop.create_future()
         self._loop.call_later(self._rng.uniform(0.02, 0.09) if delay is None else delay, settle, arrival, None)
         await arrival
-
-
-def _shown(order: Order, told: Told) -> VenueOrder:
-    """An order as a list of orders shows it that sees the exchange as it was at ``told``."""
-    trades = order.trades[: told.trades]
-    filled = sum((trade.amount for trade in trades), Decimal(0))
-    return VenueOrder(
-        order_id=order.order_id,
-        client_id=order.client_id,
-        symbol=order.symbol,
-        side=order.side,
-        amount=order.amount,
-        filled=filled,
-        average=sum((trade.amount * trade.price for trade in trades), Decimal(0)) / filled if filled else None,
-        state=told.state,
-        forced=order.forced,
-        at=order.at,
-        changed_at=told.at,
-    )

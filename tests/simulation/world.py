@@ -25,15 +25,16 @@ from keeper.service.rebalancer import Rebalancer
 from keeper.service.slots import SlotOwner
 from keeper.simulation.clock import VirtualClock, VirtualLoop
 from keeper.venues.dialects import BINANCE_SPOT
+from tests.simulation import books, funds
 from tests.simulation import faults as plans
-from tests.simulation import funds
 from tests.simulation.aftermath import judge_the_end
 from tests.simulation.database import Disk
-from tests.simulation.exchange import Asked, Exchange
+from tests.simulation.exchange import Exchange
 from tests.simulation.faults import Faults, Happening
 from tests.simulation.happenings import Fate
 from tests.simulation.invariants import Judge
 from tests.simulation.operator import Operator
+from tests.simulation.orders import Asked
 from tests.simulation.prices import Prices
 from tests.simulation.process import OWNER, POLL, Died, Process, ProcessClock, Reach, seconds
 from tests.simulation.trace import Trace, followed
@@ -195,6 +196,7 @@ class World:
 
     async def _live(self) -> None:
         end_of_faults = START + self.scenario.days * DAY
+        await books.begin(self.scenario.seed, self.disk, self.exchange, self.rules.fund)
         keeping = [self.loop.create_task(self._supervise(), name=f"supervisor {n}") for n in range(self.faults.daemons)]
         self.fate.schedule(end_of_faults)
         await self.until(end_of_faults)
