@@ -122,9 +122,8 @@ async def _slots(journal: Journal | None, fund: str, schedule: Schedule | None, 
     ledger = Ledger(seed="", since=now)
     if journal is not None:
         runs = await journal.slot_runs(fund, now.astimezone(schedule.zone).date() - LOOK_BACK)
-        ledger = replace(
-            ledger, records=recorded(runs, await history_of(journal, fund), emergency=await journal.last_emergency(fund))
-        )
+        braked_at = await journal.last_brake(fund, now - LOOK_BACK)
+        ledger = replace(ledger, records=recorded(runs, await history_of(journal, fund), braked_at=braked_at))
     coming = coming_slots(schedule, ledger, now, SLOTS_SHOWN)
     return Slots(coming=tuple(slot.at.astimezone(schedule.zone) for slot in coming), open_until=open_until(schedule, ledger, now))
 

@@ -79,6 +79,13 @@ class Movement:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancellation:
+    """The money of entry ``of``, which was in transit, will not move, or moved as another amount: the entry counts no more."""
+
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """The flow of entry ``of``, which nobody announced, is of ``holder``."""
 
@@ -86,7 +93,15 @@ class Assignment:
     holder: str
 
 
-Request = Subscription | Redemption | Payment | Consolidation | Movement | Assignment
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The flow of entry ``of``, which nobody announced and with which money left, paid ``payee`` what was owed."""
+
+    of: str
+    payee: str
+
+
+Request = Subscription | Redemption | Payment | Consolidation | Movement | Cancellation | Assignment | Settlement
 
 
 @exact
@@ -128,6 +143,10 @@ def dealt(books: Books, request: Request, stamp: Stamp) -> BookEntry:
             entry = replace(_stamped(EntryKind.CONSOLIDATED, books.fund, stamp), ratio=request.ratio)
         case Assignment():
             entry = replace(_stamped(EntryKind.ASSIGNED, books.fund, stamp), about=request.of, party=request.holder)
+        case Settlement():
+            entry = _settled(books, request, stamp)
+        case Cancellation():
+            entry = _canceled(books, request, stamp)
         case _:
             entry = replace(_stamped(EntryKind.MOVED, books.fund, stamp), about=request.of)
     enter(books, entry)  # what can't follow is refused before it is written
@@ -137,7 +156,7 @@ def dealt(books: Books, request: Request, stamp: Stamp) -> BookEntry:
 def _subscribed(books: Books, request: Subscription, stamp: Stamp) -> BookEntry:
     _dealable(request.amount, "the amount")
     moved = request.amount if request.moved else ZERO
-    _undetected(books, moved)
+    _undetected(books, moved, "--holder NAME")
     now = before(books, stamp.at, stamp.equity, moved)
     if now.units:
         _valuable(now, stamp, moved)
@@ -162,7 +181,7 @@ def _subscribed(books: Books, request: Subscription, stamp: Stamp) -> BookEntry:
 
 def _redeemed(books: Books, request: Redemption, stamp: Stamp) -> BookEntry:
     moved = _gone(request)
-    _undetected(books, moved)
+    _undetected(books, moved, "--holder NAME")
     now = before(books, stamp.at, stamp.equity, moved)
     held = now.holders.get(request.holder, ZERO)
     if not held:
@@ -206,12 +225,14 @@ def flowed(books: Books, stamp: Stamp, amount: Decimal) -> BookEntry:
     return replace(entry, units=units, amount=amount, price=now.nav_per_unit)
 
 
-def _undetected(books: Books, moved: Decimal) -> None:
+def _undetected(books: Books, moved: Decimal, whose: str) -> None:
     """Money that is announced as moved must not be what the venue has told of already."""
     for entry_id, flow in books.unassigned.items():
         if moved and flow.amount == moved:
             message = f"the exchange has told of {_money(abs(moved), books)} already, and the books have it as {entry_id}"
-            raise refused(BookFault.DETECTED, f"{message}: say whose it is with `keeper nav assign {books.fund} {entry_id}`")
+            raise refused(
+                BookFault.DETECTED, f"{message}: say whose it is with `keeper nav assign {books.fund} {entry_id} {whose}`"
+            )
 
 
 def _gone(request: Redemption | Payment) -> Decimal:
@@ -257,18 +278,42 @@ def _paid_for(now: Books, units: Decimal) -> Decimal:
 
 def _paid(books: Books, request: Payment, stamp: Stamp) -> BookEntry:
     moved = _gone(request)
+    _undetected(books, moved, f"--payee {request.payee}")
     now = before(books, stamp.at, stamp.equity, moved)
-    owed = now.owed.get(request.payee, ZERO).quantize(STEP, ROUND_FLOOR)
-    amount = owed if request.amount is None else request.amount
-    if not 0 < amount <= owed:
-        known = ", ".join(f"{payee} {_money(money, now)}" for payee, money in now.owed.items()) or "nobody"
-        asked = f", not {plain(amount)}" if request.amount is not None else ""
-        message = f"{request.payee} is owed {_money(owed, now)}{asked} (owed: {known})"
-        raise refused(BookFault.NOT_OWED, message)
+    amount = _owed(now, request.payee, request.amount)
     if amount > now.equity:
         raise refused(BookFault.TOO_LARGE, f"the account has {_money(now.equity, now)}, less than {plain(amount)}")
     entry = _stamped(EntryKind.PAID, books.fund, stamp)
     return replace(entry, party=request.payee, amount=amount, in_transit=not request.moved)
+
+
+def _settled(books: Books, request: Settlement, stamp: Stamp) -> BookEntry:
+    now = before(books, stamp.at, stamp.equity)
+    flow = now.unassigned.get(request.of)
+    if flow is None or flow.amount > 0:
+        message = f"entry {request.of} of {books.fund} is no flow that is yet to be assigned, and with which money left"
+        raise refused(BookFault.NOT_UNASSIGNED, message)
+    amount = _owed(now, request.payee, -flow.amount)
+    return replace(_stamped(EntryKind.PAID, books.fund, stamp), about=request.of, party=request.payee, amount=amount)
+
+
+def _canceled(books: Books, request: Cancellation, stamp: Stamp) -> BookEntry:
+    entry, one = _stamped(EntryKind.CANCELED, books.fund, stamp), books.announced.get(request.of)
+    if one is None:
+        return replace(entry, about=request.of)  # which is refused as it is entered
+    amount = abs(books.transit[request.of])
+    return replace(entry, about=request.of, party=one.party, units=abs(one.units), amount=amount)
+
+
+def _owed(now: Books, payee: str, asked: Decimal | None) -> Decimal:
+    """What a payee gets of what is owed to them: as much as is ``asked`` for, None for all of it."""
+    owed = now.owed.get(payee, ZERO).quantize(STEP, ROUND_FLOOR)
+    amount = owed if asked is None else asked
+    if not 0 < amount <= owed:
+        known = ", ".join(f"{name} {_money(money, now)}" for name, money in now.owed.items()) or "nobody"
+        instead = f", not {plain(amount)}" if asked is not None else ""
+        raise refused(BookFault.NOT_OWED, f"{payee} is owed {_money(owed, now)}{instead} (owed: {known})")
+    return amount
 
 
 def _stamped(kind: EntryKind, fund: str, stamp: Stamp) -> BookEntry:

@@ -2,7 +2,8 @@
 
 A flow is matched by its amount, to the last digit, first with money in transit, whose movement it books; then with money that
 was booked as moved within a day of it. What is left is booked as a flow of its own, at the NAV before it, so that it is no
-performance. Everything else that a ledger tells belongs to no entry.
+performance. Everything else that a ledger tells belongs to no entry, and so does what moved before the books were opened, which
+is in what they were opened with.
 """
 
 from collections.abc import Sequence
@@ -47,9 +48,10 @@ def follow(
     entries: list[BookEntry] = []
     refused: list[str] = []
     matched = [_announced(books, ledger, one, taken) for one in fresh]
-    ahead = sum((_flow(one) for one, entry in zip(fresh, matched, strict=True) if not entry), ZERO)
-    for one, entry_id in zip(fresh, matched, strict=True):
-        amount = _flow(one)
+    opened_at = ledger.entries[0].at
+    amounts = [_flow(one) if one.posting.at > opened_at else ZERO for one in fresh]
+    ahead = sum((amount for amount, entry in zip(amounts, matched, strict=True) if not entry), ZERO)
+    for one, amount, entry_id in zip(fresh, amounts, matched, strict=True):
         if entry_id or not amount:
             told.append(replace(one, entry=entry_id))
             continue

@@ -44,16 +44,27 @@ class Unassigned:
     amount: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """An entry whose money is on its way. units: that it gave (above 0) or took; lift: by which it raised the high-water mark."""
+
+    kind: EntryKind
+    party: str
+    units: Decimal
+    lift: Decimal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
     """The books of one fund as they stand.
 
     at: fees are accrued up to here; equity: of the account as it was last read; entered_at: of the last entry with a reading: an
     older one tells of an account from before it; transit: money on its way into the account (above 0) or out of it, by entry;
-    holders: units; owed: fees that are owed, by payee, provisional ones aside; high_water: NAV per unit; last_price: NAV per
-    unit after the last entry, at which units begin anew where none are left; coming: terms that hold from ``coming_at`` on, and
-    for the performance fee from the first reading after it; ids: of entries; unassigned: flows that nobody announced, by
-    entry: until they are assigned the holder without a name has their units, fewer than none where money left.
+    announced: those entries; holders: units; owed: fees that are owed, by payee, provisional ones aside; high_water: NAV per
+    unit; last_price: NAV per unit after the last entry, at which units begin anew where none are left; coming: terms that hold
+    from ``coming_at`` on, and for the performance fee from the first reading after it; ids: of entries; unassigned: flows that
+    nobody announced, by entry: until they are assigned the holder without a name has their units, fewer than none where money
+    left.
     """
 
     fund: str
@@ -64,6 +75,7 @@ class Books:
     high_water: Decimal
     last_price: Decimal
     transit: Mapping[str, Decimal] = field(default_factory=dict)
+    announced: Mapping[str, Announced] = field(default_factory=dict)
     holders: Mapping[str, Decimal] = field(default_factory=dict)
     owed: Mapping[str, Decimal] = field(default_factory=dict)
     terms: FeeTerms = field(default_factory=FeeTerms)
@@ -174,9 +186,14 @@ def enter(books: Books | None, entry: BookEntry) -> Books:
     after = replace(_effect(standing, entry), equity=entry.equity, entered_at=max(entry.at, books.entered_at))
     if entry.in_transit:
         after = replace(after, transit={**after.transit, entry.id: entry.flow})
-    if entry.units and standing.units and after.units:  # what a flow leaves in the fund is no gain that is charged for
+    lift = ZERO
+    # what a flow leaves in the fund is no gain that is charged for; to undo one, or to say whose it was, leaves nothing
+    if entry.units and not entry.about and standing.units and after.units:
         lift = after.uncharged / after.units - standing.nav_per_unit
         after = replace(after, high_water=after.high_water + lift)
+    if entry.in_transit:
+        announced = Announced(entry.kind, entry.party, entry.units if entry.flow > 0 else -entry.units, lift)
+        after = replace(after, announced={**after.announced, entry.id: announced})
     return replace(after, last_price=after.nav_per_unit)
 
 
@@ -184,9 +201,14 @@ def moved_by(books: Books, entry: BookEntry) -> Decimal:
     """What of an entry's own money its reading shows already. BookRefused where the money it tells of is not in transit."""
     if entry.kind is not EntryKind.MOVED:
         return ZERO if entry.in_transit else entry.flow
-    if entry.about not in books.transit:
-        raise refused(BookFault.NOT_IN_TRANSIT, f"no money of entry {entry.about} is on its way")
-    return books.transit[entry.about]
+    return _in_transit(books, entry.about)
+
+
+def _in_transit(books: Books, entry_id: str) -> Decimal:
+    """The money of an entry that is on its way. BookRefused where none is."""
+    if entry_id not in books.transit:
+        raise refused(BookFault.NOT_IN_TRANSIT, f"no money of entry {entry_id} is on its way")
+    return books.transit[entry_id]
 
 
 def _opened(entry: BookEntry) -> Books:
@@ -229,18 +251,37 @@ def _effect(books: Books, entry: BookEntry) -> Books:
         case EntryKind.FLOWED | EntryKind.ASSIGNED:
             return _flowed(books, entry) if entry.kind is EntryKind.FLOWED else _assigned(books, entry)
         case EntryKind.PAID:
+            books = _reclaimed(books, entry.about)[0] if entry.about else books
             return replace(books, owed=_added(books.owed, {entry.party: -entry.amount}))
         case EntryKind.CONSOLIDATED:
             return _consolidated(books, entry.ratio)
-        case _:  # MOVED
-            return replace(books, transit={key: money for key, money in books.transit.items() if key != entry.about})
+        case _:  # MOVED, or CANCELED
+            return _arrived(books, entry.about) if entry.kind is EntryKind.MOVED else _canceled(books, entry.about)
+
+
+def _arrived(books: Books, entry_id: str) -> Books:
+    """``books`` in which the money of an entry is not on its way any more."""
+    transit = {key: money for key, money in books.transit.items() if key != entry_id}
+    announced = {key: one for key, one in books.announced.items() if key != entry_id}
+    return replace(books, transit=transit, announced=announced)
+
+
+def _canceled(books: Books, entry_id: str) -> Books:
+    """``books`` without an entry whose money will not move: its units are taken back or given back, a fee is owed again."""
+    money, one = _in_transit(books, entry_id), books.announced[entry_id]
+    left = _arrived(books, entry_id)
+    left = replace(left, high_water=left.high_water - one.lift)
+    if one.kind is EntryKind.PAID:
+        return replace(left, owed=_added(left.owed, {one.party: -money}))
+    return replace(left, holders=_with_units(left, one.party, -one.units))
 
 
 def _consolidated(books: Books, ratio: Decimal) -> Books:
     holders = {holder: units / ratio for holder, units in books.holders.items()}
+    announced = {name: replace(one, units=one.units / ratio, lift=one.lift * ratio) for name, one in books.announced.items()}
     unassigned = {name: replace(flow, units=flow.units / ratio) for name, flow in books.unassigned.items()}
     mark, price = books.high_water * ratio, books.last_price * ratio
-    return replace(books, holders=holders, unassigned=unassigned, high_water=mark, last_price=price)
+    return replace(books, holders=holders, announced=announced, unassigned=unassigned, high_water=mark, last_price=price)
 
 
 def _flowed(books: Books, entry: BookEntry) -> Books:
@@ -252,12 +293,17 @@ def _flowed(books: Books, entry: BookEntry) -> Books:
 
 def _assigned(books: Books, entry: BookEntry) -> Books:
     """``books`` in which the units of a flow that nobody announced are somebody's."""
-    flow = books.unassigned.get(entry.about)
-    if flow is None:
-        raise refused(BookFault.NOT_UNASSIGNED, f"entry {entry.about} of {books.fund} is no flow that is yet to be assigned")
-    left = {name: one for name, one in books.unassigned.items() if name != entry.about}
-    without = replace(books, holders=_given(books.holders, "", -flow.units), unassigned=left)
+    without, flow = _reclaimed(books, entry.about)
     return replace(without, holders=_with_units(without, entry.party, flow.units))
+
+
+def _reclaimed(books: Books, entry_id: str) -> tuple[Books, Unassigned]:
+    """``books`` in which nobody has the units of a flow that nobody announced, and that flow."""
+    flow = books.unassigned.get(entry_id)
+    if flow is None:
+        raise refused(BookFault.NOT_UNASSIGNED, f"entry {entry_id} of {books.fund} is no flow that is yet to be assigned")
+    left = {name: one for name, one in books.unassigned.items() if name != entry_id}
+    return replace(books, holders=_given(books.holders, "", -flow.units), unassigned=left), flow
 
 
 def _given(holders: Mapping[str, Decimal], holder: str, units: Decimal) -> Mapping[str, Decimal]:

@@ -195,7 +195,7 @@ async def _act(settings: "Settings", fund: str, request: Request) -> int:
     from keeper.cli.progress import LiveProgress
     from keeper.cli.stopping import stopping_on_signals
     from keeper.domain.errors import AccountBusy
-    from keeper.service.rebalancer import lacking
+    from keeper.service.identity import lacking
 
     screen = console(stderr=request.as_json)
     try:

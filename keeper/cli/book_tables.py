@@ -114,14 +114,16 @@ def _told(entry: Document) -> str:
     money, price = figures.money(entry["amount"], currency), f"{figures.price(entry['price'])} {currency} a unit"
     coming = "which is not in the account yet" if entry["in_transit"] else "which is in the account already"
     going = "which has not left the account yet" if entry["in_transit"] else "which has left the account already"
+    paid = f"which entry {entry['about']} tells of" if entry["about"] else going
     sentences = {
         "opened": f"The books begin: what is in the account is {units} at {price}",
         "terms": f"Other fees are recorded: {_charged(entry['fees'])}" if entry["fees"] else "",
         "subscribed": f"{who} gets {units} at {price} for {money}, {coming}",
         "redeemed": f"{who} gives {units} back at {price} for {money}, {going}",
-        "paid": f"{who} gets {money} of what is owed, {going}",
+        "paid": f"{who} gets {money} of what is owed, {paid}",
         "consolidated": f"{figures.amount(entry['ratio'])} old units become a new one",
         "moved": f"The money of entry {entry['about']} has come or gone",
+        "canceled": f"The money of entry {entry['about']} ({money}) will not move, and its {units} count no more",
         "flowed": f"The exchange tells of {money} that nobody announced: {units} at {price} that are nobody's by name",
         "assigned": f"The money of entry {entry['about']} was {who}'s",
     }

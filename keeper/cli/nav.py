@@ -214,23 +214,45 @@ def moved(
     _request(settings, name, "moved", Movement(_text(entry, "ID")), entry_id, reason, yes=yes, as_json=as_json)
 
 
-@nav.command("assign")
-def assign(
+@nav.command("cancel")
+def cancel(
     context: typer.Context,
     fund: str = typer.Argument(help="Fund."),
-    entry: str = typer.Argument(help="Id of the flow that nobody announced, as `keeper nav show` names it."),
+    entry: str = typer.Argument(help="Id of the entry whose money was on its way, as `keeper nav show` names it."),
     *,
-    holder: str = typer.Option(..., "--holder", help="Whose money it was."),
     entry_id: str = _ID,
     reason: str = _REASON,
     yes: bool = _YES,
     as_json: bool = _JSON,
 ) -> None:
-    """Say whose money it was that came or left and that nobody announced: its units are theirs."""
-    from keeper.accounting.dealing import Assignment
+    """Undo an entry whose money will not move, or moved as another amount: its units go back, a fee is owed again."""
+    from keeper.accounting.dealing import Cancellation
 
     settings, name = _chosen(context, fund)
-    request = Assignment(_text(entry, "ID"), _text(holder, "--holder"))
+    _request(settings, name, "cancel", Cancellation(_text(entry, "ID")), entry_id, reason, yes=yes, as_json=as_json)
+
+
+@nav.command("assign")
+def assign(  # noqa: PLR0913 - a command's options are its arguments
+    context: typer.Context,
+    fund: str = typer.Argument(help="Fund."),
+    entry: str = typer.Argument(help="Id of the flow that nobody announced, as `keeper nav show` names it."),
+    *,
+    holder: str | None = typer.Option(None, "--holder", help="Whose money it was."),
+    payee: str = typer.Option("", "--payee", help="Who got it as fees that were owed."),
+    entry_id: str = _ID,
+    reason: str = _REASON,
+    yes: bool = _YES,
+    as_json: bool = _JSON,
+) -> None:
+    """Say whose money it was that came or left and that nobody announced: its units are theirs, or it paid what was owed."""
+    from keeper.accounting.dealing import Assignment, Settlement
+
+    settings, name = _chosen(context, fund)
+    if (holder is None) is not bool(payee):
+        raise typer.BadParameter("say whose it was: one of --holder NAME and --payee NAME")
+    flow = _text(entry, "ID")
+    request = Settlement(flow, _text(payee, "--payee")) if holder is None else Assignment(flow, _text(holder, "--holder"))
     _request(settings, name, "assign", request, entry_id, reason, yes=yes, as_json=as_json)
 
 

@@ -25,8 +25,8 @@ class EntryKind(StrEnum):
 
     OPENED: the books begin, with what is in the account; TERMS: other fees; SUBSCRIBED, REDEEMED: units for money, money for
     units; PAID: a payee got fees; CONSOLIDATED: each unit is another number of them; MOVED: the money of an entry, which was on
-    its way, has come or gone; FLOWED: the venue tells of money that nobody announced, units for it are nobody's by name;
-    ASSIGNED: they are somebody's.
+    its way, has come or gone; CANCELED: it will not, so that the entry counts no more; FLOWED: the venue tells of money that
+    nobody announced, units for it are nobody's by name; ASSIGNED: they are somebody's.
     """
 
     OPENED = "opened"
@@ -36,6 +36,7 @@ class EntryKind(StrEnum):
     PAID = "paid"
     CONSOLIDATED = "consolidated"
     MOVED = "moved"
+    CANCELED = "canceled"
     FLOWED = "flowed"
     ASSIGNED = "assigned"
 
@@ -109,9 +110,9 @@ class BookEntry:
     id: unique in the fund, so that nothing is booked twice; at: aware UTC; equity: what the account was worth then, units of
     ``currency``, 0 for TERMS, for which nobody looks; party: holder or payee, empty for the holder without a name; units: given
     or taken; amount: money that comes or goes, currency; price: NAV per unit that was dealt at; in_transit: the money was not in
-    the account yet, or had not left it; ratio: old units in a new one; about: id of the entry whose money moved, or whose
-    units are assigned; units and amount of one that FLOWED are signed, above 0 where money came. What an entry's
-    kind has no use for keeps its default.
+    the account yet, or had not left it; ratio: old units in a new one; about: id of the entry whose money moved or will not, or
+    whose units are assigned, or that a payment turned out to be; units and amount of one that FLOWED are signed, above 0 where
+    money came. What an entry's kind has no use for keeps its default.
     """
 
     fund: str
@@ -137,7 +138,7 @@ class BookEntry:
             case EntryKind.SUBSCRIBED | EntryKind.FLOWED:
                 return self.amount
             case EntryKind.REDEEMED | EntryKind.PAID:
-                return -self.amount
+                return ZERO if self.about else -self.amount  # of a flow that was told already
             case _:
                 return ZERO
 
@@ -172,7 +173,7 @@ class Ledger:
     @exact
     def on_their_way(self) -> Mapping[str, Decimal]:
         """What is to come into the account (above 0) or to leave it (below 0), by currency: entries whose money has not moved."""
-        moved = {entry.about for entry in self.entries if entry.kind is EntryKind.MOVED}
+        moved = {entry.about for entry in self.entries if entry.kind in (EntryKind.MOVED, EntryKind.CANCELED)}
         found: dict[str, Decimal] = {}
         for entry in self.entries:
             if entry.in_transit and entry.id not in moved:

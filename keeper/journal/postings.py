@@ -18,6 +18,7 @@ _ADD = Statement(insert(postings))
 _THERE = Statement(
     select(postings.c.id).where(postings.c.account == bindparam("of_account"), postings.c.id == bindparam("of_id")).limit(1)
 )
+_IDS = Statement(select(postings.c.id).where(postings.c.account == bindparam("of_account"), postings.c.at >= bindparam("since")))
 _SINCE = Statement(
     select(postings)
     .where(postings.c.fund == bindparam("of_fund"), postings.c.at >= bindparam("since"))
@@ -40,6 +41,11 @@ def book(chain: Chain, fund: str, told: Sequence[Booked], entries: Sequence[Book
     for row in rows:
         _ADD.run(chain.connection, event=seq, **row)
     return True
+
+
+def ids(connection: Connection, account: str, at: datetime) -> frozenset[str]:
+    """Ids of the postings of an account from ``at`` on."""
+    return frozenset(row["id"] for row in _IDS.all(connection, of_account=account, since=at))
 
 
 def since(connection: Connection, fund: str, at: datetime) -> tuple[Booked, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from sqlalchemy import Connection, bindparam, exists, insert, not_, or_, select, update
+from sqlalchemy import Connection, bindparam, exists, func, insert, not_, or_, select, update
 
 from keeper.domain.errors import InvariantViolation
 from keeper.domain.run import SLOT_PREFIX, Run, RunKey, RunStatus, SlotRun
@@ -44,6 +44,11 @@ _LAST_EMERGENCY = Statement(
     .where(_FUND, runs.c.trigger >= EMERGENCY, runs.c.trigger < EMERGENCY.replace(":", ";"))
     .order_by(runs.c.event.desc())
     .limit(1)
+)
+_LAST_STOP = Statement(
+    select(func.max(fills.c.at).label("at"))
+    .select_from(fills.join(children, fills.c.client_id == children.c.client_id).join(runs, children.c.run == runs.c.id))
+    .where(_FUND, runs.c.trigger >= GUARD, runs.c.trigger < GUARD.replace(":", ";"), runs.c.started_at >= bindparam("since"))
 )
 _OLDER_SLOT = Statement(_SLOTS.where(runs.c.trigger < bindparam("border")).order_by(runs.c.trigger.desc()).limit(1))
 _LATER_SLOTS = Statement(_SLOTS.where(runs.c.trigger >= bindparam("border")).order_by(runs.c.trigger))
@@ -156,6 +161,13 @@ def last_emergency(connection: Connection, fund: str) -> Run | None:
     """The newest run of a fund that an emergency triggered."""
     row = _LAST_EMERGENCY.one(connection, of_fund=fund)
     return None if row is None else _run(row)
+
+
+def last_brake(connection: Connection, fund: str, since: datetime) -> datetime | None:
+    """When a fund was last de-levered, by an emergency's run or by a stop that was put in its place at ``since`` or later."""
+    emergency, stop = last_emergency(connection, fund), _LAST_STOP.one(connection, of_fund=fund, since=since)
+    times = (None if emergency is None else emergency.started_at, None if stop is None else stop["at"])
+    return max((at for at in times if at is not None), default=None)
 
 
 def unended(connection: Connection, fund: str) -> tuple[Run, ...]:

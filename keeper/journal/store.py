@@ -213,6 +213,10 @@ class SqlJournal:
         """Book postings and the entries that follow, all or none; False where one is booked, or the ledger has grown."""
         return await self._write(postings.book, fund, told, entries, last=last, at=at)
 
+    async def posted(self, account: str, since: datetime) -> frozenset[str]:
+        """Ids of the postings of an account from ``since`` on, whichever fund booked them."""
+        return await self._read(postings.ids, account, since)
+
     async def postings(self, fund: str, since: datetime) -> tuple[Booked, ...]:
         """What venues' ledgers told of a fund from ``since`` on, oldest first."""
         return await self._read(postings.since, fund, since)
@@ -236,6 +240,10 @@ class SqlJournal:
     async def last_emergency(self, fund: str) -> Run | None:
         """The newest run that took a fund out of an emergency, or was to."""
         return await self._read(runs.last_emergency, fund)
+
+    async def last_brake(self, fund: str, since: datetime) -> datetime | None:
+        """When a fund was last de-levered, by an emergency's run or by a stop that was put in its place at ``since`` or later."""
+        return await self._read(runs.last_brake, fund, since)
 
     async def runs(self, *, fund: str | None = None, limit: int = 50, whole: bool = False) -> tuple[Run, ...]:
         """The latest runs, newest first. whole: those as well that put stops in their place of which none has gone off."""

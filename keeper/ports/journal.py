@@ -117,6 +117,10 @@ class Journal(Protocol):
         """
         ...
 
+    async def posted(self, account: str, since: datetime) -> frozenset[str]:
+        """Ids of the postings of an account from ``since`` on, whichever fund booked them."""
+        ...
+
     async def postings(self, fund: str, since: datetime) -> tuple[Booked, ...]:
         """What venues' ledgers told of a fund from ``since`` on, oldest first."""
         ...
@@ -139,6 +143,13 @@ class Journal(Protocol):
 
     async def last_emergency(self, fund: str) -> Run | None:
         """The newest run that took a fund out of an emergency, or was to, None where there is none."""
+        ...
+
+    async def last_brake(self, fund: str, since: datetime) -> datetime | None:
+        """When a fund was last de-levered, None where it never was.
+
+        That is when an emergency's run began, or when a stop went off that was put in its place at ``since`` or later.
+        """
         ...
 
     async def runs(self, *, fund: str | None = None, limit: int = 50, whole: bool = False) -> tuple[Run, ...]:

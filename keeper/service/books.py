@@ -14,11 +14,13 @@ import structlog
 from keeper.accounting.dealing import (
     PLACES,
     Assignment,
+    Cancellation,
     Consolidation,
     Movement,
     Payment,
     Redemption,
     Request,
+    Settlement,
     Stamp,
     Subscription,
     changed_terms,
@@ -42,7 +44,9 @@ KINDS: dict[type[Request], EntryKind] = {
     Payment: EntryKind.PAID,
     Consolidation: EntryKind.CONSOLIDATED,
     Movement: EntryKind.MOVED,
+    Cancellation: EntryKind.CANCELED,
     Assignment: EntryKind.ASSIGNED,
+    Settlement: EntryKind.PAID,
 }
 
 
@@ -247,17 +251,21 @@ def _is_same(entry: BookEntry, request: Request) -> bool:
         return False
     match request:
         case Subscription():
-            return (entry.party, entry.amount) == (request.holder, request.amount)
+            same = (entry.party, entry.amount) == (request.holder, request.amount)
         case Redemption():
-            return (
+            same = (
                 entry.party == request.holder
                 and request.units in (None, entry.units, rounded(entry.units, PLACES))
                 and request.amount in (None, entry.amount)
             )
         case Payment():
-            return entry.party == request.payee and request.amount in (None, entry.amount)
+            same = (entry.party, entry.about) == (request.payee, "") and request.amount in (None, entry.amount)
         case Consolidation():
-            return entry.ratio == request.ratio
+            same = entry.ratio == request.ratio
+        case Assignment():
+            same = (entry.party, entry.about) == (request.holder, request.of)
+        case Settlement():
+            same = (entry.party, entry.about) == (request.payee, request.of)
         case _:
-            holder = request.holder if isinstance(request, Assignment) else ""
-            return (entry.party, entry.about) == (holder, request.of)
+            same = entry.about == request.of
+    return same

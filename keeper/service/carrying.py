@@ -1,11 +1,14 @@
 """Reads what holding a fund's exposure costs now. Public data only, and nothing that a run waits for."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import structlog
 
+from keeper.domain.account import Valuation
 from keeper.domain.errors import StaleData, VenueError
 from keeper.domain.market import Market, MarketKind
+from keeper.domain.numbers import ZERO, exact
 from keeper.domain.observation import FundingRate, Observation
 from keeper.planning.carry import Carried, carry_document
 from keeper.ports import MarketData
@@ -25,13 +28,22 @@ async def carry_of(data: MarketData, observation: Observation) -> dict[str, obje
     valuation = observation.valuation()
     held = []
     for symbol, market in observation.markets.items():
-        if not valuation.exposures[symbol]:
+        if not (leverage := _held(observation, valuation, market)):
             continue
         spot = market.kind is MarketKind.SPOT
         others = {} if spot else {other: rate for other, rate in await _rates(data, await _others(data, market)) if rate}
-        leverage, rate = valuation.leverage(symbol), None if spot else await _rate(data, symbol)
+        rate = None if spot else await _rate(data, symbol)
         held.append(Carried(symbol=symbol, leverage=leverage, rate=rate, spot=spot, others=others))
     return carry_document(held)
+
+
+@exact
+def _held(observation: Observation, valuation: Valuation, market: Market) -> Decimal:
+    """What is held of a market, as a signed multiple of NAV: of a contract the position alone, coins behind it pay no funding."""
+    if market.kind is MarketKind.SPOT:
+        return valuation.leverage(market.symbol)
+    worth = market.notional(observation.account.held(market), observation.marks[market.symbol]) * valuation.prices[market.quote]
+    return worth / valuation.nav if valuation.nav > 0 else ZERO
 
 
 async def _others(data: MarketData, market: Market) -> Sequence[str]:

@@ -6,7 +6,7 @@ prices of that one. Days are UTC, and a stretch of time belongs to the day that 
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from keeper.accounting.daily import PLACES, Attribution, Booking, Item, Part, Reading, Step, Trade, steps_of, summed
+from keeper.accounting.following import APART, PREFIX
 from keeper.accounting.nav import Books, enter
 from keeper.domain.ledger import BookEntry, Ledger
 from keeper.domain.market import Market, MarketKind
@@ -21,7 +22,7 @@ from keeper.domain.numbers import ONE, ZERO, exact, plain, rounded
 from keeper.domain.order import Fill
 from keeper.domain.run import NavCause, NavPoint, Run
 from keeper.domain.statement import Booked, PostingKind
-from keeper.planning.plan import EMERGENCY, last_targets
+from keeper.planning.plan import EMERGENCY, GUARD, last_targets
 from keeper.service.documents import Document, utc_text
 from keeper.service.spreadsheet import csv_text
 
@@ -62,12 +63,30 @@ class Past:
     ledger: Ledger = field(default_factory=Ledger)
 
 
-def flows_of(ledger: Ledger, postings: Iterable[Booked]) -> tuple[tuple[datetime, Decimal], ...]:
+def flows_of(ledger: Ledger, postings: Sequence[Booked]) -> tuple[tuple[datetime, Decimal], ...]:
     """When money came into the account (above 0) or left it, currency, oldest first: each flow once, by the venue's word."""
     told = [(one.posting.at, one.value) for one in postings if one.posting.kind.is_flow and one.value is not None]
+    return tuple(sorted([*told, *((entry.at, amount) for entry, amount in _untold(ledger, postings))]))
+
+
+def _untold(ledger: Ledger, postings: Sequence[Booked]) -> list[tuple[BookEntry, Decimal]]:
+    """The moves of ``ledger`` that no posting tells of.
+
+    An entry that was made of a posting has one, though it be an old one. So has what opened the books on money that was told
+    before: that posting belongs to no entry.
+    """
     known = {one.entry for one in postings if one.entry}
-    announced = [(entry.at, amount) for entry, amount in ledger.moves if entry.id not in known]
-    return tuple(sorted([*told, *announced]))
+    loose = [one for one in postings if one.posting.kind.is_flow and not one.entry]
+    found = []
+    for entry, amount in ledger.moves:
+        if entry.id in known or entry.id.startswith(PREFIX):
+            continue
+        same = (one for one in loose if one.value == amount and abs(one.posting.at - entry.at) <= APART)
+        if (match := next(same, None)) is None:
+            found.append((entry, amount))
+        else:
+            loose.remove(match)
+    return found
 
 
 @exact
@@ -160,10 +179,8 @@ def _placed(past: Past, points: Sequence[NavPoint], markets: Collection[str]) ->
     for posting in past.postings:
         if posting.posting.kind in _PARTS:
             between[bisect_left(times, posting.posting.at)].append(posting)
-    known = {one.entry for one in past.postings if one.entry}
-    for entry, amount in past.ledger.moves:
-        if entry.id not in known:
-            between[bisect_left(times, entry.at)].append(Booking(at=entry.at, part=Part.FLOWS, amount=amount))
+    for entry, amount in _untold(past.ledger, past.postings):
+        between[bisect_left(times, entry.at)].append(Booking(at=entry.at, part=Part.FLOWS, amount=amount))
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     for number, point in enumerate(points):
@@ -171,11 +188,18 @@ def _placed(past: Past, points: Sequence[NavPoint], markets: Collection[str]) ->
         if point.cause is NavCause.AFTER:
             last[point.run] = number
     for run_id, fill in past.fills:
+        if _rested(past.runs.get(run_id)) and fill.symbol in markets:  # it went off whenever it did, by no reading of its run
+            between[bisect_left(times, fill.at)].append((past.runs[run_id], fill))
         if run_id in first and run_id in past.runs and fill.symbol in markets:
             place = _within(points, bisect_left(times, fill.at), run_id, fill.at)
             place = min(max(place, first[run_id] + 1), last.get(run_id, len(points)))
             between[place].append((past.runs[run_id], fill))
     return between
+
+
+def _rested(run: Run | None) -> bool:
+    """Whether the orders of ``run`` are stops."""
+    return run is not None and run.key.trigger.startswith(GUARD)
 
 
 def _within(points: Sequence[NavPoint], place: int, run: str, at: datetime) -> int:
@@ -218,7 +242,7 @@ def _reading(point: NavPoint, run: Run | None) -> Reading:
 
 
 def _trade(run: Run, fill: Fill, valued: _Values) -> Trade:
-    legs: Any = run.plan.get("legs") or ()
+    legs: Any = () if _rested(run) else run.plan.get("legs") or ()  # a stop was decided at the price that set it off
     decided = next((leg["decision_mid"] for leg in legs if (leg["market"], leg["side"]) == (fill.symbol, fill.side)), None)
     return Trade(
         at=fill.at,
@@ -227,7 +251,7 @@ def _trade(run: Run, fill: Fill, valued: _Values) -> Trade:
         price=fill.price,
         decided=fill.price if decided is None else Decimal(decided),
         fee=fill.fee * (valued.price(fill.fee_asset) or ZERO),
-        urgent=run.key.trigger.startswith(EMERGENCY),
+        urgent=run.key.trigger.startswith((EMERGENCY, GUARD)),
     )
 
 

@@ -3,7 +3,7 @@
 It reads and writes the journal, and sends nothing. A ledger that can't be read keeps nobody from trading: it is asked again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -34,6 +34,13 @@ NOTED_EVERY = timedelta(hours=6)
 AGAIN = timedelta(minutes=5)
 """After which a ledger that could not be read is asked again."""
 DAY = timedelta(days=1)
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+FLOWS_EVERY = timedelta(minutes=10)
+"""How often the ledger is read where money that comes or leaves makes the fund act."""
+POSTED = timedelta(minutes=2)
+"""How long after midnight a day is closed: by then venues have posted what they charge at that hour."""
+PATIENCE = timedelta(hours=1)
+"""How long a day waits to be closed for a ledger that can't be read."""
 ATTEMPTS = 3
 log = structlog.get_logger()
 
@@ -47,10 +54,20 @@ class Look:
 
 
 class DayBook:
-    """The days of ``fund`` on ``venue``."""
+    """The days of ``fund`` on ``venue``. on_flow: called whenever the ledger was read; then that is done often."""
 
-    def __init__(self, fund: str, venue: Venue, journal: Journal, observer: Observer, positions: PositionBook) -> None:
+    def __init__(
+        self,
+        fund: str,
+        venue: Venue,
+        journal: Journal,
+        observer: Observer,
+        positions: PositionBook,
+        *,
+        on_flow: Callable[[], None] | None = None,
+    ) -> None:
         self._fund = fund
+        self._on_flow = on_flow
         self._venue = venue
         self._clock: Clock = venue.clock
         self._journal = journal
@@ -58,6 +75,7 @@ class DayBook:
         self._positions = positions
         self._ran = False
         self._ends: datetime | None = None
+        self._read_at: datetime | None = None
         self._quiet_until: datetime | None = None
 
     def ran(self) -> None:
@@ -70,20 +88,41 @@ class DayBook:
         if self._quiet_until is not None and now < self._quiet_until:
             return self._quiet_until
         ends = await self._day_ends()
-        if ends > now and not self._ran:
-            return ends
+        if ends > now and not self._ran and not self._watches(now):
+            return self._again(ends)
+        found, is_read = Look(), True
         try:
             found = await self.follow()
-            if ends <= now:
-                await self._close(found.observation or await self._observer.observe())
         except (VenueError, StaleData, BookRefused) as error:
             log.warning("ledger.unread", fund=self._fund, error=str(error))
+            is_read = False
+        try:
+            if ends <= now and (is_read or now - ends >= PATIENCE):
+                await self._close(found.observation or await self._observer.observe())
+        except (VenueError, StaleData) as error:
+            log.warning("day.not_closed", fund=self._fund, error=str(error))
+            is_read = False
+        if self._on_flow is not None and is_read:
+            self._on_flow()  # whoever booked what was told
+        if not is_read:
+            self._ran = True  # it is asked again, though the day be closed
             self._quiet_until = self._clock.now() + AGAIN
             return self._quiet_until
-        self._ran, self._quiet_until = False, None
+        self._ran, self._quiet_until, self._read_at = False, None, now
         if (ends := await self._day_ends()) <= self._clock.now():  # until its own orders are settled no day is closed
             ends = self._quiet_until = self._clock.now() + AGAIN
-        return ends
+        return self._again(ends)
+
+    def _watches(self, now: datetime) -> bool:
+        """Whether it is time to look for flows, although no day ends and no run has ended."""
+        is_read = self._read_at is not None and timedelta(0) <= now - self._read_at < FLOWS_EVERY
+        return self._on_flow is not None and not is_read
+
+    def _again(self, ends: datetime) -> datetime:
+        """When to come again at the latest."""
+        if self._on_flow is None or self._read_at is None:
+            return ends
+        return min(ends, max(self._read_at + FLOWS_EVERY, self._clock.now()))
 
     async def follow(self) -> Look:
         """Book what the venue's ledger tells and the journal does not have. VenueError or StaleData where it can't be told.
@@ -93,13 +132,13 @@ class DayBook:
         for _ in range(ATTEMPTS):
             last, ledger = await self._journal.last_event(READ, self._fund), await self._journal.ledger(self._fund)
             now = self._clock.now()
-            begun = ledger.items[-1].at if ledger.items else now - FIRST
+            begun = ledger.entries[0].at if ledger.entries else now - FIRST
             since = begun if last is None else datetime.fromisoformat(str(last.payload["until"])) - OVERLAP
             told = await self._venue.ledger(since)
             known = await self._journal.postings(self._fund, since - APART * 2)
-            there = {(one.account, one.posting.id) for one in known}
-            account = self._venue.info.account
-            fresh = [one for one in told or () if (account, one.id) not in there]
+            # a fund of another name may have booked them
+            there = await self._journal.posted(self._venue.info.account, since - APART * 2)
+            fresh = [one for one in told or () if one.id not in there and self._observer.owns(one.asset)]
             if not fresh:
                 if last is None or now - last.at >= NOTED_EVERY:
                     await self._note_read(now, is_told=told is not None)
@@ -145,11 +184,11 @@ class DayBook:
         await self._journal.note(READ, fund=self._fund, run="", at=self._clock.now(), payload=payload)
 
     async def _day_ends(self) -> datetime:
-        """When the day that was closed last is over; at once where none was."""
+        """When the day that was closed last is over; long ago where none was."""
         if self._ends is None:
             closed = await self._journal.last_event(CLOSED, self._fund)
-            self._ends = None if closed is None else _midnight(closed.at) + DAY
-        return self._ends or self._clock.now()
+            self._ends = None if closed is None else _midnight(closed.at) + DAY + POSTED
+        return self._ends or LONG_AGO
 
     async def _close(self, observation: Observation) -> None:
         """Record what the fund is worth as a day begins, once its own orders are settled."""

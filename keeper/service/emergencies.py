@@ -30,9 +30,9 @@ def again_at(run: Run) -> datetime | None:
     return run.ended_at + min(pause, LONGEST_PAUSE)
 
 
-def overtook(emergency: Run | None, run: SlotRun) -> bool:
-    """Whether ``emergency`` came after ``run`` had begun: what that took off only the next slot may put on again."""
-    return emergency is not None and bool(run.attempts) and emergency.started_at >= run.started_at
+def overtook(braked_at: datetime | None, run: SlotRun) -> bool:
+    """Whether a brake came after ``run`` had begun: what that took off only the next slot may put on again."""
+    return braked_at is not None and bool(run.attempts) and braked_at >= run.started_at
 
 
 def trigger_at(now: datetime) -> str:

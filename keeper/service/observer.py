@@ -55,6 +55,10 @@ class Observer:
                 raise VenueRefused("currency", message)
         return cls(venue, markets, counted, clock, assets)
 
+    def owns(self, asset: str) -> bool:
+        """Whether what the account has of ``asset`` is the fund's."""
+        return self._assets is None or asset in self._assets
+
     @property
     def partial(self) -> "PartialObserver":
         """One that does without what can't be read."""

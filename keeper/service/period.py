@@ -16,6 +16,7 @@ from keeper.domain.numbers import BPS, ZERO, exact, plain, rounded
 from keeper.domain.order import Fill
 from keeper.domain.run import Run
 from keeper.domain.statement import Booked
+from keeper.planning.plan import EMERGENCY, GUARD
 from keeper.service.documents import PARTS, Document, utc_text
 from keeper.service.spreadsheet import csv_text
 
@@ -164,10 +165,13 @@ def fills_as_csv(fills: Iterable[tuple[Run, str, Fill]]) -> str:
 
 
 def _mark(run: Run) -> Mark | None:
-    """What a run found as it began; None for one that never looked, or was recorded before prices were."""
+    """What a run found as it began; None for one that never looked, or was recorded before prices were.
+
+    None either for an emergency's, or one that put stops in their place: the ideal goes to its targets at slots, and not there.
+    """
     plan: Mapping[str, Any] = run.plan
     marks = plan.get("marks")
-    if not plan.get("nav") or not isinstance(marks, Mapping):
+    if not plan.get("nav") or not isinstance(marks, Mapping) or not marks or run.key.trigger.startswith((EMERGENCY, GUARD)):
         return None
     nav = Decimal(str(plan["nav"]))
     if nav <= 0:
@@ -224,6 +228,7 @@ def _row(run: Run, step: Step | None, flow: Decimal) -> Document:
         "leverage_after": result.get("leverage_after"),
         "gross_leverage_before": plan.get("gross_leverage"),
         "gross_leverage_after": result.get("gross_leverage_after"),
+        "levels": [{key: level[key] for key in ("cause", "market", "leverage")} for level in plan.get("triggers") or ()],
         "flow": _money(flow),
         "traded": result.get("filled_notional") or "0",
         "fund_return": None if step is None else _ratio(step.fund),

@@ -39,13 +39,13 @@ def recorded(
     runs: Iterable[SlotRun],
     history: Sequence[Followed],
     *,
-    emergency: Run | None,
+    braked_at: datetime | None,
     account: str | None = None,
     rested_until: datetime | None = None,
 ) -> dict[datetime, SlotRecord]:
     """What the runs of slots come to, by local date and time (naive).
 
-    history: what the fund's schedules named, the newest first; emergency: the fund's last run out of one; account: the one at
+    history: what the fund's schedules named, the newest first; braked_at: when it was last de-levered; account: the one at
     hand, None where it does not matter; rested_until: what ended by then rests no more.
     """
     rows = {}
@@ -57,7 +57,7 @@ def recorded(
                 status=run.status,
                 attempts=0 if rested else run.attempts,
                 ended_at=run.ended_at,
-                is_ours=account in (None, run.account) and not overtook(emergency, run),
+                is_ours=account in (None, run.account) and not overtook(braked_at, run),
                 named=named_at(history, run.started_at),
             )
     return rows
@@ -138,8 +138,9 @@ class SlotLedger:
             self._rested_until = None  # the clock was ahead when that was said
         today = now.astimezone(self._schedule.zone).date()
         found = await self._journal.slot_runs(self._owner.fund, today - LOOK_BACK)
-        emergency, account = await self._journal.last_emergency(self._owner.fund), self._owner.venue.account
-        rows = recorded(found, self._history, emergency=emergency, account=account, rested_until=self._rested_until)
+        braked_at = await self._journal.last_brake(self._owner.fund, now - LOOK_BACK)
+        account = self._owner.venue.account
+        rows = recorded(found, self._history, braked_at=braked_at, account=account, rested_until=self._rested_until)
         older = max((local for local in rows if local.date() < today - LOOK_BACK), default=None)
         records = {local: record for local, record in rows.items() if local != older}
         self._ledger = replace(ledger, records=records, before=older)

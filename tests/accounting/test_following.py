@@ -8,11 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keeper.accounting.dealing import Assignment, Consolidation, Movement, Redemption, Subscription, dealt, flowed
+from keeper.accounting.dealing import (
+    Assignment,
+    Cancellation,
+    Consolidation,
+    Movement,
+    Payment,
+    Redemption,
+    Settlement,
+    Subscription,
+    dealt,
+    flowed,
+)
 from keeper.accounting.following import Followed, follow
-from keeper.accounting.nav import Books, enter
+from keeper.accounting.nav import Books, enter, read
 from keeper.domain.errors import BookRefused
-from keeper.domain.ledger import BookEntry, EntryKind, Ledger
+from keeper.domain.ledger import BookEntry, EntryKind, FeeTerms, Ledger
 from keeper.domain.statement import Booked, Posting, PostingKind
 from tests.fakes.book_values import START, booked, open_books, opening, stamp
 
@@ -29,7 +40,8 @@ def told(name: str, amount: str, *, after: float = 1, kind: PostingKind = Postin
 def followed(
     books: Books | None, *fresh: Booked, equity: str, entries: tuple[BookEntry, ...] = (), known: tuple[Booked, ...] = ()
 ) -> Followed:
-    return follow(books, Ledger(entries), fresh, known, at=START + 2 * HOUR, equity=D(equity))
+    ledger = Ledger(entries or (opening("1000"),))
+    return follow(books, ledger, fresh, known, at=START + 2 * HOUR, equity=D(equity))
 
 
 def entered(books: Books, found: Followed) -> Books:
@@ -147,7 +159,7 @@ def _moved(of: str) -> Movement:
 
 def test_money_that_the_exchange_told_of_is_not_announced_once_more() -> None:
     books = entered(open_books("1000"), followed(open_books("1000"), told("d1", "500"), equity="1500"))
-    with pytest.raises(BookRefused, match="say whose it is with `keeper nav assign btc3l ledger-d1`") as refusal:
+    with pytest.raises(BookRefused, match="say whose it is with `keeper nav assign btc3l ledger-d1 --holder NAME`") as refusal:
         dealt(books, Subscription(holder="anna", amount=D(500), moved=True), stamp("twice", "1500"))
     assert refusal.value.code == "detected"
     dealt(books, Subscription(holder="anna", amount=D(500), moved=False), stamp("another", "1500"))
@@ -155,6 +167,117 @@ def test_money_that_the_exchange_told_of_is_not_announced_once_more() -> None:
     out = entered(open_books("1000"), followed(open_books("1000"), told("w1", "-300"), equity="700"))
     with pytest.raises(BookRefused, match="assign btc3l ledger-w1"):
         dealt(out, Redemption(holder="", amount=D(300), moved=True), stamp("twice", "700"))
+
+
+def test_what_moved_before_the_books_were_opened_is_in_what_they_were_opened_with() -> None:
+    books = open_books("1000")
+    early = [told("d1", "500", after=after) for after in (-1, 0)]
+    found = followed(books, *early, told("d2", "100"), equity="1100")
+    assert [one.entry for one in found.told] == ["", "", "ledger-d2"]
+    assert (found.entries[0].units, found.entries[0].price) == (D(100), D(1))
+
+
+def test_money_that_came_as_another_amount_is_dealt_once_when_what_was_announced_is_canceled() -> None:
+    books = open_books("1000", holder="anna")
+    announced = dealt(books, Subscription(holder="ben", amount=D(500), moved=False), stamp("wire", "1000"))
+    books = enter(books, announced)
+    found = followed(books, told("d1", "499"), equity="1499", entries=(opening("1000", holder="anna"), announced))
+    books = entered(books, found)
+    assert (books.units, books.nav) == (D(1999), D(1999))
+    canceled = dealt(books, Cancellation("wire"), stamp("off", "1499"))
+    assert (canceled.party, canceled.units, canceled.amount, canceled.flow) == ("ben", D(500), D(500), D(0))
+    books = booked(enter(books, canceled), Assignment("ledger-d1", "ben"), "1499", entry_id="who")
+    assert (dict(books.holders), dict(books.transit), books.nav_per_unit) == ({"anna": D(1000), "ben": D(499)}, {}, D(1))
+    for request in (Cancellation("wire"), Cancellation("open"), Movement("wire")):
+        with pytest.raises(BookRefused, match=r"no money of entry (wire|open) is on its way"):
+            dealt(books, request, stamp("again", "1499"))
+
+
+def test_a_canceled_redemption_gives_back_the_units_that_it_took_in_what_they_are_by_then() -> None:
+    books = booked(open_books("1000", holder="anna"), Redemption(holder="anna", units=D(400)), "1000", entry_id="out")
+    books = booked(books, Consolidation(D(10)), "1000", entry_id="ten")
+    books = booked(books, Cancellation("out"), "1100", entry_id="off")
+    assert (dict(books.holders), dict(books.transit), books.nav) == ({"anna": D(100)}, {}, D(1100))
+
+
+@pytest.mark.parametrize(
+    ("request_", "equity", "price"),
+    [
+        (Subscription(holder="ben", amount=D(100), moved=False), "80", "0.8"),
+        (Redemption(holder="anna", units=D(50)), "80", "0.8"),
+    ],
+)
+def test_what_the_market_made_of_a_canceled_entry_moves_no_high_water_mark(
+    request_: Subscription | Redemption, equity: str, price: str
+) -> None:
+    terms = FeeTerms(performance=D("0.2"))
+    books = booked(enter(None, opening("100", holder="anna", terms=terms)), request_, "100", entry_id="wire")
+    books = booked(books, Cancellation("wire"), equity, entry_id="off")
+    assert (books.nav_per_unit, books.high_water) == (D(price), D(1))
+    assert read(books, START, D(100)).provisional == 0
+    assert read(books, START, D(120)).provisional == 4
+
+
+def test_what_a_fee_lifted_is_taken_back_with_the_entry_that_paid_it() -> None:
+    terms = FeeTerms(performance=D("0.2"), creation=D("0.05"))
+    books = enter(None, opening("100", holder="anna", terms=terms))
+    lifted = booked(books, Subscription(holder="ben", amount=D(100), moved=False), "100", entry_id="wire")
+    assert lifted.high_water > 1
+    ten = booked(lifted, Consolidation(D(10)), "100", entry_id="ten")
+    for after, mark in (
+        (booked(lifted, Cancellation("wire"), "100", entry_id="off"), D(1)),
+        (booked(ten, Cancellation("wire"), "100", entry_id="off"), D(10)),
+    ):
+        assert abs(after.high_water - mark) < D("1e-25")
+        assert after.nav_per_unit == mark
+
+
+def test_units_that_were_given_back_since_can_not_be_taken_by_a_cancellation() -> None:
+    books = booked(open_books("1000"), Subscription(holder="ben", amount=D(500), moved=False), "1000", entry_id="wire")
+    books = booked(books, Redemption(holder="ben", units=D(100)), "1000", entry_id="out")
+    with pytest.raises(BookRefused, match=r"ben has 100[.0]* units less than that"):
+        dealt(books, Cancellation("wire"), stamp("off", "1000"))
+
+
+def test_fees_whose_payment_the_exchange_told_of_are_paid_by_that_and_not_once_more() -> None:
+    terms = FeeTerms(management=D("0.1"))
+    opened = opening("1000", holder="anna", terms=terms)
+    books = enter(None, opened)
+    year = timedelta(days=365)
+    owing = read(books, START + year, D(1000))
+    assert owing.owed["manager"] == 100
+    found = follow(
+        books,
+        Ledger((opened,)),
+        [told("w1", "-60", after=year / HOUR, kind=PostingKind.WITHDRAWAL)],
+        (),
+        at=START + year,
+        equity=D(940),
+    )
+    books = entered(books, found)
+    with pytest.raises(BookRefused, match="keeper nav assign btc3l ledger-w1 --payee manager"):
+        dealt(books, Payment(payee="manager", amount=D(60), moved=True), stamp("pay", "940", after=year))
+    paid = dealt(books, Settlement("ledger-w1", "manager"), stamp("paid", "940", after=year))
+    assert (paid.kind, paid.amount, paid.flow, paid.about) == (EntryKind.PAID, D(60), D(0), "ledger-w1")
+    books = enter(books, paid)
+    assert (books.owed["manager"], dict(books.holders), books.nav) == (D(40), {"anna": D(1000)}, D(900))
+    assert dict(books.unassigned) == {}
+    with pytest.raises(BookRefused, match="no flow that is yet to be assigned, and with which money left"):
+        dealt(books, Settlement("ledger-w1", "manager"), stamp("again", "940", after=year))
+    with pytest.raises(BookRefused, match="ben is owed 0 USDT, not 60"):
+        dealt(entered(enter(None, opened), found), Settlement("ledger-w1", "ben"), stamp("ben", "940", after=year))
+
+
+def test_money_that_came_pays_no_fee_and_a_canceled_payment_is_owed_again() -> None:
+    books = entered(open_books("1000"), followed(open_books("1000"), told("d1", "500"), equity="1500"))
+    with pytest.raises(BookRefused, match="no flow that is yet to be assigned, and with which money left"):
+        dealt(books, Settlement("ledger-d1", "manager"), stamp("paid", "1500"))
+    year = timedelta(days=365)
+    books = enter(None, opening("1000", terms=FeeTerms(management=D("0.1"))))
+    books = booked(books, Payment(payee="manager", amount=D(60)), "1000", after=year, entry_id="pay")
+    assert (books.owed["manager"], dict(books.transit)) == (D(40), {"pay": D(-60)})
+    books = booked(books, Cancellation("pay"), "1000", after=year, entry_id="off")
+    assert (books.owed["manager"], dict(books.transit), books.nav) == (D(100), {}, D(900))
 
 
 amounts = st.decimals("-400", "5000", places=4).filter(lambda amount: amount != 0)

@@ -172,7 +172,7 @@ def log(core: ExchangeCore) -> list[dict[str, Any]]:
         kind = "TRANSFER_IN" if paid.amount > 0 else "TRANSFER_OUT"
         found.append(row(kind, paid.asset, paid.at, f"p{number}", cash=paid.amount))
     for number, one in enumerate(core.fundings):
-        found.append(row("SETTLEMENT", one.asset, one.at, f"f{number}", symbol=one.symbol, funding=one.amount))
+        found.append(row("SETTLEMENT", one.asset, one.at, f"f{number}", symbol=one.symbol, funding=one.amount, cash=one.session))
     for trade in core.trades:
         settle = core.instruments[trade.symbol].settle
         found.append(row("TRADE", settle, trade.at, f"t{trade.id}", symbol=trade.symbol, cash=trade.profit, fee=trade.fee))

@@ -189,13 +189,17 @@ class Trade:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Funding:
-    """One payment of funding. rate: of the value at the mark; amount: received (negative: paid), in ``asset``; at: ms."""
+    """One payment of funding. rate: of the value at the mark; amount: received (negative: paid), in ``asset``; at: ms.
+
+    session: profit that is settled with it, where an exchange does that.
+    """
 
     symbol: str
     rate: Decimal
     amount: Decimal
     asset: str
     at: int
+    session: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,6 @@
 """A fund's days: what the venue's ledger told is booked once, and what the fund was worth as each day ended."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,48 +16,23 @@ from keeper.service.books import Bookkeeper
 from keeper.service.carrying import CARRY
 from keeper.service.causes import Past, causes_document
 from keeper.service.causes_page import carry_words
-from keeper.service.day_book import CLOSED, READ, DayBook
+from keeper.service.day_book import CLOSED, PATIENCE, POSTED, READ, DayBook
 from keeper.service.observer import Observer
 from keeper.service.period import Period
 from keeper.service.positions import PositionBook
 from keeper.venues.feeds.market_spec import MarketSpec
+from tests.fakes.bank import Bank
 from tests.fakes.book_values import NO_FEES
 from tests.fakes.daemon_desks import Kept, kept
 from tests.fakes.daemons import fund_of
 from tests.fakes.desks import drifted
 from tests.fakes.moving_feed import moving_feed
 from tests.fakes.paper import PERP, START
-from tests.fakes.scripted_venue import Fault, ScriptedVenue
+from tests.fakes.scripted_venue import Fault
 
 D = Decimal
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 COSTLY = MarketSpec(taker_bps=D(5), lot=D("0.001"), funding_bps=D(1))
-
-
-class Bank:
-    """Pays into an account on a scripted venue, whose ledger tells it."""
-
-    def __init__(self, venue: ScriptedVenue) -> None:
-        self.venue = venue
-        self.told: list[Posting] = []
-        self._ledger = venue.ledger
-        venue.ledger = self.ledger  # type: ignore[method-assign]
-
-    async def ledger(self, since: datetime) -> tuple[Posting, ...] | None:
-        told = await self._ledger(since) or ()
-        return (*told, *(posting for posting in self.told if posting.at >= since))
-
-    def pay(self, amount: str, *, asset: str = "USDT", silently: bool = False) -> None:
-        inner = self.venue.inner
-        ledger = inner._ledger
-        balances = {**ledger.account.balances}
-        balances[asset] = balances.get(asset, D(0)) + D(amount)
-        inner._ledger = replace(ledger, account=replace(ledger.account, balances=balances))
-        self.venue._remember()
-        kind = PostingKind.DEPOSIT if D(amount) > 0 else PostingKind.WITHDRAWAL
-        if not silently:
-            at = self.venue.clock.now()
-            self.told.append(Posting(id=f"p{len(self.told)}", kind=kind, at=at, asset=asset, amount=D(amount)))
 
 
 class Token:
@@ -113,7 +87,7 @@ async def test_a_daemon_closes_each_day_and_its_change_is_explained_to_the_last_
     assert all(D(str(row["funding"])) < 0 for row in list(days.values())[:2])
     assert D(str(days["2025-03-01"]["trading"])) < 0
     closed = await desk.journal.events(kind=CLOSED)
-    assert [event.at for event in reversed(closed)] == [START, START + DAY, START + 2 * DAY]
+    assert [event.at for event in reversed(closed)] == [START, START + DAY + POSTED, START + 2 * DAY + POSTED]
     postings = await desk.journal.postings(fund_of().name, EARLIEST)
     assert len({one.posting.id for one in postings}) == len(postings)
     assert {one.posting.kind for one in postings} == {PostingKind.FUNDING, PostingKind.TRADING_FEE, PostingKind.DEPOSIT}
@@ -244,3 +218,53 @@ async def test_a_command_that_deals_needs_the_ledger(desk: Kept) -> None:
     desk.venue.failing["ledger"] = 1
     with pytest.raises(VenueUnavailable):
         await keeper.deal(Subscription(holder="anna", amount=D(5), moved=False), entry_id="wire", reason="")
+
+
+async def test_coins_in_the_account_that_are_not_the_funds_are_no_flows_of_its(desk: Kept) -> None:
+    bank = Bank(desk.venue)
+    await desk.venue.__aenter__()
+    observer = await Observer.on(desk.venue, fund_of().symbols, "USDT", desk.venue.clock, {"USDT"})
+    positions = PositionBook(fund_of(), desk.venue, desk.journal, observer)
+    days = DayBook(fund_of().name, desk.venue, desk.journal, observer, positions)
+    bank.pay("2", asset="BTC")
+    bank.pay("7")
+    await days.follow()
+    await days.follow()
+    assert [one.posting.asset for one in await desk.journal.postings(fund_of().name, EARLIEST)] == ["USDT"]
+
+
+async def test_what_a_fund_of_another_name_has_booked_on_the_account_is_not_booked_again(desk: Kept) -> None:
+    bank = Bank(desk.venue)
+    _, days = await books_of(desk)
+    bank.pay("100")
+    await days.follow()
+    renamed = DayBook("renamed", desk.venue, desk.journal, days._observer, days._positions)
+    bank.pay("50")
+    await renamed.follow()
+    await renamed.follow()
+    assert [one.posting.amount for one in await desk.journal.postings("renamed", EARLIEST)] == [D(50)]
+
+
+async def test_a_day_waits_an_hour_for_a_ledger_that_can_not_be_read_and_is_closed_then(desk: Kept) -> None:
+    async with desk.daemon():
+        await desk.until(START + HOUR)
+        desk.venue.failing["ledger"] = 10_000
+        await desk.until(START + DAY + POSTED + PATIENCE - timedelta(minutes=1))
+        assert len(await desk.journal.events(kind=CLOSED)) == 1
+        await desk.passed(hours=1)
+    [closed, _] = await desk.journal.events(kind=CLOSED)
+    assert timedelta(0) <= closed.at - (START + DAY + POSTED + PATIENCE) <= timedelta(minutes=10)
+
+
+async def test_money_from_before_the_books_were_opened_is_not_counted_twice(desk: Kept) -> None:
+    bank = Bank(desk.venue)
+    keeper, days = await books_of(desk)
+    await days.follow()
+    bank.pay("1150")
+    await desk.passed(hours=1)
+    assert await keeper.book(await keeper.opening(holder="anna", price=D(1), entry_id="open", reason=""))
+    await desk.passed(hours=1)
+    await days.follow()
+    entries = (await desk.journal.ledger(fund_of().name)).entries
+    assert [entry.kind for entry in entries] == [EntryKind.OPENED]
+    assert [one.posting.amount for one in await desk.journal.postings(fund_of().name, EARLIEST)] == [D(1150)]

@@ -54,6 +54,18 @@ async def test_funding_fees_and_transfers_are_told_and_realised_profit_is_not(op
     assert len({one.id for one in told}) == len(told)
 
 
+async def test_the_profit_that_bybit_settles_with_funding_is_no_funding() -> None:
+    async with connected() as (server, venue):
+        start = since(server, minutes=1)
+        await venue.place(order(amount=D("0.02")))
+        server.core.fund("BTCUSDT", D("0.0001"))
+        paid = server.core.fundings[-1].amount
+        object.__setattr__(server.core.fundings[-1], "session", D("12.5"))
+        told = await venue.ledger(start)
+        assert told is not None
+        assert [one.amount for one in told if one.kind is PostingKind.FUNDING] == [paid]
+
+
 async def test_a_history_of_many_pages_is_told_whole_and_each_posting_once(opened: Opened) -> None:
     server, venue, _, core = opened
     for number in range(230):

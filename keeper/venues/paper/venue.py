@@ -294,7 +294,9 @@ class PaperVenue:
             await self._keep(cancel_stop(self._ledger, client_id, at))
             return
         book = await self._feed.book(booked.symbol, at)
-        worst = book.taken_by(asked.side)[-1].price
+        if not (levels := book.taken_by(asked.side)):
+            return  # nobody is there to trade with: it goes off with the first who is
+        worst = levels[-1].price
         request = OrderRequest(
             client_id=client_id,
             symbol=booked.symbol,

@@ -21,7 +21,10 @@ KINDS: Mapping[str, PostingKind] = {
 
 
 def posting(wire: Wire, row: object) -> Posting | None:
-    """One row; None for a trade without a fee. Where the log has a change it is that, signed as the balance went."""
+    """One row; None for a trade without a fee. Where the log has a change it is that, signed as the balance went.
+
+    A settlement of a USDC contract changes the balance by the session's profit, too, which prices made: its funding alone is one.
+    """
     kind, asset = parsing.word(row, "type"), parsing.word(row, "currency")
     charged, traded = bybit_rows.optional(row, "fee"), kind in TRADED
     fee = parsing.finite(charged, "fee") if charged else ZERO
@@ -29,7 +32,8 @@ def posting(wire: Wire, row: object) -> Posting | None:
         return None
     market = bybit_rows.text(row, "symbol")
     named = wire.pair if bybit_rows.text(row, "category") == "spot" else wire.contract
-    amount = fee.copy_negate() if traded else parsing.number(row, "change")
+    paid = bybit_rows.optional(row, "funding") if kind == "SETTLEMENT" else ""
+    amount = fee.copy_negate() if traded else parsing.finite(paid, "funding") if paid else parsing.number(row, "change")
     return Posting(
         id=parsing.named(parsing.part(row, "id"), "id of a posting"),
         kind=PostingKind.TRADING_FEE if traded else KINDS.get(kind, PostingKind.OTHER),
