@@ -217,6 +217,12 @@ def _shape(case: _Case) -> Iterator[Refusal]:
         yield Refusal("not_reduce_only", f"{request.side} {plain(request.amount)} only reduces, and does not say so to the venue")
 
 
+@exact
+def largest_stop(limits: Limits) -> Decimal:
+    """What a stop may be worth, quote currency."""
+    return EMERGENCY_SLACK * limits.max_order_notional
+
+
 def _stop(case: _Case) -> Iterator[Refusal]:
     """What a stop has to meet in place of book and caps: it trades later, in an emergency, and only ever reduces."""
     request, situation = case.request, case.situation
@@ -230,7 +236,7 @@ def _stop(case: _Case) -> Iterator[Refusal]:
     age = situation.now - situation.observation.account.at
     if not (-MAX_AGE <= age <= MAX_AGE):
         yield Refusal("stale", f"the account is {age.total_seconds():.1f} s old, allowed are {MAX_AGE.seconds} s")
-    ceiling = EMERGENCY_SLACK * situation.limits.max_order_notional
+    ceiling = largest_stop(situation.limits)
     if not (case.notional <= ceiling):
         cap = f"{EMERGENCY_SLACK} times limits.max_order_notional = {plain(ceiling)}"
         yield Refusal("order_notional", f"stop of {case.notional:.2f} is above {cap}")

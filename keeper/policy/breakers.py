@@ -2,7 +2,7 @@
 
     slippage, loss, error rate, stale data, venue trouble, forced trade on one leg of a hedge        -> REDUCE_ONLY
     journal, fills against position, identity of contract or account, a forced trade on or an
-    unexplained change of a single position, repeated execution                                      -> HALTED
+    unexplained change of a single position, repeated execution, nothing left of NAV                 -> HALTED
 
 After a forced trade on one leg of a hedge the other legs are reduced with it: ``triggers.kept`` says how far.
 Nothing here stops a reduction short of a halt, and only what comes from outside and passes lifts by itself.
@@ -35,6 +35,7 @@ class Cause(StrEnum):
     IDENTITY = "identity"
     POSITION = "position"
     REPEATED = "repeated_execution"
+    WORTHLESS = "worthless"
 
 
 PASSING = frozenset({Cause.STALE_DATA, Cause.VENUE_TROUBLE})
@@ -148,8 +149,8 @@ class Record:
     NAV; peak, nav: highest NAV of the last day and NAV now, the first as if what was paid out (in) since had been gone (there)
     by then, None when one of them is not known; errors: children rejected or not known in the last hour; unseen: since its
     last good observation; trouble: since the venue's last answer; both 0 while nobody looks; runs: attempts of runs that sent
-    orders in the last hour; changes: of its positions, but for our own fills; journal, fills, identity: what is wrong with it,
-    in words, empty when nothing is.
+    orders in the last hour; changes: of its positions, but for our own fills; journal, fills, identity, worth: what is wrong
+    with it, in words, empty when nothing is.
     """
 
     slippage_bps: Decimal | None = None
@@ -164,6 +165,7 @@ class Record:
     journal: str = ""
     fills: str = ""
     identity: str = ""
+    worth: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +189,13 @@ def trips(record: Record, breakers: Breakers) -> tuple[Trip, ...]:
 
 
 def _halting(record: Record, breakers: Breakers) -> Iterator[Trip]:
-    for cause, words in ((Cause.JOURNAL, record.journal), (Cause.FILLS, record.fills), (Cause.IDENTITY, record.identity)):
+    wrong = {
+        Cause.JOURNAL: record.journal,
+        Cause.FILLS: record.fills,
+        Cause.IDENTITY: record.identity,
+        Cause.WORTHLESS: record.worth,
+    }
+    for cause, words in wrong.items():
         if words:
             yield Trip(state=FundState.HALTED, cause=cause, why=words)
     for each in record.changes:

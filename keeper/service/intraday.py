@@ -1,27 +1,30 @@
 """What was last done for a fund between its slots, and from which prices it strays: told from the journal's rows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from keeper.domain.numbers import ZERO, exact
 from keeper.domain.run import Run, RunStatus
 from keeper.planning.plan import GUARD, INTRADAY, marks_of
+from keeper.policy.intraday import Since
 from keeper.ports import Journal
+from keeper.service.causes import flows_of
 
+OVERLAP = timedelta(days=1)
 MOST_RUNS = 50
 """How far back a run is looked for that ended well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """What a fund comes from.
+    """What was done for a fund before.
 
-    marks: quote per base by symbol, of the last run that ended well, none where there is none; ended_at: when it last acted
-    between its slots, aware UTC, None where it never did.
+    since: the last run that ended well; ended_at: when it last acted between its slots, aware UTC, None where it never did.
     """
 
-    marks: Mapping[str, Decimal] = field(default_factory=dict)
+    since: Since = field(default_factory=Since)
     ended_at: datetime | None = None
 
     def rests(self, now: datetime, cooldown: timedelta) -> bool:
@@ -36,7 +39,20 @@ async def before_now(journal: Journal, fund: str) -> Before:
     # a stop that went off tells of no price that the fund was rebalanced at
     well = next((run for run in ended_well if not run.key.trigger.startswith(GUARD)), None)
     acted = next((run for run in runs if _is_between(run)), None)
-    return Before(marks=marks_of(well), ended_at=None if acted is None else acted.ended_at)
+    flowed = ZERO if well is None else await _flowed(journal, fund, well.started_at)
+    return Before(since=Since(marks=marks_of(well), flowed=flowed), ended_at=None if acted is None else acted.ended_at)
+
+
+async def _flowed(journal: Journal, fund: str, since: datetime) -> Decimal:
+    """Money that came since then, currency, by the venue's ledger and the fund's books."""
+    postings = await journal.postings(fund, since - OVERLAP)  # somebody may have booked what was told shortly before
+    return _total(flows_of(await journal.ledger(fund), postings), since)
+
+
+@exact
+def _total(flows: Iterable[tuple[datetime, Decimal]], since: datetime) -> Decimal:
+    """What ``flows`` after that time come to."""
+    return sum((amount for at, amount in flows if at > since), ZERO)
 
 
 def trigger_between(now: datetime) -> str:

@@ -5,8 +5,7 @@ that was read before the bell decides a size, and no ring decides that something
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -20,14 +19,14 @@ from keeper.planning.written import WrittenPlan
 from keeper.policy.agenda import Agenda
 from keeper.service import asked as wanted
 from keeper.service.charge import Charge
-from keeper.service.day_book import DayBook
 from keeper.service.emergencies import LONGEST_PAUSE, again_at, trigger_at, unfinished
 from keeper.service.flattening import unfinished as unfinished_flattening
 from keeper.service.guard import Guard
+from keeper.service.identity import lacking
 from keeper.service.intraday import trigger_between
-from keeper.service.monitor import Monitor
+from keeper.service.link import Link
 from keeper.service.progress import Unwatched
-from keeper.service.rebalancer import Rebalancer, lacking
+from keeper.service.rebalancer import Rebalancer
 from keeper.service.slots import SlotLedger, was_asked_for, why_missed
 from keeper.service.steering import lacks_targets
 from keeper.service.trouble import LONGEST_REFUSED, LONGEST_RETRY, Trouble
@@ -37,8 +36,6 @@ WARM_UP = timedelta(seconds=90)
 """Before a slot, when markets, fees and what else a connection loads are refreshed."""
 LAST_CALL = timedelta(seconds=10)
 """Before a slot, when the connections that its reads need are opened, and the clock is checked: idle ones are soon closed."""
-STALE = timedelta(minutes=10)
-"""Age at which what a connection loaded is refreshed before it is used."""
 log = structlog.get_logger()
 
 
@@ -54,10 +51,7 @@ class FundKeeper:
         self._asked = wanted.Asked()
         self._working: Rebalancer | None = None
         self._why_stopping = ""
-        self._connection: AsyncExitStack | None = None
-        self._make: Callable[[], Rebalancer] | None = None
-        self._connected_at: datetime | None = None
-        self._warm_for: datetime | None = None
+        self._link = Link(charge)
         self._trouble = Trouble(
             self.fund, charge.journal, charge.clock, Guard(self.fund, charge.breakers, charge.clock, charge.journal)
         )
@@ -65,8 +59,6 @@ class FundKeeper:
         self._announced: datetime | None = None
         self._unsettled = self._doubted = False
         self._stray = ""
-        self._monitor: Monitor | None = None
-        self._days: DayBook | None = None
         self._busy: tuple[datetime, datetime] | None = None
 
     def ask(self, command: Command) -> None:
@@ -89,7 +81,8 @@ class FundKeeper:
     def clock_changed(self, *, back: bool) -> None:
         """Look again, since the wall clock jumped. back: what was counted from the time before counts no more."""
         if back:
-            self._trouble.quiet_until = self._connected_at = None
+            self._trouble.quiet_until = None
+            self._link.doubt()
             self._watch.wake()
             self._cut("the clock was set back")
         self._charge.bell.ring()
@@ -151,7 +144,7 @@ class FundKeeper:
         (stray, self._stray), warm_from = (self._stray, ""), agenda.opens_at - WARM_UP
         if agenda.slot is not None and not self._why_stopping and not standing.halted:
             # over a new connection the leverage is looked at first, however often the slot that is due fails
-            if self._make is not None or not await self._be_fresh():
+            if self._link.is_open or not await self._be_fresh():
                 await self._run_slot(agenda.slot, agenda.ends_by)
                 await self._trouble.over()
             return self.clock.now()
@@ -159,14 +152,13 @@ class FundKeeper:
             await self._be_fresh()
             await self._work(trigger_between(self.clock.now()), None, ends_by=agenda.opens_at, asked=stray)
             return self.clock.now()
-        if (self._make is None or now >= warm_from or self._unsettled) and await self._be_fresh():
+        if (not self._link.is_open or now >= warm_from or self._unsettled) and await self._be_fresh():
             return self.clock.now()  # what was settled may be due again
         last_call = agenda.opens_at - LAST_CALL
-        if now >= last_call and self._warm_for != agenda.opens_at:
-            await self._charge.warm()
-            self._warm_for = agenda.opens_at
+        if now >= last_call:
+            await self._link.warm(agenda.opens_at)
         await self._trouble.over()
-        books_at = agenda.next_at if self._days is None else await self._days.keep()
+        books_at = agenda.next_at if self._link.days is None else await self._link.days.keep()
         look_at = min([agenda.next_at, books_at, *(at for at in (warm_from, last_call) if now < at)])
         look_at = min(look_at, left.again_at) if left is not None and left.again_at is not None else look_at
         return min(look_at, self.clock.now() + LONGEST_RETRY) if self._unsettled else look_at
@@ -204,7 +196,7 @@ class FundKeeper:
 
         by: a written plan that it carries out; ends_by: when the run is over at the latest, whatever its horizon; asked: why.
         """
-        made = self._new_rebalancer()
+        made = self._link.rebalancer()
         if self._doubted and not trigger.startswith(FLATTEN):
             raise lacking()
         if trigger.startswith(INTRADAY):
@@ -225,7 +217,7 @@ class FundKeeper:
 
     async def _brake(self) -> None:
         """Look at the account where that is due, and take the fund out of an emergency. It goes ahead of everything else."""
-        monitor = self._monitor
+        monitor = self._link.monitor
         if monitor is None or self._why_stopping or self._trouble.is_quiet(self.clock.now()) or not self._watch.is_wanted:
             return
         begun = await unfinished(self._journal, self.fund, self.clock.now())
@@ -235,8 +227,8 @@ class FundKeeper:
         self._stray = reading.stray
         if reading.stray and not await self._may_run():
             self._stray, rest_until = "", self.clock.now() + LONGEST_PAUSE
-        if not reading.danger and monitor.seen is not None:
-            self._guarded(await self._new_rebalancer().renew_guard(monitor.seen))
+        if not reading.danger and monitor.seen is not None and not self._doubted:  # nothing but a flattening is sent on a doubt
+            self._guarded(await self._link.rebalancer().renew_guard(monitor.seen))
         self._watch.looked(near=reading.near, rest_until=rest_until)
 
     async def _take_out(self, danger: str, begun: Run | None) -> datetime | None:
@@ -252,7 +244,7 @@ class FundKeeper:
 
     async def _delever(self, danger: str, begun: Run | None) -> Run | None:
         """A run that ends an emergency, in the row of ``begun`` where it goes on; None where nothing can be done."""
-        self._working = rebalancer = self._new_rebalancer().braked(going_on=begun is not None)
+        self._working = rebalancer = self._link.rebalancer().braked(going_on=begun is not None)
         try:
             plan = await rebalancer.plan(begun=begun)
             if self._why_stopping:
@@ -268,10 +260,10 @@ class FundKeeper:
 
     def _rest(self, worked: Rebalancer) -> None:
         self._working = None
-        if self._days is not None:
-            self._days.ran()
-        if worked.latest is not None and self._monitor is not None:
-            self._monitor.saw(worked.latest)
+        if self._link.days is not None:
+            self._link.days.ran()
+        if worked.latest is not None and self._link.monitor is not None:
+            self._link.monitor.saw(worked.latest)
         if worked.guarded is not None:
             self._guarded(worked.guarded)
 
@@ -283,8 +275,10 @@ class FundKeeper:
         """Do what a command, and ``others`` with it, asks and say what came of it. A run's own row tells how it went."""
         if command.kind not in wanted.WORK:
             if command.kind is CommandKind.RESUME:
-                self._trouble.quiet_until = self._connected_at = None  # why it was halted may still hold
+                self._trouble.quiet_until = None
+                self._link.doubt()  # why it was halted may still hold
                 self._watch.wake()
+                self._watch.look_by(self.clock.now() + timedelta(seconds=1))  # nobody renewed stops meanwhile
                 await self._ledger.go_on(self.clock.now())
             await self._journal.end_command(command.id, at=self.clock.now(), exit_code=0)
             return
@@ -322,23 +316,18 @@ class FundKeeper:
 
     async def _be_fresh(self) -> bool:
         """Have a connection whose markets, fees and clock were loaded lately, and nothing left open; whether it is new."""
-        now = self.clock.now()
-        if self._make is not None and self._connected_at is not None and now - self._connected_at < STALE:
+        if self._link.is_fresh:
             await self._settle()
             return False
         await self._disconnect()
-        connection = AsyncExitStack()
-        self._make = await connection.enter_async_context(self._charge.open())
-        self._connection = connection
+        await self._link.open()
         # a journal that is not the one that was traded by must not go on with what it thinks was cut
-        self._doubted = not await self._new_rebalancer().verify()
+        self._doubted = not await self._link.rebalancer().verify()
         if self._doubted and not (await self._journal.standing(self.fund)).flattened:
             raise lacking()  # whatever a human says of the fund meanwhile
-        self._monitor, self._days = self._new_rebalancer().monitor(), self._new_rebalancer().day_book()
-        self._watch.connect(self._monitor)
+        self._watch.connect(self._link.staff())
         await self._settle()
-        self._connected_at = self.clock.now()
-        await self._ledger.read(self._connected_at)
+        await self._ledger.read(self._link.loaded())
         return True
 
     async def _settle(self, *, goes_on: bool = True) -> None:
@@ -351,7 +340,7 @@ class FundKeeper:
         if not left and not open_before:
             self._unsettled = False
             return
-        self._working = rebalancer = self._new_rebalancer()
+        self._working = rebalancer = self._link.rebalancer()
         try:
             self._unsettled = bool(await rebalancer.recover())
         finally:
@@ -387,17 +376,7 @@ class FundKeeper:
 
     async def _disconnect(self) -> None:
         await self._watch.disconnect()
-        connection, self._connection, self._make, self._connected_at = self._connection, None, None, None
-        self._monitor = self._days = None
-        self._warm_for = None
-        if connection is not None:
-            await connection.aclose()
-
-    def _new_rebalancer(self) -> Rebalancer:
-        if self._make is None:
-            message = f"{self.fund} is to trade without a connection"
-            raise InvariantViolation(message)
-        return self._make()
+        await self._link.close()
 
     def _cut(self, why: str) -> None:
         if self._working is not None:

@@ -13,13 +13,12 @@ from decimal import Decimal
 import structlog
 
 from keeper.domain.errors import StaleData, VenueError
+from keeper.domain.fund import FundState
 from keeper.domain.market import MarketKind
 from keeper.domain.numbers import exact, rounded
 from keeper.domain.observation import Observation, holdings
-from keeper.planning.agreement import apart
-from keeper.planning.gate import EMERGENCY_SLACK
-from keeper.planning.soundness import unsound
-from keeper.policy.breakers import Cause
+from keeper.planning.belief import believed
+from keeper.policy.breakers import Cause, Trip
 from keeper.policy.emergency import Emergency, Reading, assess
 from keeper.policy.intraday import strayed
 from keeper.policy.triggers import unmatched
@@ -38,6 +37,8 @@ ACCOUNT_NEAR = timedelta(seconds=30)
 """The same near an emergency."""
 NOTED_EVERY = timedelta(minutes=15)
 """How often what was seen is written down while it stays about the same."""
+DOUBTED_FOR = timedelta(seconds=10)
+"""After how long a NAV at or below zero is looked at again, before it is believed."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PLACES = 8
 log = structlog.get_logger()
@@ -89,6 +90,10 @@ class Monitor:
         if observation.markets.keys() == self._observer.markets.keys():
             self._account, self._read_at = observation, self._clock.now()
 
+    def flowed(self) -> None:
+        """Go by what flowed since then: the venue's ledger has told more."""
+        self._before = None
+
     def is_due(self, *, near: bool) -> bool:
         """Whether the account is to be read again. near: an emergency is."""
         now = self._clock.now()
@@ -121,7 +126,8 @@ class Monitor:
             return reading
         observation, expected = await self._positions.reckoned(shown)
         self._account, self._read_at = observation, self._clock.now()
-        reading = await self._judged_as(self._believed(observation))
+        await self._judge_worth(observation, expected)
+        reading = await self._judged_as(observation)
         await self._note(reading, observation)
         if reading.danger:
             return reading
@@ -161,15 +167,26 @@ class Monitor:
         if self._before.rests(self._clock.now(), rule.cooldown):
             return reading
         valuation = observation.valuation()
-        return replace(reading, stray=strayed(rule, self._fund.mandate, valuation, observation.marks, self._before.marks))
+        return replace(reading, stray=strayed(rule, self._fund.mandate, valuation, observation.marks, self._before.since))
 
     def _believed(self, observation: Observation) -> Observation:
-        """``observation`` if its figures are some, and its prices agree as far as an order in an emergency asks of them."""
-        words = unsound(observation)
-        words = words or tuple(one.message for one in apart(observation.quotes, _widest(self._fund.limits.max_slippage_bps)))
-        if words:
-            raise StaleData("; ".join(words))
-        return observation
+        """``observation`` where it may decide an emergency; StaleData where it may not."""
+        return believed(observation, self._fund.limits.max_slippage_bps)
+
+    async def _judge_worth(self, observation: Observation, expected: Mapping[str, Decimal]) -> None:
+        """Halt a fund of which nothing is left: whatever it is a multiple of, there is none.
+
+        One that holds nothing, as is ``expected``, waits for money. What an exchange shows for once may be wrong.
+        """
+        if self._believed(observation).valuation().nav > 0:
+            return
+        await self._clock.sleep_until(self._clock.now() + DOUBTED_FOR)
+        observation = self._believed(await self._positions.settled())
+        valuation = observation.valuation()
+        held = any(holdings(observation).values()) or any(expected.values())
+        if valuation.nav < 0 or (held and not valuation.nav):
+            why = f"NAV is {valuation.nav:.2f} {valuation.currency}"
+            await self._guard.trip(Trip(state=FundState.HALTED, cause=Cause.WORTHLESS, why=why))
 
     async def _judge_positions(self, observation: Observation, expected: Mapping[str, Decimal]) -> None:
         """Have a breaker look at positions that are not the ``expected`` ones, to which our fills lead; at each of them once."""
@@ -194,11 +211,6 @@ class Monitor:
                 return
         self._noted = now, reading.near
         await self._journal.note(LOOKED, fund=self._fund.name, run="", at=now, payload=told(reading, self.rules, observation))
-
-
-@exact
-def _widest(bps: Decimal) -> Decimal:
-    return bps * EMERGENCY_SLACK
 
 
 @exact

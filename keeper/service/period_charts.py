@@ -46,7 +46,10 @@ def worth_chart(rows: Rows) -> str:
 
 
 def leverage_chart(rows: Rows) -> str:
-    """Net leverage before and after each run, as the line it went, and the targets' sum. Empty where less than two rows tell."""
+    """Net leverage before and after each run, as the line it went, and the targets' sum. Empty where less than two rows tell.
+
+    Of a fund of one market with the edges of its band, and the level that counts as an emergency, as the last run had them.
+    """
     known = [row for row in rows if row["leverage_before"] is not None]
     if len(known) < 2:  # noqa: PLR2004 - a line takes two points
         return ""
@@ -57,7 +60,8 @@ def leverage_chart(rows: Rows) -> str:
         if row["leverage_after"] is not None:
             points.append((at, float(row["leverage_after"])))
     goals = [(at, sum(float(target) for target in row["targets"].values())) for at, row in zip(times, known, strict=True)]
-    values = [value for _, value in (*points, *goals)]
+    levels = _levels(known)
+    values = [value for _, value in (*points, *goals)] + [value for _, value in levels]
     across, up = _scales(times, min(values), max(values))
     steps = [(goals[0][0], goals[0][1])]
     for (_, before), (at, goal) in pairwise(goals):
@@ -67,8 +71,22 @@ def leverage_chart(rows: Rows) -> str:
         element("path", tooltip("target"), class_="goal", fill="none", d=_line(steps, across, up)),
         element("path", tooltip("net leverage"), class_="worth fund", d=_line(points, across, up)),
     ]
-    parts += _ends({"target": (goals[-1][1], f"target {goals[-1][1]:.2f}x")}, up)
+    parts += [
+        element("line", tooltip(f"{cause} {level:.2f}x"), class_=f"level {cause}", x1=_LEFT, x2=WIDTH - _RIGHT, y1=y, y2=y)
+        for cause, level in levels
+        for y in (up(level),)
+    ]
+    ends = {f"{cause} {level}": (level, f"{cause} {level:.2f}x") for cause, level in levels}
+    parts += _ends(ends | {"target": (goals[-1][1], f"target {goals[-1][1]:.2f}x")}, up)
     return drawing(WIDTH, _HEIGHT, "Net leverage before and after each run, and the target", parts)
+
+
+def _levels(rows: Rows) -> list[tuple[str, float]]:
+    """Cause and leverage of what bounds a fund of one market; none where no run tells, or there are more."""
+    row = next((row for row in reversed(rows) if row.get("levels")), None)
+    if row is None or len(row["targets"]) != 1:
+        return []
+    return sorted({(str(level["cause"]), float(level["leverage"])) for level in row["levels"]})
 
 
 def cost_chart(rows: Rows) -> str:

@@ -18,10 +18,11 @@ from keeper.domain.observation import Observation, holdings
 from keeper.domain.order import Child
 from keeper.domain.run import NavCause, Run, RunStatus
 from keeper.execution import engine
+from keeper.planning.belief import believed
 from keeper.planning.gate import BOUND, Refused
 from keeper.planning.plan import Plan, goals_begun
 from keeper.planning.written import Who, WrittenPlan, written
-from keeper.policy.breakers import Cause, Trip
+from keeper.policy.breakers import Cause
 from keeper.policy.emergency import PATIENCE
 from keeper.ports import Clock, Journal, Venue
 from keeper.service.briefing import Preflight, brief_of, nothing_known, planned
@@ -31,7 +32,7 @@ from keeper.service.day_book import DayBook
 from keeper.service.dead_man import DeadMan
 from keeper.service.fund import Fund
 from keeper.service.guard import Guard
-from keeper.service.market_checks import changed_contracts
+from keeper.service.identity import is_whole, pinned
 from keeper.service.monitor import Monitor
 from keeper.service.observer import Observer
 from keeper.service.positions import PositionBook
@@ -46,11 +47,6 @@ from keeper.service.waiting import Waiting
 
 SHOWN = 5
 log = structlog.get_logger()
-
-
-def lacking() -> VenueRefused:
-    """The error to raise where a journal that is not whole keeps a fund from trading."""
-    return VenueRefused("journal", "the journal lacks orders of ours that the venue has: `keeper reconcile` shows them")
 
 
 class Rebalancer:
@@ -111,9 +107,11 @@ class Rebalancer:
         """What watches the same fund over the same connection."""
         return Monitor(self._helm, self._venue, self._journal, self._observer, self._positions, self._guard)
 
-    def day_book(self) -> DayBook:
-        """What keeps the same fund's days over the same connection."""
-        return DayBook(self.fund.name, self._venue, self._journal, self._observer, self._positions)
+    def day_book(self, monitor: Monitor) -> DayBook:
+        """What keeps the same fund's days over the same connection. monitor: hears of flows, where they make the fund act."""
+        rule = self.fund.intraday
+        on_flow = monitor.flowed if rule is not None and rule.flow is not None else None
+        return DayBook(self.fund.name, self._venue, self._journal, self._observer, self._positions, on_flow=on_flow)
 
     async def carry(self) -> dict[str, object] | None:
         """What holding what the last plan was made on costs; None where none was made."""
@@ -145,27 +143,8 @@ class Rebalancer:
                 await self._journal.amend_run(run_id, result=result, at=self._clock.now())
 
     async def verify(self) -> bool:
-        """Whether the journal has every order of ours that the venue tells of; else the fund is halted, and what rests canceled.
-
-        A fund that is to be flattened waits neither for that nor for a venue that can't tell, which counts as a journal that
-        is not whole: until it is, nothing else may be traded.
-        """
-        try:
-            missing = await self._positions.unrecorded()
-            for order in missing:
-                if not order.state.terminal:
-                    await self._venue.cancel(order.symbol, order.client_id)
-        except VenueError as error:
-            if not self.fund.urgent and not (await self._journal.standing(self.fund.name)).flattened:
-                raise
-            log.warning("journal.unverified", fund=self.fund.name, error=str(error))
-            return False
-        if not missing:
-            return True
-        names = ", ".join(order.client_id for order in missing[:SHOWN])
-        why = f"the venue has {len(missing)} orders of ours that the journal lacks ({names}): it was deleted, put back from a"
-        await self._guard.trip(Trip(state=FundState.HALTED, cause=Cause.JOURNAL, why=f"{why} backup, or is not the only one"))
-        return False
+        """Whether the journal has every order of ours that the venue tells of; as ``is_whole`` says."""
+        return await is_whole(self.fund, self._venue, self._journal, self._positions, self._guard)
 
     async def plan(self, *, approved_jump: bool = False, begun: Run | None = None, by: WrittenPlan | None = None) -> Plan:
         """What a run would do now. VenueError or StaleData when the account or a market can't be read.
@@ -275,7 +254,7 @@ class Rebalancer:
             state = engine.begin(plan, self.fund.pacing, limits=self.fund.limits, now=self._clock.now())
             prices = dict(observation.valuation().prices)
             course = Course(run=run, state=state, expected=holdings(observation), prices=prices, sequence=sequence)
-            course.pinned = await self._pinned()
+            course.pinned = await pinned(self._venue, self._journal, self._observer.markets, self._guard)
             status, reason, after = await self._work(course, observation, progress)
             self._after = after = await self._end(course, after)
         except (VenueError, StaleData) as error:
@@ -327,23 +306,13 @@ class Rebalancer:
             await self._positions.record(course.run.id, observation, changes)
         return observation
 
-    async def _pinned(self) -> dict[str, Mapping[str, object]]:
-        """What the fund's markets are on record to be. VenueRefused, and the fund halted, when one is not that any more."""
-        account, now = self._venue.info.account, self._clock.now()
-        found = {
-            symbol: await self._journal.pin(account, symbol, market.identity, at=now)
-            for symbol, market in self._observer.markets.items()
-        }
-        if changed := changed_contracts(self._observer.markets, found):
-            why = f"the contract behind {', '.join(changed)} is not what it was when the fund first traded it"
-            await self._guard.trip(Trip(state=FundState.HALTED, cause=Cause.IDENTITY, why=why))
-            raise VenueRefused("contract", why)
-        return found
-
     async def _seen(self, observation: Observation) -> Observation:
-        """``observation`` as the fund must see it: in an emergency every unknown reduction filled, no increase did."""
+        """``observation`` as the fund must see it: in an emergency every unknown reduction filled, no increase did.
+
+        StaleData where that is to be ended by prices that can't be.
+        """
         if self.fund.braking is not None:
-            observation = await self._positions.caught_up(observation)
+            observation = await self._positions.caught_up(believed(observation, self.fund.limits.max_slippage_bps))
         self.latest = observation
         return await self._positions.as_assumed(observation) if self.fund.urgent else observation
 

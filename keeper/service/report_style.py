@@ -67,6 +67,7 @@ svg text.strong { fill: var(--ink); font-weight: 600; font-size: 13px; }
 .worth.ideal { stroke: var(--ink); stroke-dasharray: 5 3; } .worth.market { stroke: var(--mid); stroke-opacity: .7; }
 .before { fill: var(--paper); stroke: var(--mid); stroke-width: 2.5; }
 .after { fill: var(--ink); }
+.level { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 2 4; } .level.emergency { stroke: var(--warn); }
 .goal { stroke: var(--buy); stroke-width: 1.5; stroke-dasharray: 4 3; } svg text.goal-text { fill: var(--buy); }
 .delay { fill: var(--delay); } .spread { fill: var(--spread); } .impact { fill: var(--impact); } .timing { fill: var(--timing); }
 .fees { fill: var(--fees); } .whole { fill: var(--ink); } .whisker { stroke: var(--ink); stroke-width: 1.25; }

@@ -5,17 +5,18 @@ A new stop is placed before the one that it replaces is taken back, so that the 
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import structlog
 
 from keeper.domain.errors import StaleData, VenueError
 from keeper.domain.market import MarketKind
-from keeper.domain.numbers import ZERO
+from keeper.domain.numbers import ZERO, exact
 from keeper.domain.observation import Observation, holdings
 from keeper.domain.order import Child, ChildState
 from keeper.domain.run import RunStatus
 from keeper.execution.engine import Slice
-from keeper.planning.gate import Refused
+from keeper.planning.gate import Refused, largest_stop
 from keeper.planning.guarding import Whose, guarding
 from keeper.planning.plan import GUARD
 from keeper.policy.emergency import assess
@@ -33,6 +34,10 @@ OLDEST = timedelta(days=1)
 """After how long a stop is placed anew although nothing has changed: venues end those that rest for too long."""
 REFUSED_FOR = timedelta(minutes=15)
 """How long nothing is placed in a market whose stop was not taken."""
+TOGETHER = Decimal("0.01")
+"""How far apart, as a fraction, the triggers of the parts of one stop are at the most."""
+ALIKE = Decimal("0.2")
+"""How far apart, as a fraction, the amounts of a stop and of its successor are at the most, as a rule."""
 LATE = frozenset({"stale", "open_child"})
 """Codes of refusals that are over at the next look."""
 RESTS = frozenset({ChildState.LIVE, ChildState.FILLED, ChildState.CANCELED})
@@ -85,23 +90,31 @@ class ResidentGuard:
             return False
         if not self._open(observation) <= (await self._positions.expected(observation.markets)).keys():
             return True  # no run has found it to stand still yet
-        waiting = await self._residents.book()
+        try:
+            waiting = await self._residents.book()
+        except (VenueError, StaleData):
+            await self._take_back(_outlived(resting))  # whatever became of the others
+            raise
         if len(waiting) < len(resting):  # the account may not be what it was
             observation = await self._positions.caught_up(await self._observer.observe())
         if not self._is_flat and assess(self._fund.watched, observation).danger:
             return True  # what rests is to go off, and whoever ends the emergency comes back here
-        wanted = resident_stops(self._fund.watched, observation) if keeps and not self._is_flat else ()
+        largest = largest_stop(self._fund.limits)
+        wanted = resident_stops(self._fund.watched, observation, largest) if keeps and not self._is_flat else ()
         kept, lacking = _matched(waiting, wanted, self._clock.now())
         states = await self._place(lacking, observation) if lacking else {}
         over = [child for child in waiting if child not in kept]
         if self._is_flat:
             over = [child for child in over if child.request.symbol not in self._open(observation)]
-        over = [*_replaced(over, lacking, states)]
-        await together(*(self._venue.cancel(child.request.symbol, child.request.client_id) for child in over))
+        over = [*_replaced(over, wanted, states)]
+        await self._take_back(over)
         if over:
             await self._clock.sleep_until(self._clock.now() + timedelta(seconds=self._venue.info.read_lag))
             await self._residents.book()
         return all(state in RESTS or state is ChildState.REJECTED for state in states.values())
+
+    async def _take_back(self, stops: Sequence[Child]) -> None:
+        await together(*(self._venue.cancel(child.request.symbol, child.request.client_id) for child in stops))
 
     def _open(self, observation: Observation) -> set[str]:
         """Symbols of the markets in which something is held."""
@@ -119,7 +132,7 @@ class ResidentGuard:
         states = await self._sent(going, observation) if going else []
         told = dict(zip(going, states, strict=True))
         if failed := sorted({stop.symbol for stop, state in told.items() if state is ChildState.REJECTED}):
-            payload: dict[str, object] = {"markets": failed}
+            payload: dict[str, object] = {"markets": sorted({*failed, *refused})}
             await self._journal.note(REFUSED, fund=self._fund.name, run="", at=self._clock.now(), payload=payload)
             log.error(REFUSED, fund=self._fund.name, markets=failed)
         return {stop: told.get(stop, ChildState.REJECTED) for stop in stops}
@@ -128,7 +141,7 @@ class ResidentGuard:
         """Markets in which a stop was refused a short time ago: whoever goes on asking gets no other answer."""
         event = await self._journal.last_event(REFUSED, self._fund.name)
         markets = None if event is None or not self._clock.now() - event.at < REFUSED_FOR else event.payload["markets"]
-        return frozenset(markets) if isinstance(markets, list) else frozenset()
+        return frozenset(map(str, markets)) if isinstance(markets, list) else frozenset()
 
     async def _sent(self, stops: Sequence[ResidentStop], observation: Observation) -> Sequence[ChildState]:
         """Place ``stops``; each ends REJECTED where it may not be sent, NOT_PLACED where it came too late or never left."""
@@ -174,19 +187,52 @@ def _matched(
 
 
 def _replaced(
-    over: Sequence[Child], lacking: Sequence[ResidentStop], states: Mapping[ResidentStop, ChildState]
+    over: Sequence[Child], wanted: Sequence[ResidentStop], states: Mapping[ResidentStop, ChildState]
 ) -> Sequence[Child]:
-    """Those of ``over`` that are not needed any more. Until its successor rests, one that is off is better than none.
+    """Those of ``over`` that are not needed any more. states: what became of those that are wanted and did not rest before.
 
-    The first of a market to go off is succeeded by the first of the new ones, and so on.
+    Until its successor rests, one that is off is better than none: the newest one that is nearest to it. Two that go off at the
+    same price take too much.
     """
-    found = []
+    found: list[Child] = []
     for symbol in sorted({child.request.symbol for child in over}):
-        successors = [stop for stop in lacking if stop.symbol == symbol]
-        old = [child for child in over if child.request.symbol == symbol]
-        old.sort(key=lambda child: child.request.price * child.request.side.sign)
-        found += [child for number, child in enumerate(old) if number >= len(successors) or states[successors[number]] in RESTS]
+        rungs = _rungs([stop for stop in wanted if stop.symbol == symbol])
+        there: list[list[Child]] = [[] for _ in rungs]
+        for child in (child for child in over if child.request.symbol == symbol):
+            apart = [abs(rung[0].trigger - child.request.price) for rung in rungs]
+            (there[apart.index(min(apart))] if apart else found).append(child)
+        for rung, old in zip(rungs, there, strict=True):
+            lacking = sum(stop in states and states[stop] not in RESTS for stop in rung)
+            found += sorted(old, key=lambda child: child.at, reverse=True)[lacking:]
     return found
+
+
+@exact
+def _outlived(resting: Sequence[Child]) -> list[Child]:
+    """Those beside which a newer one rests that goes off at the same price, and takes as much."""
+    return [
+        child
+        for child in resting
+        if any(
+            other.at > child.at
+            and other.request.symbol == child.request.symbol
+            and abs(other.request.price - child.request.price) <= child.request.price * TOGETHER
+            and abs(other.request.amount - child.request.amount) <= child.request.amount * ALIKE
+            for other in resting
+        )
+    ]
+
+
+@exact
+def _rungs(stops: Sequence[ResidentStop]) -> list[list[ResidentStop]]:
+    """Stops of one market by where they go off: the parts of one that was split go off together."""
+    rungs: list[list[ResidentStop]] = []
+    for stop in sorted(stops, key=lambda stop: stop.trigger):
+        if rungs and stop.trigger <= rungs[-1][0].trigger * (1 + TOGETHER):
+            rungs[-1].append(stop)
+        else:
+            rungs.append([stop])
+    return rungs
 
 
 def _told(child: Child) -> ResidentStop:

@@ -17,6 +17,7 @@ MEANINGS = {
     Cause.IDENTITY: "the account or a contract is not the one that was traded before: look at keys and markets",
     Cause.POSITION: "the position changed, and no order of yours explains it: find out who traded, or what the venue did",
     Cause.REPEATED: "runs followed each other faster than breakers.runs_per_hour allows: find out what starts them",
+    Cause.WORTHLESS: "nothing is left of NAV: see what the venue did, and pay money in before the fund is resumed",
 }
 RECONCILED = (Cause.JOURNAL, Cause.FILLS, Cause.POSITION, Cause.IDENTITY)
 """The causes that a comparison with the venue tells more of."""

@@ -24,6 +24,11 @@ class IntradaySettings(Section):
         validate_default=True,
         description="as soon as a price moved against the fund by this fraction since the last run (both: either way)",
     )
+    flow: Annotated[Ratio, Within(above=0, at_most=1)] | None = Field(
+        default=None,
+        validate_default=True,
+        description="as soon as money left by this fraction of NAV since the last run (both: or came)",
+    )
     direction: Annotated[Direction, chosen(Direction)] = Field(
         default=Direction.REDUCE, description='"reduce": only toward less risk; "both": more risk too'
     )
@@ -36,15 +41,16 @@ class IntradaySettings(Section):
     @field_validator("direction")
     @classmethod
     def _of_something(cls, direction: Direction, info: ValidationInfo) -> Direction:
-        if direction is Direction.BOTH and info.data.get("band") is False and info.data.get("move") is None:
+        acts = info.data.get("band") is not False or info.data.get("move") is not None or info.data.get("flow") is not None
+        if direction is Direction.BOTH and not acts:
             raise fault("has no use where nothing makes the fund act between its slots: set band = true, or a move such as 0.15")
         return direction
 
     def value(self) -> Intraday | None:
         """The rule itself; None where there is none."""
-        if not self.band and self.move is None:
+        if not self.band and self.move is None and self.flow is None:
             return None
-        return Intraday(band=self.band, move=self.move, direction=self.direction, cooldown=self.cooldown)
+        return Intraday(band=self.band, move=self.move, flow=self.flow, direction=self.direction, cooldown=self.cooldown)
 
     def counted(self, slots: int, runs_per_hour: int) -> None:
         """A fault where such runs and ``slots`` alone come to more than ``runs_per_hour`` within an hour."""

@@ -133,6 +133,7 @@ EVERYTHING = Record(
     journal="x",
     fills="x",
     identity="x",
+    worth="x",
 )
 
 
@@ -144,7 +145,7 @@ def test_a_halt_goes_before_all_else_and_every_breaker_is_told() -> None:
     assert judge(EVERYTHING, BREAKERS) == found[0]
     # what lifts by itself must not hide what needs a human
     assert [passes(trip.cause) for trip in found] == sorted(passes(trip.cause) for trip in found)
-    calmer = replace(EVERYTHING, journal="", fills="", identity="", runs=0, changes=())
+    calmer = replace(EVERYTHING, journal="", fills="", identity="", worth="", runs=0, changes=())
     assert (trip := judge(calmer, BREAKERS)) is not None
     assert (trip.state, trip.cause) == (REDUCE, Cause.SLIPPAGE)
 

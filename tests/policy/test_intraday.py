@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from keeper.domain.account import Valuation
-from keeper.policy.intraday import Direction, Intraday, strayed
+from keeper.policy.intraday import Direction, Intraday, Since, strayed
 from keeper.policy.mandate import Band, Mandate
 
 D = Decimal
@@ -27,7 +27,7 @@ def why(rule: Intraday, target: str, leverage: str, move: str = "0") -> str:
     side = 1 if D(target) > 0 else -1
     edges = sorted((side * D("2.25"), side * D("4.125")))
     mandate = Mandate(targets={BTC: D(target)}, bands={BTC: Band(*edges)})
-    return strayed(rule, mandate, worth(BTC=leverage), {BTC: 100 * (1 + D(move))}, {BTC: D(100)})
+    return strayed(rule, mandate, worth(BTC=leverage), {BTC: 100 * (1 + D(move))}, Since(marks={BTC: D(100)}))
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,26 @@ def test_a_price_that_moved(rule: Intraday, leverage: str, move: str, *, is_due:
 def test_nothing_moved_before_there_was_a_run() -> None:
     mandate = Mandate(targets={BTC: D(3), ETH: D(-1)})
     marks = {BTC: D(50), ETH: D(20)}
-    assert strayed(MOVE, mandate, worth(BTC="3", ETH="-1"), marks, {}) == ""
-    told = strayed(MOVE, mandate, worth(BTC="3", ETH="-1"), marks, {ETH: D(10)})
+    assert strayed(MOVE, mandate, worth(BTC="3", ETH="-1"), marks, Since()) == ""
+    told = strayed(MOVE, mandate, worth(BTC="3", ETH="-1"), marks, Since(marks={ETH: D(10)}))
     assert told == f"{ETH} moved by 1.0000 since the last run, to 20"
 
 
 def test_it_says_what_is_outside_of_what() -> None:
     assert why(BAND, "3", "4.2") == f"{BTC} is at 4.200x, outside of 2.250x to 4.125x"
+
+
+@pytest.mark.parametrize(
+    ("flowed", "direction", "told"),
+    [
+        ("-5", Direction.REDUCE, "5 USDT left since the last run, NAV is 100.00"),
+        ("-4.99", Direction.REDUCE, ""),
+        ("5", Direction.REDUCE, ""),
+        ("5", BOTH, "5 USDT came since the last run, NAV is 100.00"),
+        ("0", BOTH, ""),
+    ],
+)
+def test_money_that_came_or_left(flowed: str, direction: Direction, told: str) -> None:
+    rule, mandate = Intraday(flow=D("0.05"), direction=direction), Mandate(targets={BTC: D(3)})
+    assert strayed(rule, mandate, worth(BTC="3"), {BTC: D(100)}, Since(flowed=D(flowed))) == told
+    assert strayed(replace(rule, flow=None, band=True), mandate, worth(BTC="3"), {BTC: D(100)}, Since(flowed=D(-50))) == ""

@@ -11,8 +11,9 @@ from keeper.domain.account import Position
 from keeper.domain.market import Side
 from keeper.domain.numbers import sign
 from keeper.domain.observation import Observation
+from keeper.domain.order import Fill
 from keeper.policy.emergency import Emergency, assess
-from keeper.policy.resident import ResidentStop, resident_stops, serves
+from keeper.policy.resident import MOST, ResidentStop, resident_stops, serves
 from tests.fakes.markets import BTC, ETH, holding, inverse, linear, observe, quote, spot
 
 D = Decimal
@@ -167,3 +168,94 @@ def test_when_one_that_rests_will_do() -> None:
     assert not serves(replace(wanted, amount=wanted.amount + LOT), wanted)
     assert not serves(replace(wanted, side=Side.BUY), wanted)
     assert not serves(replace(wanted, symbol=ETH), wanted)
+
+
+def test_a_stop_above_the_largest_order_is_split_into_equal_ones_a_tick_apart() -> None:
+    fund = fund_at("3")
+    whole = resident_stops(AT_FOUR, fund)
+    worth = whole[0].amount * whole[0].trigger
+    parts = resident_stops(AT_FOUR, fund, worth * D("0.4"))
+    first = parts[:3]
+    assert sum(part.amount for part in first) == whole[0].amount
+    assert max(part.amount for part in first) - min(part.amount for part in first) <= LOT
+    assert [whole[0].trigger - part.trigger for part in first] == [D(0), D("0.1"), D("0.2")]
+    assert all(part.amount * part.trigger <= worth * D("0.4") for part in parts)
+    assert len(parts) <= MOST
+    assert resident_stops(AT_FOUR, fund, worth * 2) == whole
+
+
+def test_a_stop_that_can_not_be_split_so_small_is_asked_for_whole() -> None:
+    fund = fund_at("3", lot="2")
+    whole = resident_stops(AT_FOUR, fund)
+    assert resident_stops(AT_FOUR, fund, D(100)) == whole
+    assert whole
+
+
+@given(st.decimals("1.1", "3.8", places=2), st.decimals("500", "200000", places=0))
+def test_parts_of_stops_are_distinct_and_no_more_than_the_stops(held: Decimal, largest: Decimal) -> None:
+    fund = fund_at(str(held))
+    whole, parts = resident_stops(AT_FOUR, fund), resident_stops(AT_FOUR, fund, largest)
+    assert len(set(parts)) == len(parts) <= MOST
+    assert sum(part.amount for part in parts) <= sum(stop.amount for stop in whole)
+    assert all(part.amount * part.trigger <= largest for part in parts) or len(parts) == len(whole)
+
+
+def test_coins_and_a_perpetual_of_the_same_coin_move_together() -> None:
+    perp = fund_at("2")
+    coins = D(100_000) / D(7950)
+    both = observe(
+        {"USDT": "0", "BTC": str(coins)},
+        {linear(BTC, lot="0.001", tick="0.1"): quote("7950"), spot("BTC/USDT"): quote("7950")},
+        dict(perp.account.positions),
+    )
+    stop, *_ = resident_stops(Emergency(max_leverage=D("3.6"), to=D(3)), both)
+    # 100,000 of NAV with 300,000 of Bitcoin: (3 - 3 x) / (1 - 3 x) = 3.6 at x = 0.6 / 7.8
+    assert stop.symbol == BTC
+    assert abs(stop.trigger - D(7950) * (1 - D("0.6") / D("7.8"))) <= D("0.1")
+    there = replace(both, quotes={symbol: replace(one, mark=stop.trigger) for symbol, one in both.quotes.items()})
+    left = replace(there, account=there.account.after(_filled(stop, there), there.markets[BTC])).valuation()
+    assert abs(left.gross_leverage - 3) < D("0.001")
+
+
+def test_what_hedges_coins_has_no_stop_for_its_leverage() -> None:
+    coins = D(100_000) / D(7950)
+    hedged = observe(
+        {"USDT": "0", "BTC": str(coins)},
+        {linear(BTC, lot="0.001", tick="0.1"): quote("7950"), spot("BTC/USDT"): quote("7950")},
+        dict(fund_at("-1").account.positions),
+    )
+    assert resident_stops(Emergency(max_leverage=D("3.6"), to=D(3)), hedged) == ()
+
+
+def _filled(stop: ResidentStop, observation: Observation) -> Fill:
+    market = observation.markets[stop.symbol]
+    return Fill(
+        trade_id="t",
+        symbol=stop.symbol,
+        side=stop.side,
+        amount=stop.amount,
+        price=stop.trigger,
+        fee=D(0),
+        fee_asset=market.settle,
+        at=observation.at,
+    )
+
+
+def test_of_two_perpetuals_of_a_coin_each_rung_takes_what_both_of_them_leave() -> None:
+    other = "BTC/USDC:USDC"
+    half = fund_at("1.5").account.positions[BTC]
+    markets = {linear(symbol, lot="0.001", tick="0.1"): quote("7950") for symbol in (BTC, other)}
+    markets = {replace(market, quote="USDT", settle="USDT"): told for market, told in markets.items()}
+    both = observe({"USDT": "100000"}, markets, {BTC: half, other: replace(half, symbol=other)})
+    alone = resident_stops(AT_FOUR, fund_at("3"))
+    for symbol in (BTC, other):
+        stops = [stop for stop in resident_stops(AT_FOUR, both) if stop.symbol == symbol]
+        assert [abs(stop.trigger - whole.trigger) <= D("0.2") for stop, whole in zip(stops, alone, strict=True)] == [True] * 4
+        assert [abs(stop.amount * 2 - whole.amount) <= 2 * LOT for stop, whole in zip(stops, alone, strict=True)] == [True] * 4
+
+
+@given(st.decimals("-3.8", "-1.1", places=2), st.decimals("500", "200000", places=0))
+def test_no_part_of_a_buy_is_above_the_largest_either(held: Decimal, largest: Decimal) -> None:
+    fund = fund_at(str(held), tick="10")
+    whole, parts = resident_stops(AT_FOUR, fund), resident_stops(AT_FOUR, fund, largest)
+    assert all(part.amount * part.trigger <= largest for part in parts) or len(parts) == len(whole)

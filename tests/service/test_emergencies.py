@@ -395,3 +395,30 @@ async def test_to_resume_a_fund_does_not_call_off_an_emergency() -> None:
             [run] = await emergencies(crash)
         assert len(crash.desk.venue.sent) > sent + 3
         assert (run.status, run.attempts) == (RunStatus.COMPLETED, 1)
+
+
+async def test_a_fund_of_which_nothing_is_left_is_halted_and_not_traded() -> None:
+    async with crashing() as crash, crash.desk.daemon():
+        await built(crash)
+        sent = len(crash.desk.venue.sent)
+        await crash.at("5200", seconds=1)
+        await crash.at("5200", minutes=10)
+        standing = await crash.desk.journal.standing("btc3l")
+        assert (standing.state, standing.cause) == (FundState.HALTED, Cause.WORTHLESS)
+        assert standing.reason.startswith("NAV is -")
+        assert len(crash.desk.venue.sent) == sent
+
+
+async def test_a_nav_that_reads_as_nothing_for_once_halts_nobody() -> None:
+    async with crashing() as crash, crash.desk.daemon():
+        await built(crash)
+        wrong: list[str] = []
+
+        def once(kind: str) -> None:
+            crash.feed.move(PERP, "7950" if len(wrong) > 3 else "5200")
+            wrong.append(kind)
+
+        crash.desk.venue.on_read = once
+        await crash.desk.passed(minutes=10)
+        assert len(wrong) > 4
+        assert (await crash.desk.journal.standing("btc3l")).state is FundState.ACTIVE

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from keeper.domain.run import RunStatus
+from keeper.domain.run import RunKey, RunStatus
 from keeper.service.documents import PARTS
 from keeper.service.period import COLUMNS, Period, fills_as_csv, parse_period, period_document, rows_as_csv
 from keeper.service.period_page import period_page
@@ -156,6 +156,29 @@ def test_the_page_draws_worth_leverage_and_cost() -> None:
     assert [seen.count("path", f"worth {kind}".split()[1]) for kind in ("fund", "ideal", "market")] == [2, 1, 1]
     assert seen.count("rect", "fees") == 5
     assert all(seen.count("span", part) == 1 for part in PARTS)
+
+
+def test_leverage_is_drawn_with_its_band_and_the_emergency_level_of_the_last_run() -> None:
+    levels = [
+        {"cause": cause, "market": BTC, "leverage": level, "move": "0.1", "price": "110"}
+        for cause, level in (("band", "2.25"), ("band", "4.125"), ("emergency", "4.5"))
+    ]
+    runs = [*RUNS[:-1], replace(RUNS[-1], plan={**RUNS[-1].plan, "triggers": levels})]
+    document = period_document("btc3l", runs, WHOLE)
+    assert document["rows"][-1]["levels"][0] == {"cause": "band", "market": BTC, "leverage": "2.25"}
+    seen = read(period_page(document, "2024-08"))
+    assert (seen.count("line", "band"), seen.count("line", "emergency")) == (2, 1)
+    assert {"band 2.25x", "band 4.12x", "emergency 4.50x"} <= set(seen.words)
+
+
+@pytest.mark.parametrize("trigger", ["emergency:20240810T120000-000000", "guard:20240810T120000-000000g"])
+def test_the_ideal_is_rebalanced_at_slots_and_not_where_a_fund_was_de_levered(trigger: str) -> None:
+    between = replace(RUNS[2], id="urgent", key=RunKey("btc3l", trigger), started_at=RUNS[2].started_at + HOUR)
+    between = replace(between, plan={**between.plan, "at": (RUNS[2].started_at + HOUR).isoformat(), "marks": {BTC: "80"}})
+    alone = period_document("btc3l", RUNS, WHOLE)
+    document = period_document("btc3l", [*RUNS, between], WHOLE)
+    assert document["tracking"] == alone["tracking"]
+    assert len(document["rows"]) == len(RUNS) + 1
 
 
 def test_a_long_period_lists_its_last_runs_and_says_where_the_others_are() -> None:

@@ -1,6 +1,6 @@
 """The stops that a fund keeps on the exchange: they brake it when nobody looks, and are ours like any other order."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -9,17 +9,24 @@ from decimal import Decimal
 import pytest
 
 from keeper.domain.fund import FundState
+from keeper.domain.market import Side
 from keeper.domain.order import Child, ChildState, OrderReport, VenueOrder
 from keeper.domain.run import CommandKind, Run, RunStatus
+from keeper.journal.store import SqlJournal
 from keeper.planning.plan import EMERGENCY, GUARD
+from keeper.policy.resident import ResidentStop
 from keeper.ports import Environment
+from keeper.records import EARLIEST
+from keeper.service.causes import Past, causes_document
 from keeper.service.killing import cancel_all
 from keeper.service.observer import Observer
 from keeper.service.period import Period, period_document
 from keeper.service.reconciliation import reconcile
+from keeper.service.resident_guard import _replaced
 from keeper.service.residents import FIRED, Residents
 from tests.fakes.crash import BLACK_THURSDAY, Crash, crashing
 from tests.fakes.daemons import command
+from tests.fakes.journal_values import AT, BTC, a_child
 from tests.fakes.paper import PERP
 from tests.fakes.scripted_venue import Fault
 
@@ -123,6 +130,43 @@ async def test_with_its_process_killed_the_resident_guard_alone_saves_it() -> No
         assert D(row["cost"]) > 0
         sold = sum(child.request.amount * child.request.price for child in children)
         assert D("0.98") * sold < D(row["traded"]) < sold
+        await crash_is_explained(crash)
+
+
+async def crash_is_explained(crash: Crash) -> None:
+    """What came of what the stops took off is whipsaw, and nothing is left unexplained."""
+    journal, name = crash.desk.journal, "btc3l"
+    past = Past(
+        points=(await journal.nav_points(name, limit=1000))[::-1],
+        runs={run.id: run for run in await crash.desk.runs()},
+        fills=[(run, fill) for run, _, fill in await journal.fills_of(name)],
+        markets=await journal.pins("acc1"),
+        postings=await journal.postings(name, EARLIEST),
+    )
+    found = causes_document(past, Period().holds)
+    assert found is not None
+    assert D(found["total"]["whipsaw"]) > 10_000  # the price went on falling
+    assert found["unexplained"] == []
+
+
+async def test_a_slot_that_a_stop_cut_is_over() -> None:
+    async with guarded() as crash:
+        async with crash.desk.daemon():
+            await built(crash)
+            await crash.at("8400", hours=23, minutes=40)
+            [child, *_] = await resting(crash)
+            await crash.at("8400", minutes=7, seconds=30)
+            assert (await crash.desk.runs())[-1].status is RunStatus.RUNNING
+            crash.desk.crash()
+        held = crash.contracts
+        await crash.at(child.request.price - 1, minutes=1)
+        struck = crash.contracts
+        assert struck < held
+        async with crash.desk.daemon():
+            await crash.at("8400", minutes=20)
+            [*_, slot] = [run for run in await crash.desk.runs() if run.key.day is not None]
+            assert (slot.attempts, slot.status) == (1, RunStatus.INCOMPLETE)
+            assert crash.contracts == struck
 
 
 async def test_it_is_replaced_as_the_position_changes_and_kept_while_it_does_not() -> None:
@@ -221,6 +265,39 @@ async def test_one_that_the_venue_refuses_is_not_sent_again_at_once() -> None:
         assert len(await resting(crash)) == 4
 
 
+def _resting(name: str, trigger: str, at: datetime) -> Child:
+    child = a_child(name, at=at, reduce_only=True)
+    return replace(child, request=replace(child.request, side=Side.SELL, price=D(trigger), trigger=D(trigger)))
+
+
+def _names(children: Sequence[Child]) -> set[str]:
+    return {child.request.client_id for child in children}
+
+
+def test_of_two_that_go_off_together_the_older_goes_whatever_becomes_of_the_new_ones() -> None:
+    left_over = _resting("a", "46600", AT)
+    latest = [_resting(name, trigger, AT + MINUTE) for name, trigger in (("d", "11773"), ("b", "46580"), ("c", "34953"))]
+    wanted = [ResidentStop(symbol=BTC, side=Side.SELL, amount=D(1), trigger=D(price)) for price in ("46567", "34927", "11663")]
+    refused = dict.fromkeys(wanted, ChildState.REJECTED)
+    assert _names(_replaced([left_over, *latest], wanted, refused)) == {"a"}
+    assert _names(_replaced([left_over, *latest], wanted, refused | {wanted[1]: ChildState.LIVE})) == {"a", "c"}
+    assert _names(_replaced([left_over, *latest], wanted, {wanted[0]: ChildState.REJECTED})) == {"a", "c", "d"}
+    assert _names(_replaced(latest, wanted[:2], dict.fromkeys(wanted[:2], ChildState.REJECTED))) <= {"c", "d"}
+    assert _names(_replaced(latest, [], {})) == {"b", "c", "d"}
+    assert _replaced([], wanted, refused) == []
+
+
+def test_the_parts_of_a_stop_are_each_kept_until_their_successors_rest() -> None:
+    old = [_resting(name, trigger, AT) for name, trigger in (("a", "46600"), ("b", "46599.9"), ("c", "46599.8"))]
+    wanted = [
+        ResidentStop(symbol=BTC, side=Side.SELL, amount=D(1), trigger=D(price)) for price in ("46567", "46566.9", "46566.8")
+    ]
+    states = dict.fromkeys(wanted, ChildState.REJECTED)
+    assert _replaced(old, wanted, states) == []
+    assert len(_replaced(old, wanted, states | {wanted[0]: ChildState.LIVE})) == 1
+    assert len(_replaced(old, wanted, dict.fromkeys(wanted, ChildState.LIVE))) == 3
+
+
 async def test_a_flattened_fund_keeps_none() -> None:
     async with guarded() as crash, crash.desk.daemon():
         await built(crash)
@@ -228,6 +305,24 @@ async def test_a_flattened_fund_keeps_none() -> None:
         await crash.at("7950", minutes=30)
         assert crash.contracts == 0
         assert await resting(crash) == []
+
+
+async def test_a_journal_that_lacks_orders_places_none_even_where_the_fund_is_to_be_flattened() -> None:
+    async with guarded() as crash:
+        desk = crash.desk
+        async with desk.daemon():
+            await crash.at("7950", minutes=1)
+            await desk.journal.submit_command(command(CommandKind.FLATTEN, desk.now, name="f1"))
+            await crash.at("7950", minutes=9)
+            image = desk.journal.image()
+            await desk.journal.submit_command(command(CommandKind.RESUME, desk.now, name="f2"))
+            await built(crash)
+        sent = len(desk.venue.sent)
+        desk.journal = desk.venues.journal = SqlJournal.over(image)
+        async with desk.daemon():
+            await crash.at("7950", minutes=20)
+            assert (await desk.journal.standing("btc3l")).flattened
+            assert len(desk.venue.sent) == sent
 
 
 async def test_a_live_fund_which_only_plans_places_none() -> None:
