@@ -98,6 +98,11 @@ def _trades(exchange: GateServer, told: Told) -> Any:
     return _page([messages.trade(one, core.orders[one.order_id]) for one in reversed(found)], told)
 
 
+def _book(exchange: GateServer, told: Told) -> Any:
+    rows = messages.book_rows(exchange.core)
+    return _page([row for row in rows if int(told["from"]) <= row["time"] <= int(told["to"])], told)
+
+
 def _count_down(exchange: GateServer, told: Told) -> Any:
     wait = int(told["timeout"])
     if wait and wait < 5:
@@ -139,6 +144,7 @@ PRIVATE: Routes = {
     ("GET", "futures/usdt/orders"): _orders,
     ("GET", "futures/usdt/orders/{order_id}"): _find,
     ("GET", "futures/usdt/my_trades"): _trades,
+    ("GET", "futures/usdt/account_book"): _book,
     ("POST", "futures/usdt/orders"): _place,
     ("DELETE", "futures/usdt/orders/{order_id}"): _cancel,
     ("POST", "futures/usdt/countdown_cancel_all"): _count_down,

@@ -81,6 +81,7 @@ def contracts(core: ExchangeCore) -> list[dict[str, Any]]:
             "in_delisting": not one.open,
             "status": "trading",
             "create_time": 1_758_124_392,
+            "funding_interval": 28_800,
         }
         for one in core.instruments.values()
     ]
@@ -217,3 +218,19 @@ def tiers(core: ExchangeCore, symbol: str) -> list[dict[str, Any]]:
 def truth(core: ExchangeCore, requests: int) -> dict[str, Any]:
     """What really stands, for a test in another process."""
     return {"requests": requests, "orders": [order(one) for one in core.orders.values()]}
+
+
+def book_rows(core: ExchangeCore) -> list[dict[str, Any]]:
+    """The account book, the newest first: what each change left of a balance that began with nothing."""
+    found = [(one.at, "dnw", "", one.amount, "") for one in core.payments]
+    found += [(one.at, "fund", one.symbol, one.amount, "") for one in core.fundings]
+    for one in core.trades:
+        found.append((one.at, "fee", one.symbol, -one.fee, str(one.id)))
+        if one.profit:
+            found.append((one.at, "pnl", one.symbol, one.profit, str(one.id)))
+    rows, balance = [], Decimal(0)
+    for at, kind, contract, change, trade in sorted(found, key=lambda row: row[0]):
+        balance += change
+        told = {"time": at / 1000, "type": kind, "change": str(change), "balance": str(balance), "text": f"{contract}:{trade}"}
+        rows.append(told | {"contract": contract, "trade_id": trade})
+    return rows[::-1]

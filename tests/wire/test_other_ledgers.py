@@ -1,4 +1,4 @@
-"""The transaction log of Bybit and the bills of OKX, through the real classes: each posting once, whatever pages it comes in."""
+"""The ledgers of Bybit, OKX and Gate, through the real classes: each posting once, whatever pages it comes in."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -13,20 +13,25 @@ from keeper.domain.statement import PostingKind
 from keeper.venues.ccxt_venue import CcxtVenue
 from tests.fakes.bybit_desk import connected
 from tests.fakes.exchange_core import ExchangeCore
+from tests.fakes.gate import GateFutures
+from tests.fakes.gate import usual_core as gate_core
 from tests.fakes.loopback_requests import Fault
-from tests.fakes.loopback_venue import BTC, order, venue_at
+from tests.fakes.loopback_venue import BTC, CLIENT_ID, order, venue_at
 from tests.fakes.okx import OkxServer, okx_core
 
 D = Decimal
 Opened = tuple[Any, CcxtVenue, str, ExchangeCore]
 
 
-@pytest.fixture(params=["bybit", "okx"])
+@pytest.fixture(params=["bybit", "okx", "gate"])
 async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Opened]:
     """A server, a connection to it, its own name of the market, and what it knows."""
     if request.param == "bybit":
         async with connected() as (server, venue):
             yield server, venue, "BTCUSDT", server.core
+    elif request.param == "gate":
+        async with GateFutures(core=gate_core()) as gate, venue_at(gate) as venue:
+            yield gate, venue, "BTC_USDT", gate.core
     else:
         async with OkxServer(core=okx_core()) as exchange, venue_at(exchange) as venue:
             yield exchange, venue, "BTC-USDT-SWAP", exchange.core
@@ -42,12 +47,12 @@ async def test_funding_fees_and_transfers_are_told_and_realised_profit_is_not(op
     start, before = since(server, minutes=1), core.wallet["USDT"]
     core.pay("USDT", D(250))
     core.pay("USDT", D(-50))
-    await venue.place(order(amount=rules.whole_lots(D("0.02") / rules.contract_size)))
+    await venue.place(order(client_id=CLIENT_ID[:26], amount=rules.whole_lots(D("0.02") / rules.contract_size)))
     core.fund(market, D("0.0001"))
     told = await venue.ledger(start)
     assert told is not None
     assert sorted({one.kind for one in told}) == [PostingKind.FUNDING, PostingKind.TRADING_FEE, PostingKind.TRANSFER]
-    assert [one.amount for one in told if one.kind is PostingKind.TRANSFER] == [D(250), D(-50)]
+    assert sorted(one.amount for one in told if one.kind is PostingKind.TRANSFER) == [D(-50), D(250)]
     assert {one.symbol for one in told if not one.kind.is_flow} == {BTC}
     profit = sum((one.profit for one in core.trades), D(0))
     assert core.wallet["USDT"] == before + sum(one.amount for one in told) + profit
@@ -84,7 +89,8 @@ async def test_a_rate_and_how_often_it_is_paid_are_told(opened: Opened) -> None:
 
 def _rows(changed: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any], Any]:
     def spoil(answer: Any) -> Any:
-        rows = answer["data"] if "data" in answer else answer["result"]["list"]
+        listed = isinstance(answer, list)
+        rows = answer if listed else answer["data"] if "data" in answer else answer["result"]["list"]
         rows[:] = [changed(row) for row in rows]
         return answer
 
@@ -94,9 +100,9 @@ def _rows(changed: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any]
 GARBAGE = [
     _rows(lambda row: row | {"change": "NaN", "balChg": "NaN"}),
     _rows(lambda row: row | {"change": None, "balChg": None}),
-    _rows(lambda row: row | {"transactionTime": "then", "ts": "then"}),
-    _rows(lambda row: row | {"id": "", "billId": ""}),
-    _rows(lambda row: row | {"currency": "", "ccy": ""}),
+    _rows(lambda row: row | {"transactionTime": "then", "ts": "then", "time": "then"}),
+    _rows(lambda row: row | {"id": "", "billId": "", "balance": ""}),
+    _rows(lambda row: row | {"currency": "", "ccy": "", "change": ""}),
     _rows(lambda row: {key: value for key, value in row.items() if key != "type"}),
 ]
 
@@ -105,7 +111,7 @@ GARBAGE = [
 async def test_an_answer_that_can_not_be_read_whole_is_refused(opened: Opened, spoil: Any) -> None:
     server, venue, _, core = opened
     core.pay("USDT", D(1))
-    for path in ("transaction-log", "account/bills"):
+    for path in ("transaction-log", "account/bills", "account_book"):
         server.faults.append(Fault(path, "alter", alter=spoil))
     with pytest.raises(VenueUnavailable):
         await venue.ledger(since(server, hours=1))
@@ -114,13 +120,13 @@ async def test_an_answer_that_can_not_be_read_whole_is_refused(opened: Opened, s
 async def test_what_is_no_posting_is_left_out_and_what_is_in_no_list_is_kept(opened: Opened) -> None:
     server, venue, _, core = opened
     core.pay("USDT", D(1))
-    for path in ("transaction-log", "account/bills"):
+    for path in ("transaction-log", "account/bills", "account_book"):
         server.faults.append(Fault(path, "alter", alter=_rows(lambda row: row | {"type": "99"})))
     told = await venue.ledger(since(server, hours=1))
     assert told is not None
     assert [one.kind for one in told] == [PostingKind.OTHER]
     core.pay("USDT", D(1))
-    for path, inside in (("transaction-log", "TRADE"), ("account/bills", "6")):
+    for path, inside in (("transaction-log", "TRADE"), ("account/bills", "6"), ("account_book", "pnl")):
         server.faults.clear()
         server.faults.append(Fault(path, "alter", alter=_rows(lambda row, inside=inside: row | {"type": inside})))  # type: ignore[misc]
         if any(request.path.endswith(path) for request in server.requests):

@@ -15,15 +15,19 @@ from keeper.domain.book import OrderBook
 from keeper.domain.errors import StaleData, UnfitAccount, VenueRefused
 from keeper.domain.inspection import Bracket, FeeRates, KeyFacts, MarginMode, Modes
 from keeper.domain.market import Market, Side
-from keeper.domain.observation import MarketStats
+from keeper.domain.observation import FundingRate, MarketStats
 from keeper.domain.order import ChildState, Fill, OrderReport, OrderRequest, VenueOrder
+from keeper.domain.statement import Posting
 from keeper.venues import listing, parsing
 from keeper.venues.listing import OrderRow
+from keeper.venues.speech import gate_book
 from keeper.venues.speech.base import BOOK_LEVELS, Mark, Speech, Wallet, Wire, resting, whole
 
 SETTLE = "usdt"
 ASSET = "USDT"
 PREFIX = "t-"
+AHEAD = 60
+"""Seconds by which the venue's clock may be ahead."""
 PAGE = 100
 """Rows that every one of Gate's lists gives at once."""
 LEAST_COUNTDOWN = 5
@@ -207,6 +211,20 @@ class Gate(Speech):
         answer = await wire.find("privateFuturesDeleteSettleOrdersOrderId", NOTHING_RESTS, settle=SETTLE, order_id=text)
         if answer is not None:
             parsing.about(parsing.about(answer, text, "text"), wire.market_id(symbol), "contract")
+
+    async def ledger(self, wire: Wire, since: datetime) -> tuple[Posting, ...] | None:
+        """The account book, which is told in whole seconds."""
+        call = "privateFuturesGetSettleAccountBook"
+        span: dict[str, Any] = {"from": int(since.timestamp()), "to": int(wire.now.timestamp()) + AHEAD}
+        rows = await _pages(wire, call, "postings", **span)
+        read = parsing.postings(gate_book.posting(wire, row, wire.asset(ASSET)) for row in rows)
+        return tuple(sorted((one for one in reversed(read) if one.at >= since), key=lambda one: one.at))
+
+    async def funding(self, wire: Wire, symbol: str) -> FundingRate | None:
+        """The rate that is paid next; how often, the market's rules say in seconds."""
+        rate = parsing.number(await self._ticker(wire, symbol), "funding_rate")
+        every = parsing.positive(parsing.part(wire.entry(symbol), "info"), "funding_interval")
+        return FundingRate(rate=rate, every=timedelta(seconds=int(every)))
 
     async def dead_man(self, wire: Wire, symbols: Sequence[str], within: timedelta | None) -> bool:
         """For each market by itself, in whole seconds, rounded up, at least five; 0 takes it off."""
