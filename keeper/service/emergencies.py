@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from keeper.domain.errors import StaleData
 from keeper.domain.run import Run, SlotRun
 from keeper.planning.plan import EMERGENCY
 from keeper.ports import Journal
@@ -9,6 +10,8 @@ from keeper.ports import Journal
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=30)
 LOOKED = "leverage.looked_at"
 """The kind of the events that tell how far a fund was from an emergency."""
+PLACED_BEFORE = timedelta(days=3)
+"""How long before a run a stop may have been placed that went off in it."""
 EPISODE = timedelta(hours=1)
 """How long after its last attempt an emergency still counts as the same one."""
 
@@ -33,6 +36,15 @@ def again_at(run: Run) -> datetime | None:
 def overtook(braked_at: datetime | None, run: SlotRun) -> bool:
     """Whether a brake came after ``run`` had begun: what that took off only the next slot may put on again."""
     return braked_at is not None and bool(run.attempts) and braked_at >= run.started_at
+
+
+async def refuse_overtaken(journal: Journal, run: Run) -> None:
+    """StaleData for a slot's run that goes on although a stop has gone off since it began, which may be known only by now."""
+    if run.key.day is None or run.attempts <= 1:
+        return
+    braked_at = await journal.last_brake(run.key.fund, run.started_at - PLACED_BEFORE)
+    if braked_at is not None and braked_at >= run.started_at:
+        raise StaleData("what a stop, or an emergency, took off only the next slot puts on again")
 
 
 def trigger_at(now: datetime) -> str:

@@ -265,11 +265,11 @@ class FundKeeper:
         if worked.latest is not None and self._link.monitor is not None:
             self._link.monitor.saw(worked.latest)
         if worked.guarded is not None:
-            self._guarded(worked.guarded)
+            self._guarded(*worked.guarded)
 
-    def _guarded(self, is_done: bool) -> None:  # noqa: FBT001 - the answer of whoever renewed the stops
-        """Try again soon where old stops may rest beside new ones, or none at all."""
-        self._watch.look_by(None if is_done else self.clock.now() + LONGEST_PAUSE)
+    def _guarded(self, again: timedelta | None) -> None:
+        """Try again where old stops may rest beside new ones, or none at all."""
+        self._watch.look_by(None if again is None else self.clock.now() + again)
 
     async def _answer(self, command: Command, *others: Command) -> None:
         """Do what a command, and ``others`` with it, asks and say what came of it. A run's own row tells how it went."""

@@ -6,7 +6,7 @@ Decisions are made by the pure parts; this module only carries observations to t
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import structlog
@@ -30,6 +30,7 @@ from keeper.service.carrying import carry_of
 from keeper.service.course import Course
 from keeper.service.day_book import DayBook
 from keeper.service.dead_man import DeadMan
+from keeper.service.emergencies import refuse_overtaken
 from keeper.service.fund import Fund
 from keeper.service.guard import Guard
 from keeper.service.identity import is_whole, pinned
@@ -82,8 +83,8 @@ class Rebalancer:
         self._why_stopped = ""
         self._planned: tuple[Plan, Observation] | None = None
         self._after: Observation | None = None
-        self.guarded: bool | None = None
-        """Whether the stops are what its run left them to be; False where that is to be tried again, None where it had none."""
+        self.guarded: tuple[timedelta | None] | None = None
+        """After how long to look at the stops again, as ``renew_guard`` says; None where its run left them alone."""
         self.latest: Observation | None = None
 
     def flat(self) -> "Rebalancer":
@@ -213,11 +214,13 @@ class Rebalancer:
             ended = await self._opened(run, plan, progress, sequence)
             await self._helm.ended(self._bearing, ended, self._clock.now())
         if self._after is not None:
-            self.guarded = await self.renew_guard(self._after)
+            self.guarded = (await self.renew_guard(self._after),)
         return ended
 
-    async def renew_guard(self, observation: Observation) -> bool:
-        """Have the stops rest at the venue that the account of ``observation`` needs; whether that is done.
+    async def renew_guard(self, observation: Observation) -> timedelta | None:
+        """Have the stops rest at the venue that the account of ``observation`` needs; None where that is done.
+
+        Else: after how long to come back.
 
         No run may be at work meanwhile.
         """
@@ -251,6 +254,7 @@ class Rebalancer:
         after: Observation | None = None
         try:
             observation = await self._start(run, plan)
+            await refuse_overtaken(self._journal, run)
             state = engine.begin(plan, self.fund.pacing, limits=self.fund.limits, now=self._clock.now())
             prices = dict(observation.valuation().prices)
             course = Course(run=run, state=state, expected=holdings(observation), prices=prices, sequence=sequence)

@@ -30,6 +30,8 @@ from keeper.service.run_book import RunBook
 from keeper.service.sender import Sender, Sent
 from keeper.service.steering import Helm
 
+SOON = timedelta(seconds=30)
+"""After how long to come back where something could not be done."""
 OLDEST = timedelta(days=1)
 """After how long a stop is placed anew although nothing has changed: venues end those that rest for too long."""
 REFUSED_FOR = timedelta(minutes=15)
@@ -65,8 +67,10 @@ class ResidentGuard:
     def _fund(self) -> Fund:
         return self._helm.fund
 
-    async def renew(self, observation: Observation) -> bool:
-        """Have the stops rest that the account of ``observation`` needs, and no others; whether that is done.
+    async def renew(self, observation: Observation) -> timedelta | None:
+        """Have the stops rest that the account of ``observation`` needs, and no others; None where that is done.
+
+        Else: after how long to come back.
 
         Nothing is done in an emergency, while the fund is halted or while an outcome is not known. What the
         venue does not take, or does not answer, is told and tried again later: until then old ones may rest beside new ones.
@@ -75,30 +79,41 @@ class ResidentGuard:
             return await self._renewed(observation)
         except (VenueError, StaleData) as error:
             log.warning("guard.not_renewed", fund=self._fund.name, error=str(error))
-            return False
+            return SOON
 
-    async def _renewed(self, observation: Observation) -> bool:
-        contracts = any(market.kind is not MarketKind.SPOT for market in observation.markets.values())
-        info = self._venue.info
-        keeps = self._fund.resident_guard is not False and info.stops and contracts and info.environment is not Environment.LIVE
-        resting = await self._residents.resting()
+    async def _renewed(self, observation: Observation) -> timedelta | None:
+        keeps, resting = self._keeps(observation), await self._residents.resting()
         if not keeps and not resting:
-            return True
+            return None
         if (await self._journal.standing(self._fund.name)).halted:
-            return True
+            return None
         if await self._journal.open_children(self._fund.name):
-            return False
+            return SOON
         if not self._open(observation) <= (await self._positions.expected(observation.markets)).keys():
-            return True  # no run has found it to stand still yet
-        try:
-            waiting = await self._residents.book()
-        except (VenueError, StaleData):
-            await self._take_back(_outlived(resting))  # whatever became of the others
-            raise
+            return None  # no run has found it to stand still yet
+        waiting = await self._looked_up(resting)
         if len(waiting) < len(resting):  # the account may not be what it was
             observation = await self._positions.caught_up(await self._observer.observe())
         if not self._is_flat and assess(self._fund.watched, observation).danger:
-            return True  # what rests is to go off, and whoever ends the emergency comes back here
+            return None  # what rests is to go off, and whoever ends the emergency comes back here
+        return await self._exchanged(waiting, observation, keeps=keeps)
+
+    def _keeps(self, observation: Observation) -> bool:
+        """Whether the fund keeps stops at this venue."""
+        contracts = any(market.kind is not MarketKind.SPOT for market in observation.markets.values())
+        info = self._venue.info
+        return self._fund.resident_guard is not False and info.stops and contracts and info.environment is not Environment.LIVE
+
+    async def _looked_up(self, resting: Sequence[Child]) -> Sequence[Child]:
+        """Those of ``resting`` that still wait."""
+        try:
+            return await self._residents.book()
+        except (VenueError, StaleData):
+            await self._take_back(_outlived(resting))  # whatever became of the others
+            raise
+
+    async def _exchanged(self, waiting: Sequence[Child], observation: Observation, *, keeps: bool) -> timedelta | None:
+        """Place what is lacking beside those that wait, and take back what is not needed any more."""
         largest = largest_stop(self._fund.limits)
         wanted = resident_stops(self._fund.watched, observation, largest) if keeps and not self._is_flat else ()
         kept, lacking = _matched(waiting, wanted, self._clock.now())
@@ -111,7 +126,10 @@ class ResidentGuard:
         if over:
             await self._clock.sleep_until(self._clock.now() + timedelta(seconds=self._venue.info.read_lag))
             await self._residents.book()
-        return all(state in RESTS or state is ChildState.REJECTED for state in states.values())
+        missing = {state for state in states.values() if state not in RESTS}
+        if not missing:
+            return None
+        return REFUSED_FOR if missing == {ChildState.REJECTED} else SOON
 
     async def _take_back(self, stops: Sequence[Child]) -> None:
         await together(*(self._venue.cancel(child.request.symbol, child.request.client_id) for child in stops))

@@ -243,6 +243,18 @@ class Exchange:
             self.statement.append(Posting(id=name, kind=kind, at=self.now(), asset=self.currency, amount=amount))
         self._remember(f"deposit {amount:.2f}", None)
 
+    def pay_funding(self, rate: Decimal) -> None:
+        """Whoever is long pays whoever is short ``rate`` of what a position is worth at the mark."""
+        for symbol, (size, _) in self.positions.items():
+            paid = ZERO if self.is_spot(symbol) else (size * self.prices.mark(symbol) * rate).quantize(SATOSHI)
+            if not paid:
+                continue
+            self.on_change("money is about to move", None)
+            self.cash -= paid
+            kind, name = PostingKind.FUNDING, f"funding-{len(self.statement)}"
+            self.statement.append(Posting(id=name, kind=kind, at=self.now(), asset=self.currency, amount=-paid, symbol=symbol))
+            self._remember(f"funding {-paid:.2f}", None)
+
     @property
     def currency(self) -> str:
         return next(iter(self.markets.values())).quote

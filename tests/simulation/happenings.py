@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from random import Random
 from typing import TYPE_CHECKING
 
 from keeper.domain.run import CommandKind
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
     from tests.simulation.world import World
 
-DAY = timedelta(days=1)
+DAY, FUNDING_EVERY = timedelta(days=1), timedelta(hours=8)
+RATES = (Decimal("-0.0003"), Decimal("0.0001"), Decimal("0.0001"), Decimal("0.001"))
 ACCOUNT = (Happening.MANUAL_TRADE, Happening.DEPOSIT, Happening.ADL, Happening.RESTING, Happening.STANDSTILL)
 BY_HAND = (Happening.HALT, Happening.REBALANCE, Happening.FLATTEN, Happening.CANCEL_ALL, Happening.RESTORE)
 LEAST_LEFT = Decimal("0.4")
@@ -29,8 +31,11 @@ class Fate:
         self._world = world
 
     def schedule(self, end: "datetime") -> None:
-        """Set the time of each happening, most of them about a slot."""
+        """Set the time of each happening, most of them about a slot; funding is paid each eight hours."""
         world, rng = self._world, self._world.rng
+        rates, at = Random(f"{world.scenario.seed} funding"), world.start
+        while (at := at + FUNDING_EVERY) < end:
+            world.loop.call_later((at - world.now()).total_seconds(), world.exchange.pay_funding, rates.choice(RATES))
         for kind, count in world.faults.happenings.items():
             for _ in range(count):
                 day = world.start + rng.randrange(world.scenario.days) * DAY

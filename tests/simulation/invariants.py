@@ -346,13 +346,14 @@ class Judge:
             navs.append(self.exchange.nav(self.exchange.seen(self.stood_since)))
         wanted = [goal * nav / price for goal in goals for nav in (min(navs), max(navs)) for price in (low, high)]
         wanted += [self._share(order)] if trigger.startswith(EMERGENCY) else []
-        # a stop may have gone off once this order was on its way
-        held = self.exchange.held(order.symbol) - self._struck_by(order.symbol, since)
+        # a stop may have gone off once this order was on its way, or before it was sized
+        held = self.exchange.held(order.symbol)
+        both = held, held - self._struck_by(order.symbol, since)
         lot = self.exchange.markets[order.symbol].lot
-        slack = lot + SLACK * max(abs(amount) for amount in (*wanted, held))
-        if order.side is Side.BUY and held > max(wanted) + slack:
+        slack = lot + SLACK * max(abs(amount) for amount in (*wanted, *both))
+        if order.side is Side.BUY and min(both) > max(wanted) + slack:
             self.violated("I4", f"{order.client_id} bought up to {held} of {order.symbol}, wanted was {max(wanted):.4f}")
-        if order.side is Side.SELL and held < min(wanted) - slack:
+        if order.side is Side.SELL and max(both) < min(wanted) - slack:
             self.violated("I4", f"{order.client_id} sold down to {held} of {order.symbol}, wanted was {min(wanted):.4f}")
 
     def _struck_by(self, symbol: str, since: datetime) -> Decimal:
