@@ -239,9 +239,8 @@ class Rebalancer:
             if waits := [child for child in unknown if not child.request.is_stop]:
                 # only what can't wait comes so far: it took every unknown reduction for filled, which may turn out wrong
                 names = ", ".join(child.request.client_id for child in waits[:SHOWN])
-                return await self._runs.close(
-                    run, RunStatus.INCOMPLETE, f"nothing is left but for what {names} may not have done"
-                )
+                why = f"nothing is left but for what {names} may not have done"
+                return await self._runs.close(run, RunStatus.INCOMPLETE, why)
             prices = await self._earlier_prices(sequence)
             return await self._runs.close(run, status, plan.reason, prices, await self._settled_if_possible(run))
         try:

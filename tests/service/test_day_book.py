@@ -11,6 +11,7 @@ from keeper.accounting.dealing import Assignment, Subscription
 from keeper.domain.errors import BookRefused, VenueUnavailable
 from keeper.domain.ledger import EntryKind
 from keeper.domain.statement import Posting, PostingKind
+from keeper.ports import Clock
 from keeper.records import EARLIEST
 from keeper.service.books import Bookkeeper
 from keeper.service.carrying import CARRY
@@ -268,3 +269,27 @@ async def test_money_from_before_the_books_were_opened_is_not_counted_twice(desk
     entries = (await desk.journal.ledger(fund_of().name)).entries
     assert [entry.kind for entry in entries] == [EntryKind.OPENED]
     assert [one.posting.amount for one in await desk.journal.postings(fund_of().name, EARLIEST)] == [D(1150)]
+
+
+class Ticking:
+    """A clock that goes on between any two looks at it, as a real one does."""
+
+    def __init__(self, inner: Clock) -> None:
+        self._inner = inner
+        self._looks = 0
+
+    def now(self) -> datetime:
+        self._looks += 1
+        return self._inner.now() + timedelta(microseconds=self._looks)
+
+    async def sleep_until(self, at: datetime) -> None:
+        await self._inner.sleep_until(at)
+
+
+async def test_the_first_day_is_closed_on_a_clock_that_goes_on_and_the_next_look_is_tomorrow(desk: Kept) -> None:
+    _, days = await books_of(desk)
+    days._clock = Ticking(desk.venue.clock)
+    again = await days.keep()
+    assert len(await desk.journal.events(kind=CLOSED)) == 1
+    assert again == START + DAY + POSTED
+    assert await days.keep() == again

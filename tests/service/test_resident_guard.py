@@ -22,7 +22,7 @@ from keeper.service.killing import cancel_all
 from keeper.service.observer import Observer
 from keeper.service.period import Period, period_document
 from keeper.service.reconciliation import reconcile
-from keeper.service.resident_guard import _replaced
+from keeper.service.resident_guard import _outlived, _replaced
 from keeper.service.residents import FIRED, Residents
 from tests.fakes.crash import BLACK_THURSDAY, Crash, crashing
 from tests.fakes.daemons import command
@@ -268,6 +268,39 @@ async def test_one_that_the_venue_refuses_is_not_sent_again_at_once() -> None:
 def _resting(name: str, trigger: str, at: datetime) -> Child:
     child = a_child(name, at=at, reduce_only=True)
     return replace(child, request=replace(child.request, side=Side.SELL, price=D(trigger), trigger=D(trigger)))
+
+
+async def test_one_that_was_refused_is_asked_for_again_however_seldom_anybody_looks() -> None:
+    async with guarded(check_every=DAY) as crash, crash.desk.daemon():
+        await crash.at("7950", minutes=15)
+        crash.desk.venue.faults = {10: Fault.REJECTED}
+        await crash.at("7950", minutes=15)
+        assert len(await resting(crash)) == 3
+        await crash.at("7950", minutes=20)
+        assert len(await resting(crash)) == 4
+
+
+async def test_what_nobody_renewed_while_the_fund_was_halted_is_renewed_once_it_is_resumed() -> None:
+    async with guarded(check_every=DAY) as crash, crash.desk.daemon():
+        await built(crash)
+        desk = crash.desk
+        await desk.journal.submit_command(command(CommandKind.HALT, desk.now, name="h1"))
+        await crash.at("7950", minutes=1)
+        for child in await resting(crash):
+            await desk.venue.inner.cancel(PERP, child.request.client_id)
+        await crash.at("7950", hours=2)
+        assert not await desk.venue.inner.open_orders()
+        await desk.journal.submit_command(command(CommandKind.RESUME, desk.now, name="h2"))
+        await crash.at("7950", minutes=2)
+        assert len(await resting(crash)) == 4
+
+
+def test_of_two_alike_the_older_has_outlived_its_use_whatever_became_of_the_others() -> None:
+    older, newer = _resting("a", "46600", AT), _resting("b", "46580", AT + MINUTE)
+    elsewhere, larger = _resting("c", "34953", AT), _resting("d", "46590", AT)
+    larger = replace(larger, request=replace(larger.request, amount=larger.request.amount * 2))
+    assert _outlived([older, newer, elsewhere, larger]) == [older]
+    assert _outlived([newer, elsewhere]) == []
 
 
 def _names(children: Sequence[Child]) -> set[str]:
