@@ -1,27 +1,34 @@
 """Between slots: a fund that is watched lives through a crash that would have been its end, and does not lever up again."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
+from typing import cast
 
 import pytest
 
-from keeper.domain.errors import VenueUnavailable
+from keeper.domain.errors import StaleData, VenueUnavailable
 from keeper.domain.fund import FundState
-from keeper.domain.run import CommandKind, Run, RunStatus
+from keeper.domain.observation import Quote
+from keeper.domain.run import CommandKind, Run, RunKey, RunStatus
 from keeper.planning.plan import EMERGENCY
 from keeper.policy.breakers import Cause
 from keeper.policy.mandate import default_emergency
-from keeper.service.emergencies import LOOKED
+from keeper.ports import Journal
+from keeper.service.emergencies import LOOKED, refuse_overtaken
 from tests.fakes.crash import BLACK_THURSDAY, Crash, crashing, only_reduces
 from tests.fakes.daemon_desks import kept
 from tests.fakes.daemons import command, fund_of
+from tests.fakes.desks import desk_of, drifted
+from tests.fakes.journal_values import a_run, later
 from tests.fakes.markets import ETH
 from tests.fakes.moving_feed import moving_feed
 from tests.fakes.paper import PERP, START, opening, paper_venue
 from tests.fakes.scripted_venue import Fault, ScriptedVenue
 
+D = Decimal
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 BUILT = START + timedelta(minutes=30)
 NEXT_SLOT = START + timedelta(days=1, minutes=15)
@@ -422,3 +429,41 @@ async def test_a_nav_that_reads_as_nothing_for_once_halts_nobody() -> None:
         await crash.desk.passed(minutes=10)
         assert len(wrong) > 4
         assert (await crash.desk.journal.standing("btc3l")).state is FundState.ACTIVE
+
+
+async def test_no_emergency_is_planned_by_a_price_that_can_not_be_and_to_flatten_needs_none(tmp_path: Path) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        real = desk.venue.quote
+
+        async def lowered(symbol: str) -> Quote:
+            told = await real(symbol)
+            return replace(told, mark=told.mark * D("0.9"))
+
+        desk.venue.quote = lowered  # type: ignore[method-assign]
+        with pytest.raises(StaleData, match="are further apart than"):
+            await desk.rebalancer.braked(going_on=False).plan()
+        assert (await desk.rebalancer.flat().plan()).legs
+
+
+@pytest.mark.parametrize(
+    ("trigger", "attempts", "stopped", "refused"),
+    [
+        ("slot:2026-03-02T00:15[UTC]", 2, 1, True),
+        ("slot:2026-03-02T00:15[UTC]", 2, -1, False),
+        ("slot:2026-03-02T00:15[UTC]", 1, 1, False),
+        ("manual:m1", 2, 1, False),
+    ],
+)
+async def test_only_a_slots_run_that_goes_on_is_over_once_a_stop_went_off_in_it(
+    trigger: str, attempts: int, stopped: int, *, refused: bool
+) -> None:
+    class Told:
+        async def last_brake(self, _fund: str, _since: datetime) -> datetime:
+            return later(stopped)
+
+    run = replace(a_run("r"), key=RunKey("btc3l", trigger), attempts=attempts)
+    if refused:
+        with pytest.raises(StaleData, match="only the next slot puts on again"):
+            await refuse_overtaken(cast("Journal", Told()), run)
+    else:
+        await refuse_overtaken(cast("Journal", Told()), run)
