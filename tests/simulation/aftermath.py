@@ -96,6 +96,8 @@ def _judge_open(judge: Judge) -> None:
 def _judge_rest(judge: Judge) -> None:
     """I5: nothing open, nothing unknown, no gap worth an order."""
     _judge_open(judge)
+    if judge.state == FundState.HALTED and judge.exchange.nav() <= 0:
+        return  # nothing is left that could be traded
     if judge.state != FundState.ACTIVE:
         reason = judge.disk.rows("SELECT reason, cause FROM fund_states")[0]
         judge.violated("I5", f"the fund is {judge.state}: {reason}")
