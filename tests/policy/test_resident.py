@@ -13,7 +13,7 @@ from keeper.domain.numbers import sign
 from keeper.domain.observation import Observation
 from keeper.domain.order import Fill
 from keeper.policy.emergency import Emergency, assess
-from keeper.policy.resident import MOST, ResidentStop, resident_stops, serves
+from keeper.policy.resident import MOST, ResidentStop, _parts, resident_stops, serves
 from tests.fakes.markets import BTC, ETH, holding, inverse, linear, observe, quote, spot
 
 D = Decimal
@@ -259,3 +259,9 @@ def test_no_part_of_a_buy_is_above_the_largest_either(held: Decimal, largest: De
     fund = fund_at(str(held), tick="10")
     whole, parts = resident_stops(AT_FOUR, fund), resident_stops(AT_FOUR, fund, largest)
     assert all(part.amount * part.trigger <= largest for part in parts) or len(parts) == len(whole)
+
+
+def test_no_part_of_a_stop_waits_for_a_price_below_nothing() -> None:
+    stop = ResidentStop(symbol=BTC, side=Side.SELL, amount=D(10), trigger=D(20))
+    parts = tuple(_parts(stop, fund_at("3", tick="10"), D(60)))
+    assert [part.trigger for part in parts] == [D(20), D(10)]

@@ -2,8 +2,9 @@ from decimal import Decimal
 
 import pytest
 
+from keeper.domain.account import Valuation
 from keeper.policy.mandate import Band, BandGoal, Mandate
-from keeper.policy.triggers import Due, NotDue, decide, kept
+from keeper.policy.triggers import Due, NotDue, decide, kept, unmatched
 from tests.fakes.markets import BTC, ETH, holding, linear, observe, quote
 
 
@@ -119,3 +120,11 @@ def test_as_much_of_a_hedge_is_kept_as_its_weakest_leg_has_left(btc: str, eth: s
     assert kept(rule, seen.valuation(), legs) == Decimal(share)
     assert rule.scaled(Decimal(share)).targets[ETH] == -Decimal(share)
     assert rule.scaled(Decimal(share)).emergency == rule.emergency
+
+
+def test_what_hedges_more_than_the_leg_that_was_cut_is_named() -> None:
+    rule = Mandate(targets={BTC: Decimal("1.5"), ETH: Decimal("-1.5")})
+    exposures = {BTC: Decimal(75), ETH: Decimal(-150)}
+    worth = Valuation(currency="USDT", nav=Decimal(100), exposures=exposures, foreign=Decimal(0), prices={"USDT": Decimal(1)})
+    assert unmatched(rule, worth, {BTC, ETH}) == f"{ETH} has 1.0000 of its target, and the leg that the venue cut 0.5000"
+    assert unmatched(rule, worth, {BTC}) == ""
