@@ -13,14 +13,11 @@ import argparse
 import asyncio
 import json
 import logging
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import exp, sin
@@ -39,6 +36,7 @@ from keeper.planning.build import build  # noqa: E402
 from keeper.planning.gate import Limits  # noqa: E402
 from keeper.policy.breakers import Breakers  # noqa: E402
 from keeper.policy.mandate import Mandate  # noqa: E402
+from tests.bench.measure import KEEPER, Bench, Figure  # noqa: E402
 from tests.fakes.daemons import Venues, charge_of, daemon_of, daily, fund_of, run_until  # noqa: E402
 from tests.fakes.markets import BTC, ETH, holding, linear, observe, quote  # noqa: E402
 from tests.fakes.moving_feed import MovingFeed  # noqa: E402
@@ -60,21 +58,6 @@ balances = {{ USDT = "100000" }}
 venue = "sim"
 target = {{ "BTC/USDT:USDT" = 3 }}
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One line. ratio: to the bare interpreter; bar: what it should stay below."""
-
-    what: str
-    value: float
-    unit: str
-    ratio: float | None = None
-    bar: float | None = None
-
-    @property
-    def missed(self) -> bool:
-        return self.bar is not None and self.value >= self.bar
 
 
 class WalkingFeed(MovingFeed):
@@ -139,37 +122,23 @@ async def kept(path: Path, days: int) -> None:
     await journal.close()
 
 
-def seconds_of(words: Sequence[str], folder: Path, *, cpu: bool = False) -> float:
-    """How long a command takes, the median of some runs, after one that is not counted. RuntimeError where it fails."""
-    taken = []
-    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)}
-    for _ in range(ROUNDS + 1):
-        began, spent = time.monotonic(), os.times()
-        subprocess.run(words, cwd=folder, env=env, check=True, capture_output=True)  # noqa: S603 - our own program
-        after = os.times()
-        used = after.children_user + after.children_system - spent.children_user - spent.children_system
-        taken.append(used if cpu else time.monotonic() - began)
-    return statistics.median(taken[1:])
-
-
 def figures(years: float) -> list[Figure]:
     """All of them."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bare = seconds_of([sys.executable, "-c", "pass"], folder, cpu=True)
+        bench = Bench(folder)
+        bare = bench.median(sys.executable, "-c", "pass").cpu
         decided = deciding()
         journal, config = folder / "keeper.db", folder / "keeper.toml"
         asyncio.run(kept(journal, int(years * YEAR)))
         config.write_text(CONFIG.format(journal=journal), encoding="utf-8")
-        keeper = [sys.executable, "-m", "keeper", "--config", str(config), "report", "--period", "all"]
         page = folder / "report.html"
-        report = seconds_of([*keeper, "--html", str(page)], folder)
-        spent = seconds_of([*keeper, "--html", str(page)], folder, cpu=True)
+        report = bench.median(*KEEPER, "--config", str(config), "report", "--period", "all", "--html", str(page), times=ROUNDS)
         size = page.stat().st_size / 1024
     return [
         Figure(what=f"deciding for {FUNDS} funds", value=decided, unit="s CPU", ratio=decided / bare, bar=1),
-        Figure(what=f"report of {years:g} years as a page, start to end", value=report, unit="s", bar=3),
-        Figure(what="the same, CPU", value=spent, unit="s CPU", ratio=spent / bare),
+        Figure(what=f"report of {years:g} years as a page, start to end", value=report.wall, unit="s", bar=3),
+        Figure(what="the same, CPU", value=report.cpu, unit="s CPU", ratio=report.cpu / bare),
         Figure(what="that page", value=size, unit="KiB"),
     ]
 
