@@ -15,7 +15,7 @@ from keeper.ports import Clock
 from keeper.records import EARLIEST
 from keeper.service.books import Bookkeeper
 from keeper.service.carrying import CARRY
-from keeper.service.causes import Past, causes_document
+from keeper.service.causes import Past, causes_document, flows_of
 from keeper.service.causes_page import carry_words
 from keeper.service.day_book import CLOSED, PATIENCE, POSTED, READ, DayBook
 from keeper.service.observer import Observer
@@ -293,3 +293,42 @@ async def test_the_first_day_is_closed_on_a_clock_that_goes_on_and_the_next_look
     assert len(await desk.journal.events(kind=CLOSED)) == 1
     assert again == START + DAY + POSTED
     assert await days.keep() == again
+
+
+async def test_a_ledger_that_was_not_read_is_asked_again_though_the_day_is_closed(desk: Kept) -> None:
+    _, days = await books_of(desk)
+    desk.venue.failing["ledger"] = 1
+    await days.keep()
+    assert len(await desk.journal.events(kind=CLOSED)) == 1
+    assert not await desk.journal.events(kind=READ)
+    await desk.passed(hours=1)
+    await days.keep()
+    assert len(await desk.journal.events(kind=READ)) == 1
+
+
+async def test_whoever_acts_on_flows_hears_of_those_that_somebody_else_has_booked(desk: Kept) -> None:
+    heard: list[int] = []
+    _, other = await books_of(desk)
+    positions = PositionBook(fund_of(), desk.venue, desk.journal, other._observer)
+    days = DayBook(fund_of().name, desk.venue, desk.journal, other._observer, positions, on_flow=lambda: heard.append(len(heard)))
+    await days.keep()
+    Bank(desk.venue).pay("100")
+    await other.follow()
+    heard.clear()
+    await desk.passed(hours=1)
+    await days.keep()
+    assert heard == [0]
+
+
+async def test_a_deposit_that_opens_the_books_is_one_flow_and_an_old_one_found_late_none_of_today(desk: Kept) -> None:
+    bank = Bank(desk.venue)
+    keeper, days = await books_of(desk)
+    bank.pay("500")
+    await days.follow()
+    await desk.passed(hours=1)
+    assert await keeper.book(await keeper.deal(Subscription(holder="ben", amount=D(500), moved=True), entry_id="in", reason=""))
+    bank.pay("70")
+    await days.follow()
+    ledger, postings = await desk.journal.ledger(fund_of().name), await desk.journal.postings(fund_of().name, EARLIEST)
+    assert [amount for _, amount in flows_of(ledger, postings)] == [D(500), D(70)]
+    assert flows_of(ledger, []) == ((ledger.entries[1].at, D(500)),), "what was made of a posting is told by that posting alone"
