@@ -327,6 +327,7 @@ async def test_a_deposit_that_opens_the_books_is_one_flow_and_an_old_one_found_l
     await days.follow()
     await desk.passed(hours=1)
     assert await keeper.book(await keeper.deal(Subscription(holder="ben", amount=D(500), moved=True), entry_id="in", reason=""))
+    await desk.passed(hours=1)
     bank.pay("70")
     await days.follow()
     ledger, postings = await desk.journal.ledger(fund_of().name), await desk.journal.postings(fund_of().name, EARLIEST)

@@ -1,5 +1,6 @@
 """Between slots: a fund that is watched lives through a crash that would have been its end, and does not lever up again."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -416,19 +417,19 @@ async def test_a_fund_of_which_nothing_is_left_is_halted_and_not_traded() -> Non
         assert len(crash.desk.venue.sent) == sent
 
 
-async def test_a_nav_that_reads_as_nothing_for_once_halts_nobody() -> None:
-    async with crashing() as crash, crash.desk.daemon():
-        await built(crash)
-        wrong: list[str] = []
+@pytest.mark.parametrize(("seconds", "state"), [(5, FundState.ACTIVE), (60, FundState.HALTED)])
+async def test_a_nav_that_reads_as_nothing_for_once_halts_nobody(tmp_path: Path, seconds: int, state: FundState) -> None:
+    async with desk_of(drifted(), tmp_path) as desk:
+        await desk.run()
+        began = desk.venue.clock.now()
 
-        def once(kind: str) -> None:
-            crash.feed.move(PERP, "7950" if len(wrong) > 3 else "5200")
-            wrong.append(kind)
+        def wrong(_kind: str) -> None:
+            desk.feed.move(PERP, "50" if desk.venue.clock.now() - began < timedelta(seconds=seconds) else "105")
 
-        crash.desk.venue.on_read = once
-        await crash.desk.passed(minutes=10)
-        assert len(wrong) > 4
-        assert (await crash.desk.journal.standing("btc3l")).state is FundState.ACTIVE
+        desk.venue.on_read = wrong
+        with suppress(StaleData):
+            await desk.rebalancer.monitor().look()
+        assert (await desk.journal.standing("btc3l")).state is state
 
 
 async def test_no_emergency_is_planned_by_a_price_that_can_not_be_and_to_flatten_needs_none(tmp_path: Path) -> None:

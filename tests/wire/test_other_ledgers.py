@@ -71,6 +71,17 @@ async def test_the_profit_that_bybit_settles_with_funding_is_no_funding() -> Non
         assert [one.amount for one in told if one.kind is PostingKind.FUNDING] == [paid]
 
 
+async def test_two_alike_at_the_same_instant_are_two(opened: Opened) -> None:
+    server, venue, _, core = opened
+    for _ in range(2):
+        core.pay("USDT", D(5))
+        object.__setattr__(core.payments[-1], "at", server.now())
+    object.__setattr__(core.payments[0], "at", core.payments[1].at)
+    told = await venue.ledger(since(server, hours=1))
+    assert told is not None
+    assert [one.amount for one in told] == [D(5), D(5)]
+
+
 async def test_a_history_of_many_pages_is_told_whole_and_each_posting_once(opened: Opened) -> None:
     server, venue, _, core = opened
     for number in range(230):
