@@ -341,3 +341,16 @@ async def test_orders_without_every_answer_are_unavailable(world: World, path: s
     server.faults.append(Fault(path, "html"))
     with pytest.raises(VenueUnavailable):
         await venue.orders(LINEAR, venue.clock.now() - DAY)
+
+
+async def test_a_list_of_markets_whose_pages_never_end_is_refused_and_not_asked_for_ever() -> None:
+    def again(answer: Any) -> Any:
+        answer["result"]["nextPageCursor"] = "again"
+        return answer
+
+    async with unified() as server:
+        server.faults.append(Fault("instruments-info", "alter", alter=again))
+        with pytest.raises(StaleData, match="leads from a page to that same page"):
+            async with venue_at(server):
+                pass
+        assert len(server.requests) < 20

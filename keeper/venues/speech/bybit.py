@@ -57,6 +57,20 @@ class Bybit(Speech):
 
     fee_in = FeeAsset.RECEIVED
 
+    def prepare(self, exchange: Any) -> None:
+        """End a list of markets whose pages never do: ccxt asks for the next one for as long as it is told of one."""
+        ask = exchange.publicGetV5MarketInstrumentsInfo
+
+        async def page(params: Mapping[str, Any]) -> Any:
+            answer = await ask(params)
+            told = answer.get("result") if isinstance(answer, dict) else None
+            after = told.get("nextPageCursor") if isinstance(told, dict) else None
+            if after and after == params.get("cursor"):
+                raise StaleData("the venue's list of markets leads from a page to that same page")
+            return answer
+
+        exchange.publicGetV5MarketInstrumentsInfo = page
+
     def refusal(self, message: object) -> tuple[str, str] | None:
         """``{"retCode": 110007, "retMsg": "ab not enough for new order", "result": {}}``; 0 says yes."""
         code = message.get("retCode") if isinstance(message, dict) else None
